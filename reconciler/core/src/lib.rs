@@ -1,0 +1,28 @@
+//! The pure heart of stratum: its words, the plan, the journal, the record, and the ports.
+//!
+//! *Guarantees*: nothing here touches a file, a clock, a network or a thread. The same arguments
+//! give the same answers, on every machine. Everything that touches the world stands behind a
+//! trait in [`ports`] and is built by the command line.
+
+pub mod approve;
+pub mod check;
+pub mod condition;
+pub mod desired;
+pub mod digest;
+pub mod duration;
+pub mod finding;
+pub mod graph;
+pub mod ids;
+pub mod journal;
+pub mod kinds;
+pub mod observed;
+pub mod plan;
+pub mod planning;
+pub mod ports;
+pub mod record;
+pub mod resource;
+pub mod run;
+pub mod settings;
+pub mod source;
+pub mod value;
+pub mod verdict;

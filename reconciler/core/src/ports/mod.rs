@@ -1,0 +1,31 @@
+//! The ports: everything the engine needs from outside, as traits, one file each.
+//!
+//! Adapters implement them in the crates beside this one; the command line wires them together;
+//! the testkit has in-memory twins.
+
+mod clock;
+mod gate;
+mod loader;
+mod probe;
+mod provider;
+mod repository;
+mod retry;
+mod store;
+mod tree;
+
+pub use clock::{Clock, Randomness};
+pub use gate::{Gate, GateError};
+pub use loader::{EvaluationCache, LoadError, Loaded, Loader};
+pub use probe::{Probe, ProbeError};
+pub use provider::{
+    ApplyCall, ApplyError, AttributeSchema, Call, Certainty, CheckpointCall, Complaint, Effect,
+    ImportCall, LocateCall, Located, PlanCall, Proposal, Provider, ProviderError, ProviderSchema,
+    ReadCall, RestoreCall, Site, TypeSchema, ValueType,
+};
+pub use repository::{Publication, Repository, RepositoryError, Tips, Wake};
+pub use retry::Retry;
+pub use store::{
+    Base, Entry, EnvironmentRow, EvaluationRow, Lease, LeaseError, Observation, QueueEntry,
+    RunOutcome, StateChange, Store, StoreError, Unfinished,
+};
+pub use tree::{Tree, TreeEntry, TreeError, TreeKind};

@@ -1,0 +1,152 @@
+//! The git repository that stratum keeps.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use thiserror::Error;
+
+use crate::desired::Revision;
+use crate::ids::{BranchName, CommitId, RunId};
+use crate::ports::{Retry, Tree};
+
+/// Where the branches stand.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tips {
+    /// The branch that HEAD names; `None` when HEAD is detached.
+    pub head: Option<BranchName>,
+    /// Every branch and its commit.
+    pub branches: BTreeMap<BranchName, CommitId>,
+}
+
+/// Files to add to a branch as one commit, with a note.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publication {
+    /// The run it is about; published once however often it is asked for.
+    pub run: RunId,
+    /// The branch; an orphan one is begun when it is not there.
+    pub branch: BranchName,
+    /// Path and bytes.
+    pub files: Vec<(String, Vec<u8>)>,
+    /// The commit message.
+    pub message: String,
+    /// When it is committed (UTC).
+    pub at: jiff::Timestamp,
+    /// The commit that gets a note under `refs/notes/stratum`, and its one line.
+    pub note: Option<(CommitId, String)>,
+}
+
+/// Why the repository did not do as asked.
+#[derive(Debug, Error)]
+pub enum RepositoryError {
+    /// There is no repository at the path.
+    #[error("there is no git repository at `{path}`")]
+    Missing {
+        /// The path.
+        path: String,
+    },
+    /// The repository has a form that cannot be read.
+    #[error("the repository at `{path}` {reason}")]
+    Unsupported {
+        /// The path.
+        path: String,
+        /// For example "keeps its refs in reftable".
+        reason: String,
+    },
+    /// It has no commit yet.
+    #[error("the repository at `{path}` has no commit yet")]
+    Empty {
+        /// The path.
+        path: String,
+    },
+    /// There is no such branch, tag or commit.
+    #[error("the repository has no `{name}`")]
+    NoSuchRevision {
+        /// As it was asked for.
+        name: String,
+    },
+    /// A remote could not be reached or refused.
+    #[error("the remote could not be reached: {doing}: {reason}")]
+    Remote {
+        /// What was being done: "fetch", "push".
+        doing: String,
+        /// What git said, without credentials.
+        reason: String,
+    },
+    /// Others moved the ref too often while it was being moved here.
+    #[error("`{name}` was moved by others each of {tries} times")]
+    Race {
+        /// The ref.
+        name: String,
+        /// How often it was tried.
+        tries: u32,
+    },
+    /// Git objects or refs could not be read or written.
+    #[error("could not {doing}")]
+    Git {
+        /// What was being done, as an infinitive.
+        doing: String,
+        /// What gix said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl RepositoryError {
+    /// When to try again.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Missing { .. } | Self::Unsupported { .. } => Retry::NeedsPerson,
+            Self::Empty { .. } | Self::NoSuchRevision { .. } => Retry::WhenInputChanges,
+            Self::Remote { .. } => Retry::Later(Duration::from_secs(15)),
+            Self::Race { .. } => Retry::Later(Duration::from_secs(1)),
+            Self::Git { .. } => Retry::Later(Duration::from_secs(10)),
+        }
+    }
+}
+
+/// Reads commits and writes records. Blocking: the runtime calls it off the event loop.
+pub trait Repository: Send + Sync {
+    /// Where the branches stand; a mirror of a remote is fetched first.
+    ///
+    /// *Errors*: [`RepositoryError::Remote`] when the fetch fails.
+    fn tips(&self) -> Result<Tips, RepositoryError>;
+
+    /// The commit that `name` (a branch, tag, id or `HEAD~1`) means.
+    fn resolve(&self, name: &str) -> Result<CommitId, RepositoryError>;
+
+    /// The revision of a commit. `records` is the branch of the records: where it is the watched
+    /// branch itself, `knowledge/executions/` is left out of the inputs.
+    fn revision(&self, commit: &CommitId) -> Result<Revision, RepositoryError>;
+
+    /// The files of a commit.
+    fn tree(&self, commit: &CommitId) -> Result<Arc<dyn Tree>, RepositoryError>;
+
+    /// The commits that `new` has and `old` has not, newest first, at most `limit`.
+    fn between(
+        &self,
+        old: Option<&CommitId>,
+        new: &CommitId,
+        limit: usize,
+    ) -> Result<Vec<Revision>, RepositoryError>;
+
+    /// Adds the files to the branch as one commit, by compare-and-swap, and pushes it where there
+    /// is a remote.
+    ///
+    /// *Guarantees*: durable when it returns; never forced; once for a run (a second call finds
+    /// the first commit and returns it). If the process dies inside, either nothing or all of it
+    /// is on the branch.
+    ///
+    /// *Errors*: [`RepositoryError::Race`] after several lost races; nothing is on the branch.
+    fn publish(&self, publication: &Publication) -> Result<CommitId, RepositoryError>;
+}
+
+/// Waits for something to look at.
+#[async_trait]
+pub trait Wake: Send + Sync {
+    /// Returns when refs may have changed, and at the latest after `at_most`.
+    ///
+    /// *Guarantees*: a change between two calls is not lost. Dropping the future is harmless.
+    async fn wait(&self, at_most: Duration);
+}

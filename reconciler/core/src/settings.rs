@@ -1,0 +1,264 @@
+//! `stratum.ncl`: the settings of a repository, with every default.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{BranchName, EnvironmentName};
+
+/// The settings of a repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The name of the repository, for people and for the context of sealed values.
+    pub name: String,
+    /// The environments; at least one.
+    pub environments: BTreeMap<EnvironmentName, EnvironmentSettings>,
+    /// Where execution records go.
+    #[serde(default)]
+    pub records: RecordSettings,
+    /// The defaults of drift, for environments that say nothing.
+    #[serde(default)]
+    pub drift: DriftSettings,
+    /// Limits of evaluation and of calls.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Whether commits must be signed. Takes effect with the guard.
+    #[serde(default)]
+    pub signatures: Signatures,
+    /// Where knowledge from outside comes from.
+    #[serde(default)]
+    pub knowledge: KnowledgeSettings,
+}
+
+/// The settings of one environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EnvironmentSettings {
+    /// The branch its content is read from; `None` is the repository's HEAD branch.
+    pub branch: Option<BranchName>,
+    /// Where relative paths of local resources lie; `None` is `world/<environment>` beside the state.
+    pub root: Option<String>,
+    /// Other places that local resources may reach; absolute paths.
+    pub roots: Vec<String>,
+    /// What happens when a step fails.
+    pub on_failure: OnFailure,
+    /// What happens when the world differs; `None` is the repository's setting.
+    pub drift: Option<DriftSettings>,
+    /// The most resources a plan may delete or replace.
+    pub max_deletes: Option<Budget>,
+    /// The most calls in flight, from 1.
+    pub parallelism: u32,
+    /// Watch, but apply nothing.
+    pub suspended: bool,
+    /// The word that allows the environment to lose all its resources.
+    pub empty: bool,
+    /// Labels, for people and policies.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Default for EnvironmentSettings {
+    fn default() -> Self {
+        Self {
+            branch: None,
+            root: None,
+            roots: Vec::new(),
+            on_failure: OnFailure::Rollback,
+            drift: None,
+            max_deletes: None,
+            parallelism: 10,
+            suspended: false,
+            empty: false,
+            labels: BTreeMap::new(),
+        }
+    }
+}
+
+/// What happens when a step fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum OnFailure {
+    /// Restore every begun step.
+    #[default]
+    Rollback,
+    /// Begin nothing more, and leave things as they are.
+    Halt,
+    /// Go on with what does not depend on the failed step.
+    Continue,
+}
+
+/// How many deletions a plan may hold: `5`, or `"20%"` of the resources there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "serde_json::Value", into = "serde_json::Value")]
+pub enum Budget {
+    /// A number of resources.
+    Count(u64),
+    /// A share of the resources in the state, in percent from 0 to 100.
+    Percent(u8),
+}
+
+impl Budget {
+    /// How many resources of `total` may go.
+    pub fn allows(self, total: usize) -> u64 {
+        match self {
+            Self::Count(count) => count,
+            Self::Percent(percent) => total as u64 * u64::from(percent) / 100,
+        }
+    }
+}
+
+impl TryFrom<serde_json::Value> for Budget {
+    type Error = String;
+
+    fn try_from(json: serde_json::Value) -> Result<Self, String> {
+        let count = json.as_u64().or_else(|| {
+            json.as_f64()
+                .filter(|n| *n >= 0.0 && n.fract() == 0.0)
+                .map(|n| n as u64)
+        });
+        let percent = json
+            .as_str()
+            .and_then(|text| text.strip_suffix('%')?.trim().parse().ok());
+        match (count, percent) {
+            (Some(count), _) => Ok(Self::Count(count)),
+            (None, Some(percent)) if percent <= 100 => Ok(Self::Percent(percent)),
+            _ => Err(format!(
+                "`{json}` is not a budget: write a number, or a share like \"20%\""
+            )),
+        }
+    }
+}
+
+impl From<Budget> for serde_json::Value {
+    fn from(budget: Budget) -> Self {
+        match budget {
+            Budget::Count(count) => count.into(),
+            Budget::Percent(percent) => format!("{percent}%").into(),
+        }
+    }
+}
+
+/// Where execution records go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordSettings {
+    /// The branch.
+    pub branch: BranchName,
+}
+
+impl Default for RecordSettings {
+    fn default() -> Self {
+        Self {
+            branch: BranchName::records(),
+        }
+    }
+}
+
+/// What happens when the world differs from what was applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DriftSettings {
+    /// The mode.
+    pub mode: DriftMode,
+    /// Time between two looks at the world.
+    #[serde(with = "crate::duration::text")]
+    pub every: Duration,
+}
+
+impl Default for DriftSettings {
+    fn default() -> Self {
+        Self {
+            mode: DriftMode::Report,
+            every: Duration::from_secs(5 * 60),
+        }
+    }
+}
+
+/// What is done about drift.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum DriftMode {
+    /// Plan and apply a correction.
+    Correct,
+    /// Say so.
+    #[default]
+    Report,
+    /// Do not even look.
+    Ignore,
+}
+
+/// Limits of evaluation and of calls.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Memory of one evaluation, in MiB.
+    pub memory: u64,
+    /// Processor and wall-clock time of one evaluation.
+    #[serde(with = "crate::duration::text")]
+    pub time: Duration,
+    /// Time of one provider call that has no timeout of its own.
+    #[serde(with = "crate::duration::text")]
+    pub call: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: 2048,
+            time: Duration::from_secs(30),
+            call: Duration::from_secs(10 * 60),
+        }
+    }
+}
+
+/// Whether commits must be signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum Signatures {
+    /// Refuse what is not signed by someone in `trust/`.
+    Required,
+    /// Say so, and go on.
+    #[default]
+    Warn,
+    /// Do not look.
+    Off,
+}
+
+/// Where knowledge from outside comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KnowledgeSettings {
+    /// The repository with an organisation's guidelines: a path or a URL.
+    pub org: Option<String>,
+}
+
+impl Settings {
+    /// The drift settings that hold for an environment.
+    pub fn drift_of<'a>(&'a self, environment: &'a EnvironmentSettings) -> &'a DriftSettings {
+        environment.drift.as_ref().unwrap_or(&self.drift)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn smallest_settings_have_every_default() {
+        let settings: Settings =
+            serde_json::from_str(r#"{"name":"shop","environments":{"staging":{}}}"#).unwrap();
+        let staging = settings.environments.values().next().unwrap();
+        assert_eq!(staging, &EnvironmentSettings::default());
+        assert_eq!(settings.records.branch.as_str(), "stratum/records");
+        assert_eq!(settings.drift_of(staging).mode, DriftMode::Report);
+    }
+
+    #[test]
+    fn budgets_are_numbers_or_shares() {
+        let read = |text| serde_json::from_str::<Budget>(text);
+        assert_eq!(read("5").unwrap().allows(100), 5);
+        assert_eq!(read("\"20%\"").unwrap().allows(10), 2);
+        assert!(read("\"120%\"").is_err() && read("-1").is_err());
+    }
+}

@@ -1,0 +1,421 @@
+//! Attribute values: JSON, plus what is not yet known, references, and secrets by name.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::digest::Digest;
+use crate::ids::LocalAddress;
+
+/// The attributes of a resource, sorted by name.
+pub type Record = BTreeMap<String, Value>;
+
+/// A value of an attribute.
+///
+/// *Shape*: its JSON form is the JSON of the data; what JSON cannot say is an object with the one
+/// key `$stratum`, which no data may have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(try_from = "serde_json::Value", into = "serde_json::Value")]
+pub enum Value {
+    /// Nothing.
+    #[default]
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// A number; whole numbers are held as integers.
+    Number(serde_json::Number),
+    /// Text.
+    Text(String),
+    /// A list, in order.
+    List(Vec<Value>),
+    /// A record, sorted by key.
+    Record(Record),
+    /// Known only after an apply.
+    Unknown,
+    /// The value of another resource's attribute.
+    Reference(Reference),
+    /// Text joined from parts when all are known.
+    Join(Vec<Value>),
+    /// A secret, by name; never the secret itself.
+    Secret(SecretReference),
+}
+
+/// An attribute of another resource of the same environment.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Reference {
+    /// The resource.
+    pub resource: LocalAddress,
+    /// The attribute within it.
+    pub path: Path,
+}
+
+/// A secret by its place in the repository.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SecretReference {
+    /// The path below `secrets/<environment>/`, without `.sealed.yaml`.
+    pub path: String,
+    /// The key within the file.
+    pub key: String,
+    /// The version, once the sealed file has been read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
+    /// A digest of the sealed value, once the sealed file has been read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+}
+
+/// A path into a record: `health.http`, `ip_network[0].address`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
+#[serde(transparent)]
+pub struct Path(pub String);
+
+impl Path {
+    /// The path of a top-level attribute.
+    pub fn of(attribute: &str) -> Self {
+        Self(attribute.to_owned())
+    }
+
+    /// This path, then the key of a record.
+    pub fn key(&self, key: &str) -> Self {
+        if self.0.is_empty() {
+            Self(key.to_owned())
+        } else {
+            Self(format!("{}.{key}", self.0))
+        }
+    }
+
+    /// This path, then the index of a list.
+    pub fn index(&self, index: usize) -> Self {
+        Self(format!("{}[{index}]", self.0))
+    }
+
+    /// The name of the attribute it starts with.
+    pub fn attribute(&self) -> &str {
+        self.0.split(['.', '[']).next().unwrap_or(&self.0)
+    }
+
+    /// The value it leads to.
+    pub fn find<'a>(&self, record: &'a Record) -> Option<&'a Value> {
+        let mut parts = self.0.split('.');
+        let (first, indexes) = split_indexes(parts.next()?);
+        let mut value = follow(record.get(first)?, &indexes)?;
+        for part in parts {
+            let (key, indexes) = split_indexes(part);
+            let Value::Record(record) = value else {
+                return None;
+            };
+            value = follow(record.get(key)?, &indexes)?;
+        }
+        Some(value)
+    }
+}
+
+fn split_indexes(part: &str) -> (&str, Vec<usize>) {
+    let mut pieces = part.split('[');
+    let key = pieces.next().unwrap_or(part);
+    (
+        key,
+        pieces
+            .filter_map(|piece| piece.trim_end_matches(']').parse().ok())
+            .collect(),
+    )
+}
+
+fn follow<'a>(value: &'a Value, indexes: &[usize]) -> Option<&'a Value> {
+    indexes.iter().try_fold(value, |value, index| match value {
+        Value::List(items) => items.get(*index),
+        _ => None,
+    })
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Value {
+    /// A text value.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Text(text.into())
+    }
+
+    /// The text, if this is one.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The record, if this is one.
+    pub fn as_record(&self) -> Option<&Record> {
+        match self {
+            Self::Record(record) => Some(record),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing in it is unknown, a reference or unjoined text.
+    pub fn is_known(&self) -> bool {
+        match self {
+            Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) | Self::Secret(_) => true,
+            Self::List(items) => items.iter().all(Self::is_known),
+            Self::Record(record) => record.values().all(Self::is_known),
+            Self::Unknown | Self::Reference(_) | Self::Join(_) => false,
+        }
+    }
+
+    /// Calls `visit` for every reference in it.
+    pub fn references<'a>(&'a self, visit: &mut impl FnMut(&'a Reference)) {
+        match self {
+            Self::Reference(reference) => visit(reference),
+            Self::List(items) | Self::Join(items) => {
+                items.iter().for_each(|item| item.references(visit));
+            }
+            Self::Record(record) => record.values().for_each(|value| value.references(visit)),
+            Self::Null
+            | Self::Bool(_)
+            | Self::Number(_)
+            | Self::Text(_)
+            | Self::Unknown
+            | Self::Secret(_) => {}
+        }
+    }
+
+    /// Calls `visit` for every secret named in it.
+    pub fn secrets<'a>(&'a self, visit: &mut impl FnMut(&'a SecretReference)) {
+        match self {
+            Self::Secret(secret) => visit(secret),
+            Self::List(items) | Self::Join(items) => {
+                items.iter().for_each(|item| item.secrets(visit));
+            }
+            Self::Record(record) => record.values().for_each(|value| value.secrets(visit)),
+            Self::Null
+            | Self::Bool(_)
+            | Self::Number(_)
+            | Self::Text(_)
+            | Self::Unknown
+            | Self::Reference(_) => {}
+        }
+    }
+
+    /// The value with every reference replaced by what `lookup` answers (`None`: not yet known),
+    /// and text joined where all its parts are known.
+    pub fn resolve(&self, lookup: &impl Fn(&Reference) -> Option<Value>) -> Value {
+        match self {
+            Self::Reference(reference) => lookup(reference).unwrap_or(Self::Unknown),
+            Self::List(items) => Self::List(items.iter().map(|i| i.resolve(lookup)).collect()),
+            Self::Record(record) => Self::Record(resolve_record(record, lookup)),
+            Self::Join(parts) => join(parts.iter().map(|part| part.resolve(lookup)).collect()),
+            Self::Null
+            | Self::Bool(_)
+            | Self::Number(_)
+            | Self::Text(_)
+            | Self::Unknown
+            | Self::Secret(_) => self.clone(),
+        }
+    }
+
+    /// Whether `later` says what this says, with unknowns filled in and nothing else changed.
+    pub fn refined_by(&self, later: &Value) -> bool {
+        match (self, later) {
+            (Self::Unknown, _) => true,
+            (Self::List(a), Self::List(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.refined_by(b))
+            }
+            (Self::Record(a), Self::Record(b)) => {
+                a.len() == b.len()
+                    && a.iter()
+                        .all(|(k, a)| b.get(k).is_some_and(|b| a.refined_by(b)))
+            }
+            (a, b) => a == b,
+        }
+    }
+}
+
+/// [`Value::resolve`] for every attribute of a record.
+pub fn resolve_record(record: &Record, lookup: &impl Fn(&Reference) -> Option<Value>) -> Record {
+    record
+        .iter()
+        .map(|(key, value)| (key.clone(), value.resolve(lookup)))
+        .collect()
+}
+
+fn join(parts: Vec<Value>) -> Value {
+    if parts.iter().any(|part| matches!(part, Value::Secret(_))) {
+        return Value::Join(parts);
+    }
+    parts
+        .iter()
+        .map(plain)
+        .collect::<Option<String>>()
+        .map_or(Value::Unknown, Value::Text)
+}
+
+fn plain(value: &Value) -> Option<String> {
+    match value {
+        Value::Text(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Null
+        | Value::List(_)
+        | Value::Record(_)
+        | Value::Unknown
+        | Value::Reference(_)
+        | Value::Join(_)
+        | Value::Secret(_) => None,
+    }
+}
+
+/// The one key of an object that is not data.
+const TAG: &str = "$stratum";
+
+impl From<Value> for serde_json::Value {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(truth) => Self::Bool(truth),
+            Value::Number(number) => Self::Number(number),
+            Value::Text(text) => Self::String(text),
+            Value::List(items) => Self::Array(items.into_iter().map(Into::into).collect()),
+            Value::Record(record) => {
+                Self::Object(record.into_iter().map(|(k, v)| (k, v.into())).collect())
+            }
+            Value::Unknown => json!({ TAG: "unknown" }),
+            Value::Reference(reference) => json!({ TAG: { "reference": reference } }),
+            Value::Join(parts) => json!({ TAG: { "join": parts } }),
+            Value::Secret(secret) => json!({ TAG: { "secret": secret } }),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Tagged {
+    Unknown,
+    Reference(Reference),
+    Join(Vec<Value>),
+    Secret(SecretReference),
+}
+
+impl TryFrom<serde_json::Value> for Value {
+    type Error = serde_json::Error;
+
+    fn try_from(json: serde_json::Value) -> Result<Self, serde_json::Error> {
+        Ok(match json {
+            serde_json::Value::Null => Self::Null,
+            serde_json::Value::Bool(truth) => Self::Bool(truth),
+            serde_json::Value::Number(number) => Self::Number(whole(number)),
+            serde_json::Value::String(text) => Self::Text(text),
+            serde_json::Value::Array(items) => Self::List(
+                items
+                    .into_iter()
+                    .map(Self::try_from)
+                    .collect::<Result<_, _>>()?,
+            ),
+            serde_json::Value::Object(mut map) => match map.remove(TAG) {
+                Some(tagged) => match serde_json::from_value(tagged)? {
+                    Tagged::Unknown => Self::Unknown,
+                    Tagged::Reference(reference) => Self::Reference(reference),
+                    Tagged::Join(parts) => Self::Join(parts),
+                    Tagged::Secret(secret) => Self::Secret(secret),
+                },
+                None => Self::Record(
+                    map.into_iter()
+                        .map(|(key, value)| Ok((key, Self::try_from(value)?)))
+                        .collect::<Result<_, serde_json::Error>>()?,
+                ),
+            },
+        })
+    }
+}
+
+/// Holds `1.0` as `1`, so that equal numbers are equal values.
+fn whole(number: serde_json::Number) -> serde_json::Number {
+    match number.as_f64() {
+        Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < 9e15 => {
+            serde_json::Number::from(float as i64)
+        }
+        _ => number,
+    }
+}
+
+/// The form that people and other programs see: `{"unknown": true}` and `{"sealed": digest}`.
+pub fn shown(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Unknown | Value::Reference(_) | Value::Join(_) => json!({ "unknown": true }),
+        Value::Secret(secret) => json!({ "sealed": secret.digest }),
+        Value::List(items) => items.iter().map(shown).collect(),
+        Value::Record(record) => serde_json::Value::Object(
+            record
+                .iter()
+                .map(|(key, value)| (key.clone(), shown(value)))
+                .collect(),
+        ),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => value.clone().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reference() -> Reference {
+        Reference {
+            resource: "local_data.a".parse().unwrap(),
+            path: Path::of("id"),
+        }
+    }
+
+    #[test]
+    fn json_gives_the_value_back() {
+        let record = Record::from([
+            (
+                "a".to_owned(),
+                Value::List(vec![Value::Unknown, Value::Reference(reference())]),
+            ),
+            (
+                "b".to_owned(),
+                Value::Join(vec![Value::text("x"), Value::Reference(reference())]),
+            ),
+        ]);
+        let text = serde_json::to_string(&record).unwrap();
+        assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
+    }
+
+    #[test]
+    fn whole_numbers_are_equal_however_written() {
+        let read = |text| serde_json::from_str::<Value>(text).unwrap();
+        assert_eq!(read("1.0"), read("1"));
+        assert_ne!(read("1.5"), read("1"));
+    }
+
+    #[test]
+    fn join_waits_for_all_parts() {
+        let join = Value::Join(vec![Value::text("r-"), Value::Reference(reference())]);
+        assert_eq!(join.resolve(&|_| None), Value::Unknown);
+        assert_eq!(
+            join.resolve(&|_| Some(Value::text("7"))),
+            Value::text("r-7")
+        );
+    }
+
+    #[test]
+    fn paths_lead_into_lists_and_records() {
+        let record: Record = serde_json::from_str(r#"{"a":[{"b":{"c":5}}]}"#).unwrap();
+        let found = Path("a[0].b.c".to_owned()).find(&record).cloned();
+        assert_eq!(found, Some(serde_json::from_str("5").unwrap()));
+        assert_eq!(Path("a[1].b".to_owned()).find(&record), None);
+    }
+
+    #[test]
+    fn refinement_only_fills_unknowns() {
+        let planned: Value = serde_json::from_str(r#"{"a":{"$stratum":"unknown"},"b":1}"#).unwrap();
+        let good: Value = serde_json::from_str(r#"{"a":"x","b":1}"#).unwrap();
+        let bad: Value = serde_json::from_str(r#"{"a":"x","b":2}"#).unwrap();
+        assert!(planned.refined_by(&good) && !planned.refined_by(&bad));
+    }
+}

@@ -1,0 +1,1 @@
+//! Bytes of a tree become Desired: Nickel, pipelines, forms, knowledge, sealed files.

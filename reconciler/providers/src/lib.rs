@@ -1,0 +1,1 @@
+//! Native providers, one file each.

@@ -1,0 +1,1 @@
+//! Reads commits, watches and mirrors repositories, writes records.

@@ -1,0 +1,1 @@
+//! The loop: wake, lease, load, observe, plan, judge, apply, record.

@@ -1,0 +1,1 @@
+//! State store, queue, leases and observations in SQLite.

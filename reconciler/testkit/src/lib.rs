@@ -1,0 +1,1 @@
+//! In-memory adapters, repository builder and provider conformance suite for tests.
