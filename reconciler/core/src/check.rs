@@ -1,1 +1,72 @@
-//! check.
+//! Plan -> Findings: what must not be applied whatever policy says.
+
+use crate::finding::{Finding, codes};
+use crate::plan::{Action, Plan, Step};
+use crate::ports::Base;
+use crate::settings::EnvironmentSettings;
+
+/// Checks a plan against `protect`, the deletion budget, and the emptying of an environment.
+pub fn check(plan: &Plan, base: &Base, settings: &EnvironmentSettings) -> Vec<Finding> {
+    let removals: Vec<&Step> = plan.steps.iter().filter(|step| removes(step)).collect();
+    let mut findings: Vec<Finding> = removals
+        .iter()
+        .filter(|step| step.meta.protect)
+        .map(|step| protected(step))
+        .collect();
+    findings.extend(over_budget(plan, &removals, base, settings));
+    findings.extend(emptied(plan, base, settings));
+    findings
+}
+
+fn removes(step: &Step) -> bool {
+    match step.action {
+        Action::Delete | Action::Remove => true,
+        Action::Create | Action::Update | Action::Adopt | Action::Make => false,
+    }
+}
+
+fn protected(step: &Step) -> Finding {
+    let what = if step.action == Action::Delete {
+        "deleted"
+    } else {
+        "replaced"
+    };
+    let message = format!("`{}` is protected and would be {what}", step.address);
+    let mut finding = Finding::error(&codes::PROTECTED, message)
+        .hint("set `meta.protect = false` in a commit of its own first");
+    finding.source = step.source.clone();
+    finding
+}
+
+fn over_budget(
+    plan: &Plan,
+    removals: &[&Step],
+    base: &Base,
+    settings: &EnvironmentSettings,
+) -> Option<Finding> {
+    let budget = settings.max_deletes?;
+    let allowed = budget.allows(base.resources.len());
+    let wanted = removals.len() as u64;
+    (wanted > allowed).then(|| {
+        let message = format!(
+            "`{}` would lose {wanted} of {} resources; `max_deletes` allows {allowed}",
+            plan.environment,
+            base.resources.len()
+        );
+        Finding::error(&codes::DELETION_BUDGET, message)
+            .hint("raise `max_deletes` in `stratum.ncl`, or delete in several commits")
+    })
+}
+
+fn emptied(plan: &Plan, base: &Base, settings: &EnvironmentSettings) -> Option<Finding> {
+    let emptied = plan.resources == 0 && !base.resources.is_empty() && !settings.empty;
+    emptied.then(|| {
+        let message = format!(
+            "`{}` would lose all of its {} resources",
+            plan.environment,
+            base.resources.len()
+        );
+        Finding::error(&codes::EMPTIED, message)
+            .hint("if that is meant, set `empty = true` for the environment in `stratum.ncl`")
+    })
+}

@@ -169,6 +169,13 @@ impl CommitId {
     }
 }
 
+impl ProviderName {
+    /// Stands where no provider is known; no provider has this name.
+    pub fn unknown() -> Self {
+        Self("unknown".to_owned())
+    }
+}
+
 impl BranchName {
     /// The branch of the execution records, unless the settings name another.
     pub fn records() -> Self {

@@ -24,5 +24,6 @@ pub mod resource;
 pub mod run;
 pub mod settings;
 pub mod source;
+pub mod suggest;
 pub mod value;
 pub mod verdict;

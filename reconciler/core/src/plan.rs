@@ -31,6 +31,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Resources that differ from what was applied and are left so.
     pub drifted: Vec<Drifted>,
+    /// Resources that nothing can be done about, and what depends on them.
+    pub blocked: Vec<Blocked>,
     /// How many resources there will be when it is applied.
     pub resources: u64,
 }
@@ -200,6 +202,15 @@ pub struct Drifted {
     pub address: Address,
     /// What differs: what was applied, and what is there.
     pub changes: Vec<Change>,
+}
+
+/// A resource that nothing can be done about for now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocked {
+    /// The resource.
+    pub address: Address,
+    /// Why, in one clause.
+    pub reason: String,
 }
 
 /// Counts for the last line of a plan.
