@@ -7,7 +7,7 @@ use crate::settings::EnvironmentSettings;
 
 /// Checks a plan against `protect`, the deletion budget, and the emptying of an environment.
 pub fn check(plan: &Plan, base: &Base, settings: &EnvironmentSettings) -> Vec<Finding> {
-    let removals: Vec<&Step> = plan.steps.iter().filter(|step| removes(step)).collect();
+    let removals: Vec<&Step> = plan.steps.iter().filter(|step| step.removes()).collect();
     let mut findings: Vec<Finding> = removals
         .iter()
         .filter(|step| step.meta.protect)
@@ -16,13 +16,6 @@ pub fn check(plan: &Plan, base: &Base, settings: &EnvironmentSettings) -> Vec<Fi
     findings.extend(over_budget(plan, &removals, base, settings));
     findings.extend(emptied(plan, base, settings));
     findings
-}
-
-fn removes(step: &Step) -> bool {
-    match step.action {
-        Action::Delete | Action::Remove => true,
-        Action::Create | Action::Update | Action::Adopt | Action::Make => false,
-    }
 }
 
 fn protected(step: &Step) -> Finding {

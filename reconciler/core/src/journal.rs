@@ -36,7 +36,7 @@ pub enum Event {
         /// The step.
         step: StepId,
         /// What puts the address back.
-        checkpoint: Checkpoint,
+        checkpoint: Box<Checkpoint>,
         /// The token that is sent.
         token: Token,
     },
@@ -219,7 +219,7 @@ pub struct Journal {
     phase: Phase,
     end: Option<End>,
     status: Vec<StepStatus>,
-    checkpoints: Vec<Option<(Checkpoint, Token)>>,
+    checkpoints: Vec<Option<(Box<Checkpoint>, Token)>>,
     /// How many required steps are not yet done.
     missing: Vec<u32>,
     /// The steps that require each step.
@@ -291,7 +291,7 @@ impl Journal {
     }
 
     /// The checkpoint and token of a begun step.
-    pub fn checkpoint(&self, step: StepId) -> Option<&(Checkpoint, Token)> {
+    pub fn checkpoint(&self, step: StepId) -> Option<&(Box<Checkpoint>, Token)> {
         self.checkpoints.get(step.index())?.as_ref()
     }
 

@@ -272,6 +272,25 @@ impl Plan {
     }
 }
 
+impl Step {
+    /// Whether the provider is called at all; otherwise only the state changes.
+    pub fn calls_provider(&self) -> bool {
+        match self.action {
+            Action::Create | Action::Make | Action::Adopt => true,
+            Action::Update => self.reason != Reason::Remembered,
+            Action::Delete | Action::Remove => self.prior.is_some(),
+        }
+    }
+
+    /// Whether it takes something away.
+    pub fn removes(&self) -> bool {
+        match self.action {
+            Action::Delete | Action::Remove => true,
+            Action::Create | Action::Update | Action::Adopt | Action::Make => false,
+        }
+    }
+}
+
 impl Action {
     /// The word for people and JSON; both halves of a replace are `replace`.
     pub fn as_str(self) -> &'static str {

@@ -1,6 +1,6 @@
 //! A Resource as it is wanted, and as stratum last knew it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -47,6 +47,17 @@ impl Resource {
             }
         }
     }
+}
+
+/// The direct dependencies that attributes and settings name, sorted.
+pub fn depends_on(attributes: &Record, meta: &Meta) -> Vec<LocalAddress> {
+    let mut found: BTreeSet<LocalAddress> = meta.depends_on.iter().cloned().collect();
+    for value in attributes.values() {
+        value.references(&mut |reference| {
+            found.insert(reference.resource.clone());
+        });
+    }
+    found.into_iter().collect()
 }
 
 /// `meta`: settings on any resource.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::StepId;
-use crate::plan::{Action, Plan, Reversibility, Step};
+use crate::plan::{Plan, Reversibility, Step};
 use crate::ports::{Gate, GateError};
 
 /// What policy says about one Step.
@@ -96,11 +96,7 @@ impl Gate for ReversibleOnly {
 }
 
 fn judge_step(step: &Step) -> Judgement {
-    let removes = match step.action {
-        Action::Delete | Action::Remove => true,
-        Action::Create | Action::Update | Action::Make | Action::Adopt => false,
-    };
-    if removes && step.reversibility != Reversibility::Reversible {
+    if step.removes() && step.reversibility != Reversibility::Reversible {
         let reason = format!(
             "removing this is {}, and there is no way yet to approve it",
             step.reversibility.as_str()

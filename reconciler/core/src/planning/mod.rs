@@ -15,11 +15,11 @@ use thiserror::Error;
 use crate::desired::Desired;
 use crate::finding::{Finding, codes};
 use crate::graph::Graph;
-use crate::ids::{Address, ProviderName, TypeName};
+use crate::ids::{Address, LocalAddress, ProviderName, TypeName};
 use crate::observed::{Observed, Report};
 use crate::plan::{Blocked, Drifted, Plan};
 use crate::ports::{Base, Proposal, ProviderError, ProviderSchema, TypeSchema};
-use crate::resource::{Instance, Resource, ResourceState};
+use crate::resource::{Instance, Resource, ResourceState, depends_on};
 use crate::settings::DriftMode;
 use crate::value::{Record, Reference, Value, resolve_record};
 
@@ -460,9 +460,11 @@ impl<'a> Planning<'a> {
         })
     }
 
-    fn depends_on(&self, address: &Address) -> Vec<crate::ids::LocalAddress> {
-        let required = self.graph.dependencies.get(address).into_iter().flatten();
-        required.map(|target| target.local.clone()).collect()
+    fn depends_on(&self, address: &Address) -> Vec<LocalAddress> {
+        let resource = self.input.desired.resources.get(address);
+        resource
+            .map(|r| depends_on(&r.attributes, &r.meta))
+            .unwrap_or_default()
     }
 
     fn ask_again(
