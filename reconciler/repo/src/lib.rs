@@ -1,1 +1,74 @@
 //! Reads commits, watches and mirrors repositories, writes records.
+//!
+//! [`GitRepository`] implements the port `Repository`, [`RefWatcher`] the port `Wake`. Everything in
+//! a repository on disk is read and written in process by `gix`, opened without any configuration
+//! but the repository's own, and with no part of it that can name a program. The `git` command is
+//! used for what `gix` cannot do (fetch, push, pack), through the trait [`GitCommand`].
+//!
+//! ```text
+//! location --open--> a local repository ------------+--> tips, resolve, revision, tree, between
+//!                \-> a remote --mirror--> its mirror /    publish: build, compare-and-swap, again
+//! ```
+
+mod compare;
+mod durable;
+mod failure;
+mod git;
+mod inputs;
+mod location;
+mod lock;
+mod maintain;
+mod mirror;
+mod note;
+mod open;
+mod pool;
+mod publish;
+mod read;
+mod redact;
+mod shadow;
+mod system;
+mod tree;
+mod watch;
+mod write;
+
+pub use git::{GitCall, GitCommand, GitError, GitOutput};
+pub use open::{Committer, GitRepository, Options};
+pub use system::SystemGit;
+pub use watch::RefWatcher;
+
+use std::sync::Arc;
+
+use stratum_core::desired::Revision;
+use stratum_core::ids::CommitId;
+use stratum_core::ports::{Publication, Repository, RepositoryError, Tips, Tree};
+
+impl Repository for GitRepository {
+    fn tips(&self) -> Result<Tips, RepositoryError> {
+        self.read_tips()
+    }
+
+    fn resolve(&self, name: &str) -> Result<CommitId, RepositoryError> {
+        self.resolve_name(name)
+    }
+
+    fn revision(&self, commit: &CommitId) -> Result<Revision, RepositoryError> {
+        self.read_revision(commit)
+    }
+
+    fn tree(&self, commit: &CommitId) -> Result<Arc<dyn Tree>, RepositoryError> {
+        self.read_tree(commit)
+    }
+
+    fn between(
+        &self,
+        old: Option<&CommitId>,
+        new: &CommitId,
+        limit: usize,
+    ) -> Result<Vec<Revision>, RepositoryError> {
+        self.read_between(old, new, limit)
+    }
+
+    fn publish(&self, publication: &Publication) -> Result<CommitId, RepositoryError> {
+        self.publish_record(publication)
+    }
+}

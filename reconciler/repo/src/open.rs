@@ -1,0 +1,212 @@
+//! Opening a repository: a folder, or the mirror of a remote.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use gix::ThreadSafeRepository;
+use gix::sec::trust::Mapping;
+use stratum_core::ports::RepositoryError;
+
+use crate::failure::git as failed;
+use crate::git::GitCommand;
+use crate::location::Location;
+use crate::mirror::Mirror;
+use crate::pool::Pool;
+use crate::system::SystemGit;
+
+/// Who commits the records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committer {
+    /// The name.
+    pub name: String,
+    /// The mail address.
+    pub mail: String,
+}
+
+impl Default for Committer {
+    fn default() -> Self {
+        Self {
+            name: "stratum".to_owned(),
+            mail: "stratum@localhost".to_owned(),
+        }
+    }
+}
+
+/// How a repository is opened.
+#[derive(Clone)]
+pub struct Options {
+    /// The folder that becomes the mirror when the location is a remote.
+    pub mirror: Option<PathBuf>,
+    /// Whether a path is mirrored too, instead of being worked on in place.
+    pub mirror_paths: bool,
+    /// Who commits the records.
+    pub committer: Committer,
+    /// How long one fetch or push may take.
+    pub timeout: Duration,
+    /// The `git` command.
+    pub git: Arc<dyn GitCommand>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            mirror: None,
+            mirror_paths: false,
+            committer: Committer::default(),
+            timeout: Duration::from_secs(120),
+            git: Arc::new(SystemGit),
+        }
+    }
+}
+
+/// A git repository: the port [`stratum_core::ports::Repository`].
+///
+/// *Guarantees*: no program named by the repository's configuration is ever run; only the
+/// repository's own configuration is read, and nothing of it but formats. An id means the object
+/// with that id: `refs/replace` is ignored.
+pub struct GitRepository {
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) mirror: Option<Mirror>,
+    pub(crate) committer: Committer,
+    pub(crate) git: Arc<dyn GitCommand>,
+    pub(crate) timeout: Duration,
+    /// As shown to people: without credentials.
+    pub(crate) location: String,
+    pub(crate) git_dir: PathBuf,
+    pub(crate) common_dir: PathBuf,
+    bare: bool,
+}
+
+impl GitRepository {
+    /// Opens `location`: a folder of a bare or ordinary repository or of a work tree, or the
+    /// address of a remote (`https://`, `ssh://`, `git@host:path`, `file://`), which is mirrored
+    /// and fetched.
+    ///
+    /// *Errors*: [`RepositoryError::Missing`]; [`RepositoryError::Unsupported`] for reftable and
+    /// for an address of another kind; [`RepositoryError::Remote`] when the first fetch fails. A
+    /// repository without a commit opens: see [`GitRepository::require_commit`].
+    pub fn open(location: &str, options: Options) -> Result<Self, RepositoryError> {
+        match Location::read(location, options.mirror_paths)? {
+            Location::Local(path) => {
+                let shared = discover(&path)?;
+                Self::on(shared, location.to_owned(), None, options)
+            }
+            Location::Remote(address) => Self::open_remote(address, options),
+        }
+    }
+
+    fn open_remote(address: String, options: Options) -> Result<Self, RepositoryError> {
+        let Some(folder) = options.mirror.clone() else {
+            return Err(RepositoryError::Unsupported {
+                path: crate::redact::redact(&address),
+                reason: "is a remote, and no folder was named for its mirror".to_owned(),
+            });
+        };
+        let git = Arc::clone(&options.git);
+        let mirror = Mirror::prepare(&folder, address, git, options.timeout)?;
+        mirror.fetch()?;
+        let shared = discover(&folder)?;
+        let location = mirror.address();
+        Self::on(shared, location, Some(mirror), options)
+    }
+
+    fn on(
+        shared: ThreadSafeRepository,
+        location: String,
+        mirror: Option<Mirror>,
+        options: Options,
+    ) -> Result<Self, RepositoryError> {
+        let repository = shared.to_thread_local();
+        Ok(Self {
+            git_dir: absolute(repository.git_dir())?,
+            common_dir: absolute(repository.common_dir())?,
+            bare: repository.is_bare(),
+            pool: Arc::new(Pool::new(shared)),
+            mirror,
+            committer: options.committer,
+            git: options.git,
+            timeout: options.timeout,
+            location,
+        })
+    }
+
+    /// The git folder; that of all work trees together, where there are several.
+    pub fn git_dir(&self) -> &Path {
+        &self.common_dir
+    }
+
+    /// Whether the repository has no work tree.
+    pub fn is_bare(&self) -> bool {
+        self.bare
+    }
+
+    /// Whether HEAD of the git folder is checked out; that of a bare one is not, though it may
+    /// have linked work trees.
+    pub(crate) fn has_main_work_tree(&self) -> bool {
+        let configured = self
+            .pool
+            .with(|repository| repository.config_snapshot().boolean("core.bare"));
+        !configured.unwrap_or(self.bare)
+    }
+
+    /// Whether this is the mirror of a remote: records are pushed, and changes are polled for.
+    pub fn is_mirror(&self) -> bool {
+        self.mirror.is_some()
+    }
+
+    /// The location as people may see it: without credentials.
+    pub fn location(&self) -> &str {
+        &self.location
+    }
+
+    /// Where state is kept unless the user says otherwise: `stratum/` in the git folder.
+    pub fn state_folder(&self) -> PathBuf {
+        self.common_dir.join("stratum")
+    }
+}
+
+fn discover(path: &Path) -> Result<ThreadSafeRepository, RepositoryError> {
+    let options = || {
+        gix::open::Options::isolated()
+            // An id must mean its object, and a lock must not be waited for forever.
+            .config_overrides(["core.useReplaceRefs=false"])
+    };
+    let trust = Mapping {
+        full: options(),
+        reduced: options(),
+    };
+    let opened = ThreadSafeRepository::discover_opts(path, Default::default(), trust);
+    let shared = opened.map_err(|error| explain(path, error))?;
+    let repository = shared.to_thread_local();
+    let storage = repository.config_snapshot().string("extensions.refStorage");
+    match storage {
+        Some(storage) if storage.to_string() != "files" => {
+            Err(keeps_refs_in(path, &storage.to_string()))
+        }
+        Some(_) | None => Ok(shared),
+    }
+}
+
+fn explain(path: &Path, error: gix::Error) -> RepositoryError {
+    match error.is_not_found() {
+        true => RepositoryError::Missing {
+            path: path.display().to_string(),
+        },
+        false => failed(format!("open the repository at `{}`", path.display()))(error),
+    }
+}
+
+fn keeps_refs_in(path: &Path, storage: &str) -> RepositoryError {
+    RepositoryError::Unsupported {
+        path: path.display().to_string(),
+        reason: format!(
+            "keeps its refs in `{storage}`, which cannot be read: convert it with \
+             `git refs migrate --ref-format=files`"
+        ),
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, RepositoryError> {
+    std::fs::canonicalize(path).map_err(failed(format!("find `{}`", path.display())))
+}

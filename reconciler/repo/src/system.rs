@@ -1,0 +1,181 @@
+//! The `git` command of this machine.
+
+use std::ffi::OsString;
+use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use crate::git::{GitCall, GitCommand, GitError, GitOutput};
+
+/// Variables that would point git at another repository than the one of the call; a hook that
+/// starts stratum has them set.
+const STRANGERS: [&str; 12] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+    "GIT_QUARANTINE_PATH",
+    "GIT_CONFIG",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_SHALLOW_FILE",
+];
+
+/// Configuration that holds for every call.
+const SETTINGS: [(&str, &str); 8] = [
+    ("core.hooksPath", "/dev/null"),
+    ("core.fsmonitor", "false"),
+    ("gc.auto", "0"),
+    ("maintenance.auto", "false"),
+    ("protocol.ext.allow", "never"),
+    ("push.gpgSign", "false"),
+    ("push.recurseSubmodules", "no"),
+    ("fetch.recurseSubmodules", "no"),
+];
+
+/// How long the output of a call that ended is waited for, when something it started keeps it open.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Runs the `git` found on the `PATH`, with the user's own configuration, credential helpers and
+/// ssh keys.
+#[derive(Debug, Clone, Default)]
+pub struct SystemGit;
+
+impl GitCommand for SystemGit {
+    fn run(&self, call: &GitCall) -> Result<GitOutput, GitError> {
+        let name = call.arguments.first().cloned().unwrap_or_default();
+        let child = command(call).spawn();
+        let mut child = child.map_err(|source| match call.git_dir.is_dir() {
+            true => refused(&name, source),
+            false => GitError::Run {
+                command: name.clone(),
+                source,
+            },
+        })?;
+        feed(&mut child, call.input.clone());
+        let out = child.stdout.take().map(collect);
+        let complaint = child.stderr.take().map(collect);
+        let status = wait(&mut child, call.timeout, &name)?;
+        Ok(GitOutput {
+            code: status.code(),
+            out: finish(out),
+            complaint: finish(complaint),
+        })
+    }
+}
+
+fn command(call: &GitCall) -> Command {
+    let mut command = Command::new("git");
+    for name in STRANGERS {
+        command.env_remove(name);
+    }
+    command
+        .env("GIT_DIR", &call.git_dir)
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("LC_ALL", "C")
+        .current_dir(&call.git_dir)
+        .args(&call.arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // Ctrl-C is for stratum, which lets git finish; and a timeout ends the whole group.
+        .process_group(0);
+    for (name, value) in settings(call) {
+        command.env(name, value);
+    }
+    command.envs(call.environment.iter().map(|(name, value)| (name, value)));
+    command
+}
+
+/// The settings as `GIT_CONFIG_*` variables, after those that the user has.
+fn settings(call: &GitCall) -> Vec<(String, OsString)> {
+    let count = std::env::var("GIT_CONFIG_COUNT");
+    let first: usize = count.ok().and_then(|count| count.parse().ok()).unwrap_or(0);
+    let ours = SETTINGS.iter().map(|&(key, value)| (key, value));
+    let theirs = call
+        .settings
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()));
+    let mut variables = Vec::new();
+    let mut next = first;
+    for (key, value) in ours.chain(theirs) {
+        variables.push((format!("GIT_CONFIG_KEY_{next}"), key.into()));
+        variables.push((format!("GIT_CONFIG_VALUE_{next}"), value.into()));
+        next += 1;
+    }
+    variables.push(("GIT_CONFIG_COUNT".to_owned(), next.to_string().into()));
+    variables
+}
+
+fn refused(name: &str, source: std::io::Error) -> GitError {
+    match source.kind() {
+        std::io::ErrorKind::NotFound => GitError::NotInstalled,
+        _ => GitError::Run {
+            command: name.to_owned(),
+            source,
+        },
+    }
+}
+
+/// Writes the input from a thread of its own, so that a full pipe cannot stop both sides.
+fn feed(child: &mut Child, input: Vec<u8>) {
+    if let Some(mut pipe) = child.stdin.take() {
+        std::thread::spawn(move || {
+            // A git that does not read its input to the end says why on its standard error.
+            let _closed_early = pipe.write_all(&input);
+        });
+    }
+}
+
+fn collect(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _cut_short = pipe.read_to_end(&mut bytes);
+        let _nobody_waits = sender.send(bytes);
+    });
+    receiver
+}
+
+fn finish(output: Option<Receiver<Vec<u8>>>) -> String {
+    let bytes = output.and_then(|output| output.recv_timeout(LAST_WORDS).ok());
+    String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
+}
+
+fn wait(child: &mut Child, timeout: Duration, name: &str) -> Result<ExitStatus, GitError> {
+    let until = Instant::now() + timeout;
+    let mut pause = Duration::from_micros(500);
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Ok(status),
+            Ok(None) if Instant::now() < until => std::thread::sleep(pause),
+            Ok(None) => {
+                end(child);
+                return Err(GitError::Timeout {
+                    command: name.to_owned(),
+                    seconds: timeout.as_secs(),
+                });
+            }
+            Err(source) => return Err(refused(name, source)),
+        }
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}
+
+/// Kills the command and what it started (ssh, a credential helper).
+fn end(child: &mut Child) {
+    if let Some(group) = i32::try_from(child.id())
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
+    {
+        let _already_gone =
+            rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+    let _already_gone = child.kill();
+    let _reaped = child.wait();
+}
