@@ -2,6 +2,16 @@
 //!
 //! A sixth is one file here, one in `load`, one contract in `schemas/`, and a provider.
 
+pub mod circle;
+pub mod form;
+pub mod knowledge;
+pub mod pipeline;
+pub mod problem;
+pub mod secret;
+
+pub use circle::circles;
+pub use problem::Problem;
+
 use serde::{Deserialize, Serialize};
 
 /// What sort of thing a Resource is.
