@@ -365,10 +365,12 @@ impl Journal {
                 let (is, should, why) = match status {
                     StepStatus::RestoreFailed(error) => ("not restored", before, error.clone()),
                     StepStatus::Unknown(reason) => ("unknown", planned, reason.clone()),
-                    StepStatus::Failed(error, Certainty::Unknown) => {
-                        ("unknown", planned, error.clone())
-                    }
-                    StepStatus::Failed(error, Certainty::NothingHappened) => {
+                    StepStatus::Failed(error, Certainty::Unknown) => (
+                        "unknown",
+                        if back { before } else { planned },
+                        error.clone(),
+                    ),
+                    StepStatus::Failed(error, Certainty::NothingHappened) if !back => {
                         (before, planned, error.clone())
                     }
                     StepStatus::Done if back => (
@@ -384,6 +386,7 @@ impl Journal {
                     StepStatus::Waiting
                     | StepStatus::Begun
                     | StepStatus::Done
+                    | StepStatus::Failed(_, Certainty::NothingHappened)
                     | StepStatus::RestoreBegun
                     | StepStatus::Restored => return None,
                 };
@@ -421,6 +424,12 @@ impl Journal {
                 StepStatus::Waiting if self.next().begin.contains(step) => Ok(()),
                 status => illegal(format!("step {step} is {status:?} and not ready")),
             },
+            // A step may fail before it began: its inputs or its checkpoint could not be had.
+            Event::Failed {
+                step,
+                certainty: Certainty::NothingHappened,
+                ..
+            } if self.next().begin.contains(step) => Ok(()),
             Event::Done { step, .. } | Event::Failed { step, .. } | Event::Unknown { step, .. } => {
                 match self.require(*step)? {
                     StepStatus::Begun if running => Ok(()),
@@ -564,7 +573,7 @@ impl Journal {
     }
 
     fn is_begun(&self, step: StepId) -> bool {
-        !matches!(self.status(step), None | Some(StepStatus::Waiting))
+        self.checkpoint(step).is_some()
     }
 
     fn free_required(&mut self, step: StepId) {

@@ -1,1 +1,29 @@
 //! The loop: wake, lease, load, observe, plan, judge, apply, record.
+//!
+//! It knows core's ports only. The first run and recovery are the same code: whatever
+//! [`Store::unfinished`](stratum_core::ports::Store::unfinished) names is driven by the same
+//! [`Journal::next`](stratum_core::journal::Journal::next) as a new plan.
+
+mod apply;
+mod calls;
+mod carry;
+mod error;
+mod look;
+mod observe;
+mod ports;
+mod preview;
+mod progress;
+mod publish;
+mod reconcile;
+mod site;
+mod step;
+mod stop;
+mod task;
+
+pub use error::RuntimeError;
+pub use ports::{Ports, Providers};
+pub use preview::{Preview, PreviewBase, PreviewRequest, preview};
+pub use progress::{EnvironmentReport, Progress, ProgressSink, StepProgress};
+pub use reconcile::{Options, Reconciler};
+pub use site::{Roots, site_of};
+pub use stop::Stop;

@@ -1,0 +1,474 @@
+//! Driving one Apply along its journal: forwards, backwards, and on after a crash.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use stratum_core::digest::Digest;
+use stratum_core::ids::{Address, StepId, Token};
+use stratum_core::journal::{End, Event, Journal};
+use stratum_core::plan::Step;
+use stratum_core::ports::{ApplyError, Effect, Entry, Lease, Located, StateChange};
+use stratum_core::resource::{Instance, ResourceState};
+use stratum_core::value::{Record, Reference, Value, resolve_record};
+use tokio::task::JoinSet;
+
+use crate::error::RuntimeError;
+use crate::progress::{Progress, ProgressSink, StepProgress};
+use crate::step::{Prepared, change, state_after};
+use crate::stop::Stop;
+use crate::task::{Answer, Surroundings, Task};
+
+/// The most steps without an effect on the world that share one transaction.
+const BATCH: usize = 256;
+
+/// Everything one Apply is driven with.
+pub(crate) struct Apply {
+    pub(crate) around: Surroundings,
+    pub(crate) lease: Lease,
+    pub(crate) parallelism: usize,
+    pub(crate) stop: Stop,
+    pub(crate) progress: ProgressSink,
+    /// The resources as they are now.
+    pub(crate) world: BTreeMap<Address, ResourceState>,
+    pub(crate) journal: Journal,
+    pub(crate) flight: Flight,
+}
+
+/// The tasks in flight, and the steps they are about.
+#[derive(Default)]
+pub(crate) struct Flight {
+    tasks: JoinSet<(StepId, Answer)>,
+    steps: BTreeSet<StepId>,
+}
+
+/// One event that waits for its transaction, and what follows once it is durable.
+struct Pending {
+    /// `None` when the event is in the journal already.
+    event: Option<Event>,
+    change: Option<StateChange>,
+    then: Option<(StepId, Task)>,
+}
+
+impl Pending {
+    fn of(event: Event) -> Self {
+        Self {
+            event: Some(event),
+            change: None,
+            then: None,
+        }
+    }
+
+    fn with(event: Event, change: Option<StateChange>) -> Self {
+        Self {
+            event: Some(event),
+            change,
+            then: None,
+        }
+    }
+}
+
+impl Apply {
+    /// Drives the Apply to its end.
+    ///
+    /// *Errors*: [`RuntimeError::Stopped`] when told to stop; a failed append. In both cases what
+    /// was in flight is waited for, and the journal says where to go on.
+    pub(crate) async fn drive(mut self) -> Result<(End, Journal), RuntimeError> {
+        let result = self.steer().await;
+        // Calls in flight go on to their end, so that none is cut in the middle.
+        while self.flight.tasks.join_next().await.is_some() {}
+        result.map(|end| (end, self.journal))
+    }
+
+    async fn steer(&mut self) -> Result<End, RuntimeError> {
+        loop {
+            if let Some(end) = self.journal.next().end {
+                self.write(vec![Pending::of(end.event())]).await?;
+                return Ok(end);
+            }
+            let stopping = self.stop.is_stopped();
+            if stopping && self.flight.steps.is_empty() {
+                return Err(RuntimeError::Stopped);
+            }
+            if !stopping {
+                self.launch().await?;
+            }
+            let answers = self.collect().await?;
+            let pending = answers
+                .into_iter()
+                .flat_map(|(id, answer)| self.digest(id, answer));
+            let pending = pending.collect();
+            self.write(pending).await?;
+        }
+    }
+
+    /// Starts what may be started: searches for lost answers, restores, checkpoints of new steps.
+    async fn launch(&mut self) -> Result<(), RuntimeError> {
+        let next = self.journal.next();
+        let idle = |steps: &BTreeSet<StepId>| -> Vec<StepId> {
+            steps
+                .iter()
+                .filter(|id| !self.flight.steps.contains(id))
+                .copied()
+                .collect()
+        };
+        let (lost, half_restored) = (idle(next.open), idle(next.restoring));
+        let restore: Vec<StepId> = idle(next.restore)
+            .into_iter()
+            .take(self.free(self.parallelism))
+            .collect();
+        let begin = self.choose(&idle(next.begin));
+        for id in lost {
+            self.locate(id);
+        }
+        for id in half_restored {
+            self.restore(id);
+        }
+        let events = restore
+            .iter()
+            .map(|step| Pending::of(Event::RestoreBegun { step: *step }));
+        self.write(events.collect()).await?;
+        for id in restore {
+            self.restore(id);
+        }
+        for id in begin {
+            self.prepare(id);
+        }
+        Ok(())
+    }
+
+    fn free(&self, limit: usize) -> usize {
+        limit.saturating_sub(self.flight.steps.len())
+    }
+
+    /// Which of the ready steps begin: `parallelism` bounds those that touch the world.
+    fn choose(&self, ready: &[StepId]) -> Vec<StepId> {
+        let (mut world, mut state) = (self.free(self.parallelism), self.free(BATCH));
+        let mut chosen = Vec::new();
+        for id in ready {
+            let only_state = self
+                .step(*id)
+                .is_some_and(|s| s.effect == Effect::StateOnly);
+            let budget = if only_state { &mut state } else { &mut world };
+            if *budget > 0 {
+                *budget -= 1;
+                chosen.push(*id);
+            }
+            if world == 0 && state == 0 {
+                break;
+            }
+        }
+        chosen
+    }
+
+    fn step(&self, id: StepId) -> Option<&Step> {
+        self.around.run.plan.step(id)
+    }
+
+    fn spawn(&mut self, id: StepId, task: Task) {
+        self.flight.steps.insert(id);
+        let around = self.around.clone();
+        self.flight
+            .tasks
+            .spawn(async move { (id, around.perform(id, task).await) });
+    }
+
+    fn prepare(&mut self, id: StepId) {
+        let Some(step) = self.step(id) else { return };
+        let before = self.world.get(&step.address).cloned().map(Box::new);
+        let task = Task::Prepare {
+            resolved: self.resolved(step),
+            before,
+        };
+        self.spawn(id, task);
+    }
+
+    fn locate(&mut self, id: StepId) {
+        let (Some(step), Some((checkpoint, token))) = (self.step(id), self.journal.checkpoint(id))
+        else {
+            return;
+        };
+        let (checkpoint, token) = (checkpoint.clone(), token.clone());
+        let task = Task::Locate {
+            resolved: self.resolved(step),
+            checkpoint,
+            token,
+        };
+        self.spawn(id, task);
+    }
+
+    fn restore(&mut self, id: StepId) {
+        let (Some(step), Some((checkpoint, token))) = (self.step(id), self.journal.checkpoint(id))
+        else {
+            return;
+        };
+        let after = self
+            .world
+            .get(&step.address)
+            .map(|state| state.instance.clone());
+        let (checkpoint, token) = (checkpoint.clone(), token.clone());
+        self.tell(id, StepProgress::Restoring);
+        self.spawn(
+            id,
+            Task::Restore {
+                checkpoint,
+                token,
+                after,
+            },
+        );
+    }
+
+    /// What the step wants, with references looked up in the world as it is now.
+    fn resolved(&self, step: &Step) -> Option<Record> {
+        let environment = &step.address.environment;
+        let look_up = |reference: &Reference| -> Option<Value> {
+            let local = reference.resource.clone();
+            let state = self.world.get(&Address {
+                environment: environment.clone(),
+                local,
+            })?;
+            let known = state
+                .unknown
+                .is_none()
+                .then_some(&state.instance.attributes)?;
+            reference.path.find(known).cloned()
+        };
+        step.desired
+            .as_ref()
+            .map(|desired| resolve_record(desired, &look_up))
+    }
+
+    /// Waits for one answer, and takes all that are there.
+    async fn collect(&mut self) -> Result<Vec<(StepId, Answer)>, RuntimeError> {
+        let mut answers = Vec::new();
+        let mut joined = self.flight.tasks.join_next().await;
+        while let Some(answer) = joined {
+            let (id, answer) = answer.map_err(|_| RuntimeError::TaskEnded)?;
+            self.flight.steps.remove(&id);
+            answers.push((id, answer));
+            joined = self.flight.tasks.try_join_next();
+        }
+        Ok(answers)
+    }
+
+    /// What an answer means: events, changes of the state, and what follows.
+    fn digest(&self, id: StepId, answer: Answer) -> Vec<Pending> {
+        match answer {
+            Answer::Prepared(Ok(prepared)) => vec![self.begun(id, prepared)],
+            Answer::Prepared(Err(error)) => vec![self.failed(id, error)],
+            Answer::Computed(prepared, result) => {
+                let begun = Pending {
+                    then: None,
+                    ..self.begun(id, prepared)
+                };
+                vec![begun, self.answered(id, result)]
+            }
+            Answer::Applied(result) => vec![self.answered(id, result)],
+            Answer::Located(Located::Done(instance), _) => vec![self.done(id, instance)],
+            Answer::Located(Located::NotDone, prepared) => vec![self.again(id, prepared)],
+            Answer::Located(Located::CannotTell(why), prepared) => {
+                vec![self.unknown(id, why, &prepared)]
+            }
+            Answer::Restored(Ok(instance)) => vec![self.restored(id, instance)],
+            Answer::Restored(Err(error)) => {
+                vec![Pending::of(Event::RestoreFailed {
+                    step: id,
+                    error: error.message,
+                })]
+            }
+        }
+    }
+
+    fn begun(&self, id: StepId, prepared: Box<Prepared>) -> Pending {
+        let token = Token::of(&self.around.run.id, id);
+        let checkpoint = prepared.checkpoint.clone();
+        let event = Event::Begun {
+            step: id,
+            checkpoint,
+            token: token.clone(),
+        };
+        Pending {
+            event: Some(event),
+            change: None,
+            then: Some((id, Task::Apply { prepared, token })),
+        }
+    }
+
+    fn answered(&self, id: StepId, result: Result<Option<Instance>, ApplyError>) -> Pending {
+        match result {
+            Ok(instance) => self.done(id, instance),
+            Err(error) => self.failed(id, error),
+        }
+    }
+
+    /// It did not happen: it is done again, under the Begun that is in the journal.
+    fn again(&self, id: StepId, prepared: Box<Prepared>) -> Pending {
+        let token = Token::of(&self.around.run.id, id);
+        let task = Task::Apply { prepared, token };
+        Pending {
+            event: None,
+            change: None,
+            then: Some((id, task)),
+        }
+    }
+
+    fn state(&self, id: StepId, instance: Instance) -> Option<ResourceState> {
+        let step = self.step(id)?;
+        let schemas = self.around.ports.providers.schemas();
+        Some(state_after(&self.around.run.plan, step, &schemas, instance))
+    }
+
+    fn done(&self, id: StepId, instance: Option<Instance>) -> Pending {
+        let state = instance.and_then(|instance| self.state(id, instance));
+        let (outcome, change) = self.change(id, state);
+        Pending::with(Event::Done { step: id, outcome }, change)
+    }
+
+    fn change(
+        &self,
+        id: StepId,
+        state: Option<ResourceState>,
+    ) -> (Option<Digest>, Option<StateChange>) {
+        match self.step(id) {
+            Some(step) => {
+                let (digest, change) = change(step, state);
+                (digest, Some(change))
+            }
+            None => (None, None),
+        }
+    }
+
+    fn failed(&self, id: StepId, error: ApplyError) -> Pending {
+        let known = error.known.and_then(|instance| self.state(id, instance));
+        let tainted = known.map(|state| {
+            StateChange::Put(Box::new(ResourceState {
+                tainted: true,
+                ..state
+            }))
+        });
+        let event = Event::Failed {
+            step: id,
+            error: error.message,
+            certainty: error.certainty,
+        };
+        Pending::with(event, tainted)
+    }
+
+    fn unknown(&self, id: StepId, reason: String, prepared: &Prepared) -> Pending {
+        let known = prepared
+            .checkpoint
+            .before
+            .as_ref()
+            .map(|state| state.instance.clone());
+        let wanted = || {
+            let planned = prepared.planned.iter().flatten();
+            let known = planned.filter(|(_, value)| value.is_known());
+            Instance {
+                attributes: known
+                    .map(|(name, value)| (name.clone(), value.clone()))
+                    .collect(),
+                ..Instance::default()
+            }
+        };
+        let state = self
+            .state(id, known.unwrap_or_else(wanted))
+            .map(|state| ResourceState {
+                unknown: Some(reason.clone()),
+                ..state
+            });
+        let change = state.map(|state| StateChange::Put(Box::new(state)));
+        Pending::with(Event::Unknown { step: id, reason }, change)
+    }
+
+    fn restored(&self, id: StepId, instance: Option<Instance>) -> Pending {
+        let before = self
+            .journal
+            .checkpoint(id)
+            .and_then(|(c, _)| c.before.clone());
+        let state = match (before, instance) {
+            (Some(before), Some(instance)) => Some(ResourceState { instance, ..before }),
+            (None, Some(instance)) => self.state(id, instance),
+            (_, None) => None,
+        };
+        let (outcome, change) = self.change(id, state);
+        Pending::with(Event::Restored { step: id, outcome }, change)
+    }
+
+    /// Writes events as one transaction, and starts what follows from them once it is durable.
+    async fn write(&mut self, pending: Vec<Pending>) -> Result<(), RuntimeError> {
+        let at = self.around.ports.clock.now();
+        let mut entries = Vec::with_capacity(pending.len());
+        let mut follow = Vec::new();
+        for Pending {
+            event,
+            change,
+            then,
+        } in pending
+        {
+            follow.extend(then);
+            if let Some(event) = event {
+                self.journal.push(&event)?;
+                self.remember(change.as_ref());
+                entries.push(Entry { at, event, change });
+            }
+        }
+        let said: Vec<(StepId, StepProgress)> = entries
+            .iter()
+            .filter_map(|entry| said(&entry.event))
+            .collect();
+        if !entries.is_empty() {
+            let run = &self.around.run.id;
+            self.around
+                .ports
+                .store
+                .append(&self.lease, run, entries)
+                .await?;
+        }
+        said.into_iter()
+            .for_each(|(id, status)| self.tell(id, status));
+        follow
+            .into_iter()
+            .for_each(|(id, task)| self.spawn(id, task));
+        Ok(())
+    }
+
+    fn remember(&mut self, change: Option<&StateChange>) {
+        match change {
+            Some(StateChange::Put(state)) => {
+                self.world.insert(state.address.clone(), (**state).clone());
+            }
+            Some(StateChange::Remove(address)) => {
+                self.world.remove(address);
+            }
+            None => {}
+        }
+    }
+
+    fn tell(&self, id: StepId, status: StepProgress) {
+        let Some(step) = self.step(id) else { return };
+        let (address, action) = (step.address.clone(), step.action);
+        (self.progress)(&Progress::Step {
+            address,
+            action,
+            status,
+        });
+    }
+}
+
+/// What an event means to someone who watches.
+fn said(event: &Event) -> Option<(StepId, StepProgress)> {
+    match event {
+        Event::Begun { step, .. } => Some((*step, StepProgress::Begun)),
+        Event::Done { step, .. } => Some((*step, StepProgress::Done)),
+        Event::Failed { step, error, .. } => Some((*step, StepProgress::Failed(error.clone()))),
+        Event::Unknown { step, reason } => Some((*step, StepProgress::Unknown(reason.clone()))),
+        Event::Restored { step, .. } => Some((*step, StepProgress::Restored)),
+        Event::RestoreFailed { step, error } => {
+            Some((*step, StepProgress::RestoreFailed(error.clone())))
+        }
+        Event::Started { .. }
+        | Event::RestoreBegun { .. }
+        | Event::Applied
+        | Event::RolledBack
+        | Event::Stuck { .. }
+        | Event::Recorded { .. } => None,
+    }
+}

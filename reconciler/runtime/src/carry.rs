@@ -1,0 +1,389 @@
+//! Carrying out a run: starting it, driving it, and what its end means for the environment.
+
+use std::sync::Arc;
+
+use stratum_core::approve::approve;
+use stratum_core::condition::{Condition, Hold};
+use stratum_core::desired::Closure;
+use stratum_core::finding::Finding;
+use stratum_core::ids::EnvironmentName;
+use stratum_core::journal::{End, Event, Journal};
+use stratum_core::observed::Report;
+use stratum_core::ports::{
+    Base, Entry, EnvironmentRow, Observation, RunOutcome, Site, StoreError, Unfinished,
+};
+use stratum_core::record;
+use stratum_core::run::Run;
+use stratum_core::settings::Settings;
+
+use crate::apply::{Apply, Flight};
+use crate::error::RuntimeError;
+use crate::look::{Look, renewal, report_of};
+use crate::progress::{EnvironmentReport, Progress};
+use crate::reconcile::Reconciler;
+use crate::site::site_of;
+use crate::task::Surroundings;
+
+/// A run that is about to be driven, new or begun by an earlier process.
+struct Drive {
+    run: Arc<Run>,
+    journal: Journal,
+    base: Base,
+    site: Arc<Site>,
+    settings: Arc<Settings>,
+    resumed: bool,
+}
+
+/// What a run was made from, where it is known; a resumed run does not know its closure.
+struct Origin {
+    closure: Closure,
+    findings: Vec<Finding>,
+}
+
+impl Reconciler {
+    /// Starts a run and drives it to its end.
+    pub(crate) async fn apply(
+        self: &Arc<Self>,
+        look: Look,
+        run: Run,
+        base: Base,
+    ) -> Result<EnvironmentReport, RuntimeError> {
+        let Look {
+            target,
+            mut row,
+            desired,
+            findings,
+            site,
+            ..
+        } = look;
+        row.condition = Condition::Reconciling;
+        row.reason = format!("applying {}", target.commit.short());
+        self.put(&mut row).await?;
+        let run = Arc::new(run);
+        let mut journal = Journal::new(Arc::clone(&run.plan), run.on_failure);
+        let started = Event::Started {
+            plan_digest: run.plan.digest,
+            base: run.plan.base,
+            revision: run.plan.revision.clone(),
+            lease: run.lease,
+        };
+        journal.push(&started)?;
+        let lease = self.lease(&target.environment).await?;
+        let entry = Entry {
+            at: run.started_at,
+            event: started,
+            change: None,
+        };
+        self.ports.store.start(&lease, &run, &entry).await?;
+        let settings = Arc::clone(&target.settings);
+        let drive = Drive {
+            run,
+            journal,
+            base,
+            site,
+            settings,
+            resumed: false,
+        };
+        let origin = Origin {
+            closure: desired.closure.clone(),
+            findings,
+        };
+        self.drive_run(drive, row, origin).await
+    }
+
+    /// Goes on with what an earlier process began, and records what it could not.
+    pub(crate) async fn recover(self: &Arc<Self>) -> Result<(), RuntimeError> {
+        let unfinished = self.ports.store.unfinished().await?;
+        if unfinished.is_empty() {
+            return Ok(());
+        }
+        if let Err(error) = self.head().await {
+            tracing::warn!(error = %error.sentence(), "going on without the repository's HEAD");
+        }
+        let rows = self.ports.store.environments().await?;
+        for left in unfinished {
+            let row = rows
+                .iter()
+                .find(|row| row.name == left.run.environment)
+                .cloned();
+            match self.resume(left, row).await {
+                Ok(report) => (self.progress)(&Progress::Ended(report)),
+                Err(RuntimeError::Lease(error)) => tracing::info!(%error, "left to its holder"),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn resume(
+        self: &Arc<Self>,
+        left: Unfinished,
+        row: Option<EnvironmentRow>,
+    ) -> Result<EnvironmentReport, RuntimeError> {
+        let run = Arc::new(left.run);
+        self.lease(&run.environment).await?;
+        let events = left.events.iter().map(|(_, event)| event);
+        let journal = Journal::replay(Arc::clone(&run.plan), run.on_failure, events)?;
+        let now = self.ports.clock.now();
+        let mut row = row.unwrap_or_else(|| crate::look::blank_row(run.environment.clone(), now));
+        let origin = Origin {
+            closure: Closure::default(),
+            findings: run.findings.clone(),
+        };
+        if journal.end().is_some() {
+            let known = row.last_run.as_ref().is_some_and(|last| *last >= run.id);
+            return match known {
+                true => Ok(report_of(&row, origin.findings)),
+                false => self.settle(&run, &journal, row, origin).await,
+            };
+        }
+        // Whoever accepted it then accepted it for good: the same findings and verdict decide.
+        if let Err(refusal) = approve(
+            Arc::clone(&run.plan),
+            run.findings.clone(),
+            run.verdict.clone(),
+        ) {
+            return self
+                .stalled(row, refusal.to_string(), run.findings.clone())
+                .await;
+        }
+        row.condition = Condition::Reconciling;
+        row.reason = format!("going on with {} after a restart", run.id);
+        self.put(&mut row).await?;
+        let base = self.ports.store.base(&run.environment).await?;
+        let settings = self.settings_of(&run).await?;
+        let own = settings
+            .environments
+            .get(&run.environment)
+            .cloned()
+            .unwrap_or_default();
+        let roots = &self.options.roots;
+        let site = Arc::new(site_of(roots, &run.environment, &own, row.root.as_deref()));
+        let drive = Drive {
+            run,
+            journal,
+            base,
+            site,
+            settings,
+            resumed: true,
+        };
+        self.drive_run(drive, row, origin).await
+    }
+
+    /// The settings of HEAD, or where they cannot be read any more, defaults: a run that was begun
+    /// must come to its end whatever was pushed since.
+    async fn settings_of(self: &Arc<Self>, run: &Run) -> Result<Arc<Settings>, RuntimeError> {
+        let settings = match self.head().await {
+            Ok((head, _)) => head.settings.value.clone(),
+            Err(error) => {
+                tracing::warn!(error = %error.sentence(), "going on with default settings");
+                None
+            }
+        };
+        Ok(settings.unwrap_or_else(|| {
+            Arc::new(Settings {
+                name: "unreadable".to_owned(),
+                environments: [(run.environment.clone(), Default::default())].into(),
+                records: Default::default(),
+                drift: Default::default(),
+                limits: Default::default(),
+                signatures: Default::default(),
+                knowledge: Default::default(),
+            })
+        }))
+    }
+
+    async fn drive_run(
+        self: &Arc<Self>,
+        drive: Drive,
+        row: EnvironmentRow,
+        origin: Origin,
+    ) -> Result<EnvironmentReport, RuntimeError> {
+        let Drive {
+            run,
+            journal,
+            base,
+            site,
+            settings,
+            resumed,
+        } = drive;
+        let lease = self.lease(&run.environment).await?;
+        (self.progress)(&Progress::Started {
+            environment: run.environment.clone(),
+            run: run.id.clone(),
+            steps: run.plan.steps.len(),
+            resumed,
+        });
+        let own = settings
+            .environments
+            .get(&run.environment)
+            .cloned()
+            .unwrap_or_default();
+        let around = Surroundings {
+            ports: self.ports.clone(),
+            site,
+            run: Arc::clone(&run),
+            timeout: settings.limits.call,
+        };
+        let apply = Apply {
+            around,
+            lease: lease.clone(),
+            parallelism: own.parallelism.max(1) as usize,
+            stop: self.stop.clone(),
+            progress: Arc::clone(&self.progress),
+            world: base.resources,
+            journal,
+            flight: Flight::default(),
+        };
+        let renewing = self.keep_renewing(&run.environment);
+        let driven = tokio::select! {
+            biased;
+            driven = apply.drive() => driven,
+            error = renewing => Err(error),
+        };
+        let (_, journal) = match driven {
+            Ok(driven) => driven,
+            Err(error) => {
+                if matches!(error, RuntimeError::Store(StoreError::Fenced { .. })) {
+                    self.lost(&run.environment);
+                }
+                return Err(error);
+            }
+        };
+        let report = self.settle(&run, &journal, row, origin).await?;
+        self.publish(&run.id, &lease).await;
+        Ok(report)
+    }
+
+    /// Renews the lease until it is lost; the append that comes next is refused then anyway.
+    async fn keep_renewing(&self, environment: &EnvironmentName) -> RuntimeError {
+        loop {
+            self.ports
+                .clock
+                .sleep(renewal(self.options.lease_ttl))
+                .await;
+            let renewed = match self.lease(environment).await {
+                Ok(lease) => self.ports.store.renew(&lease, self.ports.clock.now()).await,
+                Err(error) => return error,
+            };
+            match renewed {
+                Err(StoreError::Fenced { environment }) => {
+                    tracing::warn!(%environment, "the lease was lost; nothing more is begun");
+                    std::future::pending::<()>().await;
+                }
+                Err(error) => tracing::warn!(%error, "the lease was not renewed"),
+                Ok(()) => {}
+            }
+        }
+    }
+
+    /// What the end of a run means for its environment.
+    async fn settle(
+        &self,
+        run: &Run,
+        journal: &Journal,
+        mut row: EnvironmentRow,
+        origin: Origin,
+    ) -> Result<EnvironmentReport, RuntimeError> {
+        let why = self.why(run).await?;
+        row.last_run = Some(run.id.clone());
+        row.desired_revision = Some(run.revision.commit.clone());
+        let outcome = match journal.end() {
+            Some(End::Applied) => {
+                self.settle_applied(run, &mut row, origin.closure);
+                self.settle_observed(run, &mut row).await?;
+                RunOutcome::Applied
+            }
+            Some(End::RolledBack) => {
+                let hold = Hold {
+                    inputs: run.plan.inputs,
+                    revision: run.revision.commit.clone(),
+                    run: run.id.clone(),
+                    reason: why,
+                };
+                row.condition = Condition::Stalled;
+                row.reason = record::held(&hold);
+                row.hold = Some(hold);
+                RunOutcome::RolledBack
+            }
+            Some(End::Stuck(left)) => {
+                let names: Vec<String> = left
+                    .iter()
+                    .map(|left| format!("`{}` is {}", left.address, left.is))
+                    .collect();
+                row.condition = Condition::Stalled;
+                row.reason = format!("{} ({why})", names.join(", "));
+                RunOutcome::Stuck
+            }
+            None => return Err(RuntimeError::Stopped),
+        };
+        self.put(&mut row).await?;
+        let mut report = report_of(&row, origin.findings);
+        report.run = Some(run.id.clone());
+        report.outcome = Some(outcome);
+        Ok(report)
+    }
+
+    fn settle_applied(&self, run: &Run, row: &mut EnvironmentRow, closure: Closure) {
+        row.revision = Some(run.revision.commit.clone());
+        // Without the closure the next look reads the revision again, and finds nothing to do.
+        row.inputs = (closure != Closure::default()).then_some(run.plan.inputs);
+        row.closure = closure;
+        row.hold = None;
+        (row.condition, row.reason) = match run.plan.blocked.first() {
+            Some(blocked) => {
+                let reason = format!("`{}` waits: {}", blocked.address, blocked.reason);
+                (Condition::Stalled, reason)
+            }
+            None => (Condition::Ready, String::new()),
+        };
+    }
+
+    /// What was changed is no longer drifted.
+    async fn settle_observed(
+        &self,
+        run: &Run,
+        row: &mut EnvironmentRow,
+    ) -> Result<(), RuntimeError> {
+        let drifted = self.ports.store.observed(&run.environment).await?;
+        let touched = |seen: &&Observation| {
+            run.plan
+                .steps
+                .iter()
+                .any(|step| step.address == seen.address)
+        };
+        let drifted: Vec<_> = drifted
+            .iter()
+            .filter(|seen| !seen.drifted.is_empty())
+            .filter(touched)
+            .collect();
+        if drifted.is_empty() {
+            return Ok(());
+        }
+        let base = self.ports.store.base(&run.environment).await?;
+        let at = self.ports.clock.now();
+        let seen: Vec<Observation> = drifted
+            .into_iter()
+            .map(|seen| Observation {
+                address: seen.address.clone(),
+                at,
+                drifted: Vec::new(),
+                report: base
+                    .resources
+                    .get(&seen.address)
+                    .map_or(Report::Gone, |state| {
+                        Report::Present(state.instance.clone())
+                    }),
+            })
+            .collect();
+        let lease = self.lease(&row.name).await?;
+        Ok(self.ports.store.observe(&lease, &seen).await?)
+    }
+
+    async fn why(&self, run: &Run) -> Result<String, RuntimeError> {
+        let stored = self.ports.store.run(&run.id).await?;
+        let events = stored.map(|stored| stored.events).unwrap_or_default();
+        let outcome = record::outcome(&run.plan, &events);
+        Ok(outcome.map(|outcome| outcome.reason).unwrap_or_default())
+    }
+}

@@ -1,0 +1,584 @@
+//! One look at one environment: from its commit to its condition.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use stratum_core::approve::{Approved, Refusal, approve};
+use stratum_core::check::check;
+use stratum_core::condition::Condition;
+use stratum_core::desired::{Desired, Revision};
+use stratum_core::digest::Digest;
+use stratum_core::finding::{Finding, any_error};
+use stratum_core::ids::{EnvironmentName, RunId};
+use stratum_core::observed::{Observed, Report};
+use stratum_core::plan::Plan;
+use stratum_core::ports::{Base, EnvironmentRow, Loaded, Observation, RunOutcome, Site, Tree};
+use stratum_core::record;
+use stratum_core::run::{Run, RunSummary, StepCounts, Trigger};
+use stratum_core::settings::{DriftMode, Settings};
+
+use crate::calls::Calls;
+use crate::error::RuntimeError;
+use crate::observe::Asker;
+use crate::progress::{EnvironmentReport, Progress};
+use crate::reconcile::{Reconciler, Target, blocking, first_reason, later};
+use crate::site::{site_of, wanted};
+
+/// What a look works with, once the revision is read.
+pub(crate) struct Look {
+    pub(crate) target: Target,
+    pub(crate) row: EnvironmentRow,
+    pub(crate) revision: Revision,
+    pub(crate) desired: Arc<Desired>,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) site: Arc<Site>,
+    pub(crate) trigger: Trigger,
+}
+
+/// A plan that was made, judged, and accepted or not.
+pub(crate) struct Judged {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) observed: Observed,
+    pub(crate) base: Base,
+    pub(crate) result: Result<Approved, Refusal>,
+}
+
+impl Reconciler {
+    /// Whether an environment may need something: cheap, from what is in memory.
+    pub(crate) fn needs_look(&self, target: &Target, row: Option<&EnvironmentRow>) -> bool {
+        let Some(row) = row else { return true };
+        let moved = row.desired_revision.as_ref() != Some(&target.commit);
+        let suspended = target.own().suspended != (row.condition == Condition::Suspended);
+        let due = self.drift_due(&target.settings, row);
+        moved || suspended || due.is_some_and(|due| due <= self.ports.clock.now())
+    }
+
+    /// When the world is to be looked at again; `None` when drift is ignored or there is nothing.
+    pub(crate) fn drift_due(&self, settings: &Settings, row: &EnvironmentRow) -> Option<Timestamp> {
+        let own = settings.environments.get(&row.name)?;
+        let drift = settings.drift_of(own);
+        if drift.mode == DriftMode::Ignore || own.suspended || row.inputs.is_none() {
+            return None;
+        }
+        let jitter = drift.every.mul_f64(jitter(&row.name));
+        Some(later(
+            row.observed_at.unwrap_or(row.changed_at),
+            drift.every + jitter,
+        ))
+    }
+
+    /// Looks at one environment.
+    #[tracing::instrument(skip_all, fields(environment = %target.environment, revision = target.commit.short()))]
+    pub(crate) async fn look(
+        self: &Arc<Self>,
+        target: &Target,
+        row: Option<EnvironmentRow>,
+    ) -> Result<EnvironmentReport, RuntimeError> {
+        let row = row.unwrap_or_else(|| new_row(target, self.ports.clock.now()));
+        if target.own().suspended {
+            return self.suspend(target, row).await;
+        }
+        let tree = self.tree(target).await?;
+        let same = row.inputs.is_some() && {
+            let (own, tree, closure) = (Arc::clone(self), Arc::clone(&tree), row.closure.clone());
+            blocking(move || Ok(own.ports.loader.unchanged(tree.as_ref(), &closure)?)).await?
+        };
+        let settled = same && row.condition == Condition::Ready;
+        let due = self.drift_due(&target.settings, &row);
+        let drifting = same && due.is_some_and(|due| due <= self.ports.clock.now());
+        if settled && !drifting {
+            return self.keep(target, row).await;
+        }
+        (self.progress)(&Progress::Looking {
+            environment: target.environment.clone(),
+            commit: target.commit.clone(),
+        });
+        self.lease(&target.environment).await?;
+        let trigger = if settled {
+            Trigger::Drift
+        } else {
+            Trigger::Push
+        };
+        match self.read(target, row, tree, trigger).await? {
+            Ok(look) if trigger == Trigger::Drift => self.drift(look).await,
+            Ok(look) => self.bring(look).await,
+            Err(report) => Ok(report),
+        }
+    }
+
+    async fn tree(self: &Arc<Self>, target: &Target) -> Result<Arc<dyn Tree>, RuntimeError> {
+        let (own, commit) = (Arc::clone(self), target.commit.clone());
+        blocking(move || Ok(own.ports.repository.tree(&commit)?)).await
+    }
+
+    /// The inputs are as they were, and so is the world: at most the commit is noted.
+    async fn keep(
+        &self,
+        target: &Target,
+        mut row: EnvironmentRow,
+    ) -> Result<EnvironmentReport, RuntimeError> {
+        if row.revision.as_ref() != Some(&target.commit) {
+            row.revision = Some(target.commit.clone());
+            row.desired_revision = Some(target.commit.clone());
+            self.put(&mut row).await?;
+        }
+        Ok(report_of(&row, Vec::new()))
+    }
+
+    async fn suspend(
+        &self,
+        target: &Target,
+        mut row: EnvironmentRow,
+    ) -> Result<EnvironmentReport, RuntimeError> {
+        let moved = row.desired_revision.as_ref() != Some(&target.commit);
+        if moved || row.condition != Condition::Suspended {
+            row.desired_revision = Some(target.commit.clone());
+            row.condition = Condition::Suspended;
+            row.reason = "`suspended = true` in `stratum.ncl`".to_owned();
+            self.put(&mut row).await?;
+        }
+        Ok(report_of(&row, Vec::new()))
+    }
+
+    /// Loads the revision; the report says why when it cannot be used.
+    async fn read(
+        self: &Arc<Self>,
+        target: &Target,
+        mut row: EnvironmentRow,
+        tree: Arc<dyn Tree>,
+        trigger: Trigger,
+    ) -> Result<Result<Look, EnvironmentReport>, RuntimeError> {
+        let (own, wanted_target) = (Arc::clone(self), target.clone());
+        let (revision, loaded) = blocking(move || {
+            let revision = own.ports.repository.revision(&wanted_target.commit)?;
+            let environment = &wanted_target.environment;
+            let settings = &wanted_target.settings;
+            let loaded = own
+                .ports
+                .loader
+                .load(tree.as_ref(), &revision, settings, environment)?;
+            Ok((revision, loaded))
+        })
+        .await?;
+        row.desired_revision = Some(target.commit.clone());
+        let Loaded { value, findings } = loaded;
+        let Some(desired) = value.filter(|_| !any_error(&findings)) else {
+            return Ok(Err(self
+                .stalled(row, first_reason(&findings), findings)
+                .await?));
+        };
+        if let Some(hold) = row
+            .hold
+            .clone()
+            .filter(|hold| hold.inputs == desired.inputs)
+        {
+            return Ok(Err(self
+                .stalled(row, record::held(&hold), findings)
+                .await?));
+        }
+        let site = match self.site(target, &row).await? {
+            Ok(site) => Arc::new(site),
+            Err(reason) => return Ok(Err(self.stalled(row, reason, findings).await?)),
+        };
+        row.root = Some(site.root.to_string_lossy().into_owned());
+        let target = target.clone();
+        let desired = Arc::new(desired);
+        Ok(Ok(Look {
+            target,
+            row,
+            revision,
+            desired,
+            findings,
+            site,
+            trigger,
+        }))
+    }
+
+    /// Where local resources lie; a root that would move away from resources is refused.
+    async fn site(
+        &self,
+        target: &Target,
+        row: &EnvironmentRow,
+    ) -> Result<Result<Site, String>, RuntimeError> {
+        let (roots, own) = (&self.options.roots, target.own());
+        let fresh = match (&roots.trial, &own.root) {
+            (Some(_), _) | (None, None) => {
+                site_of(roots, &target.environment, &own, row.root.as_deref())
+            }
+            (None, Some(_)) => {
+                let root = wanted(&roots.state_folder, &target.environment, &own);
+                Site {
+                    root,
+                    ..site_of(roots, &target.environment, &own, None)
+                }
+            }
+        };
+        let moved = row
+            .root
+            .as_deref()
+            .is_some_and(|old| fresh.root.to_string_lossy() != old);
+        if moved
+            && !self
+                .ports
+                .store
+                .base(&target.environment)
+                .await?
+                .resources
+                .is_empty()
+        {
+            let old = row.root.as_deref().unwrap_or_default();
+            return Ok(Err(format!(
+                "its root would move from `{old}` to `{}`, away from what was made there; set the \
+                 root back, or take the resources away first",
+                fresh.root.display()
+            )));
+        }
+        Ok(Ok(fresh))
+    }
+
+    /// Brings the environment to its revision.
+    async fn bring(self: &Arc<Self>, mut look: Look) -> Result<EnvironmentReport, RuntimeError> {
+        let mode = self.mode(&look.target);
+        let judged = match self.judge(&look, mode, None).await? {
+            Ok(judged) => judged,
+            Err(findings) => {
+                look.findings.extend(findings);
+                let reason = first_reason(&look.findings);
+                return self.stalled(look.row, reason, look.findings).await;
+            }
+        };
+        self.carry_out(look, judged).await
+    }
+
+    pub(crate) fn mode(&self, target: &Target) -> DriftMode {
+        target.settings.drift_of(&target.own()).mode
+    }
+
+    /// Plans, checks, asks policy.
+    async fn judge(
+        &self,
+        look: &Look,
+        mode: DriftMode,
+        observed: Option<Observed>,
+    ) -> Result<Result<Judged, Vec<Finding>>, RuntimeError> {
+        let base = self.ports.store.base(&look.target.environment).await?;
+        let asker = self.asker(look);
+        let (planned, observed) = match observed {
+            Some(seen) => (
+                asker.plan_with(&look.desired, &base, &seen, mode).await?,
+                seen,
+            ),
+            None => asker.plan(&look.desired, &base, mode).await?,
+        };
+        let plan = match planned {
+            Ok(plan) => Arc::new(plan),
+            Err(findings) => return Ok(Err(findings)),
+        };
+        let mut findings = look.findings.clone();
+        findings.extend(check(&plan, &base, &look.target.own()));
+        let verdict = self.ports.gate.judge(&plan).await?;
+        (self.progress)(&Progress::Planned {
+            plan: Arc::clone(&plan),
+            verdict: verdict.clone(),
+            findings: findings.clone(),
+        });
+        let result = approve(Arc::clone(&plan), findings, verdict);
+        Ok(Ok(Judged {
+            plan,
+            observed,
+            base,
+            result,
+        }))
+    }
+
+    fn asker<'a>(&'a self, look: &'a Look) -> Asker<'a> {
+        let calls = Calls {
+            clock: self.ports.clock.as_ref(),
+            site: &look.site,
+            timeout: look.target.settings.limits.call,
+        };
+        Asker {
+            providers: &self.ports.providers,
+            calls,
+        }
+    }
+
+    async fn carry_out(
+        self: &Arc<Self>,
+        look: Look,
+        judged: Judged,
+    ) -> Result<EnvironmentReport, RuntimeError> {
+        let approved = match judged.result {
+            Ok(approved) => approved,
+            Err(refusal) => return self.deny(look, &judged.plan, refusal).await,
+        };
+        if judged.plan.is_empty() {
+            return self.arrived(look, &judged.plan).await;
+        }
+        let run = self.new_run(&look, &approved).await?;
+        self.apply(look, run, judged.base).await
+    }
+
+    async fn new_run(
+        self: &Arc<Self>,
+        look: &Look,
+        approved: &Approved,
+    ) -> Result<Run, RuntimeError> {
+        let lease = self.lease(&look.target.environment).await?;
+        let (own, previous) = (Arc::clone(self), look.row.revision.clone());
+        let commit = look.target.commit.clone();
+        let between = previous.clone();
+        let skipped = match &between {
+            Some(_) => {
+                blocking(move || {
+                    Ok(own
+                        .ports
+                        .repository
+                        .between(between.as_ref(), &commit, 50)?)
+                })
+                .await?
+            }
+            None => Vec::new(),
+        };
+        let started_at = self.ports.clock.now();
+        let skipped = skipped.into_iter().map(|revision| revision.commit);
+        Ok(Run {
+            id: RunId::at(started_at, self.ports.randomness.next() as u32),
+            environment: look.target.environment.clone(),
+            trigger: look.trigger,
+            revision: look.revision.clone(),
+            previous,
+            skipped: skipped
+                .filter(|commit| *commit != look.target.commit)
+                .collect(),
+            lease: lease.number,
+            started_at,
+            on_failure: look.target.own().on_failure,
+            plan: Arc::clone(approved.plan()),
+            findings: approved.findings().to_vec(),
+            verdict: approved.verdict().clone(),
+        })
+    }
+
+    /// Nothing is left to do.
+    async fn arrived(&self, look: Look, plan: &Plan) -> Result<EnvironmentReport, RuntimeError> {
+        let Look {
+            target,
+            mut row,
+            desired,
+            findings,
+            ..
+        } = look;
+        row.revision = Some(target.commit.clone());
+        row.inputs = Some(desired.inputs);
+        row.closure = desired.closure.clone();
+        row.hold = None;
+        (row.condition, row.reason) = match plan.blocked.first() {
+            Some(blocked) => (
+                Condition::Stalled,
+                format!("`{}` waits: {}", blocked.address, blocked.reason),
+            ),
+            None => (Condition::Ready, String::new()),
+        };
+        self.put(&mut row).await?;
+        let mut report = report_of(&row, findings);
+        report.outcome = Some(RunOutcome::Nothing);
+        Ok(report)
+    }
+
+    /// Policy or a check refused the plan: nothing is applied, and that is remembered.
+    async fn deny(
+        &self,
+        look: Look,
+        plan: &Plan,
+        refusal: Refusal,
+    ) -> Result<EnvironmentReport, RuntimeError> {
+        let now = self.ports.clock.now();
+        let id = RunId::at(now, self.ports.randomness.next() as u32);
+        let reason = refusal.to_string();
+        let Look {
+            target,
+            mut row,
+            mut findings,
+            trigger,
+            ..
+        } = look;
+        if let Refusal::Findings(found) = refusal {
+            findings = found;
+        }
+        let summary = RunSummary {
+            id: id.clone(),
+            environment: target.environment.clone(),
+            trigger,
+            revision: target.commit.clone(),
+            plan_digest: plan.digest,
+            outcome: Some(RunOutcome::Denied),
+            reason: reason.clone(),
+            started_at: now,
+            ended_at: Some(now),
+            steps: StepCounts::default(),
+            record: None,
+        };
+        let lease = self.lease(&target.environment).await?;
+        self.ports.store.note_run(&lease, &summary).await?;
+        row.last_run = Some(id.clone());
+        let mut report = self.stalled(row, reason, findings).await?;
+        report.run = Some(id);
+        report.outcome = Some(RunOutcome::Denied);
+        Ok(report)
+    }
+
+    /// Looks at the whole world, and corrects what is to be corrected.
+    async fn drift(self: &Arc<Self>, mut look: Look) -> Result<EnvironmentReport, RuntimeError> {
+        let environment = &look.target.environment;
+        let base = self.ports.store.base(environment).await?;
+        let all: BTreeSet<_> = base.resources.keys().cloned().collect();
+        let observed = self.asker(&look).observe(&all, &base).await?;
+        let now = self.ports.clock.now();
+        let seen: Vec<Observation> = observed
+            .reports
+            .iter()
+            .map(|(a, r)| observation(&base, a, r, now))
+            .collect();
+        let lease = self.lease(environment).await?;
+        self.ports.store.observe(&lease, &seen).await?;
+        look.row.observed_at = Some(now);
+        let mode = self.mode(&look.target);
+        let judged = match self.judge(&look, mode, Some(observed)).await? {
+            Ok(judged) => judged,
+            Err(findings) => {
+                let reason = first_reason(&findings);
+                return self.stalled(look.row, reason, findings).await;
+            }
+        };
+        self.carry_out(look, judged).await
+    }
+
+    /// Writes a row, with the time.
+    pub(crate) async fn put(&self, row: &mut EnvironmentRow) -> Result<(), RuntimeError> {
+        let lease = self.lease(&row.name).await?;
+        row.changed_at = self.ports.clock.now();
+        let written = self.ports.store.put_environment(&lease, row).await;
+        if let Err(stratum_core::ports::StoreError::Fenced { .. }) = &written {
+            self.lost(&row.name);
+        }
+        Ok(written?)
+    }
+
+    pub(crate) async fn stalled(
+        &self,
+        mut row: EnvironmentRow,
+        reason: String,
+        findings: Vec<Finding>,
+    ) -> Result<EnvironmentReport, RuntimeError> {
+        let same = row.condition == Condition::Stalled && row.reason == reason;
+        row.condition = Condition::Stalled;
+        row.reason = reason;
+        if !same || row.desired_revision != row.revision {
+            self.put(&mut row).await?;
+        }
+        Ok(report_of(&row, findings))
+    }
+
+    /// Stalls an environment for a reason that lies outside its files.
+    pub(crate) async fn stall(
+        &self,
+        environment: &EnvironmentName,
+        row: Option<&EnvironmentRow>,
+        target: Option<&Target>,
+        reason: String,
+    ) -> Result<EnvironmentReport, RuntimeError> {
+        let now = self.ports.clock.now();
+        let mut row = row
+            .cloned()
+            .unwrap_or_else(|| blank_row(environment.clone(), now));
+        if let Some(target) = target {
+            row.desired_revision = Some(target.commit.clone());
+        }
+        if row.condition == Condition::Stalled && row.reason == reason {
+            return Ok(report_of(&row, Vec::new()));
+        }
+        self.stalled(row, reason, Vec::new()).await
+    }
+}
+
+fn observation(
+    base: &Base,
+    address: &stratum_core::ids::Address,
+    report: &Report,
+    at: Timestamp,
+) -> Observation {
+    let applied = base
+        .resources
+        .get(address)
+        .map(|state| &state.instance.attributes);
+    let drifted = match report {
+        Report::Present(seen) => {
+            let names: BTreeSet<&String> = applied
+                .into_iter()
+                .flatten()
+                .chain(&seen.attributes)
+                .map(|(k, _)| k)
+                .collect();
+            let differs = |name: &&String| {
+                applied.and_then(|applied| applied.get(*name)) != seen.attributes.get(*name)
+            };
+            names.into_iter().filter(differs).cloned().collect()
+        }
+        Report::Gone => vec!["(gone)".to_owned()],
+        Report::Unreadable(_) => Vec::new(),
+    };
+    Observation {
+        address: address.clone(),
+        at,
+        drifted,
+        report: report.clone(),
+    }
+}
+
+/// Between 0 and 0.1, the same for an environment every time, so that many do not wake together.
+fn jitter(environment: &EnvironmentName) -> f64 {
+    let digest = Digest::of_bytes(environment.as_str().as_bytes()).to_string();
+    let number = u32::from_str_radix(digest.get(..4).unwrap_or("0"), 16).unwrap_or(0);
+    f64::from(number) / 655_360.0
+}
+
+pub(crate) fn blank_row(name: EnvironmentName, now: Timestamp) -> EnvironmentRow {
+    EnvironmentRow {
+        name,
+        condition: Condition::Unknown,
+        reason: "it was never looked at".to_owned(),
+        revision: None,
+        desired_revision: None,
+        inputs: None,
+        closure: Default::default(),
+        hold: None,
+        root: None,
+        last_run: None,
+        observed_at: None,
+        changed_at: now,
+    }
+}
+
+fn new_row(target: &Target, now: Timestamp) -> EnvironmentRow {
+    blank_row(target.environment.clone(), now)
+}
+
+pub(crate) fn report_of(row: &EnvironmentRow, findings: Vec<Finding>) -> EnvironmentReport {
+    EnvironmentReport {
+        environment: row.name.clone(),
+        condition: row.condition,
+        reason: row.reason.clone(),
+        commit: row.desired_revision.clone(),
+        run: None,
+        outcome: None,
+        findings,
+    }
+}
+
+/// How long a renewal of the lease waits, as a share of its life.
+pub(crate) fn renewal(ttl: Duration) -> Duration {
+    ttl / 3
+}

@@ -1,0 +1,144 @@
+//! Asking providers: what is there, and what would be done.
+
+use std::collections::BTreeSet;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use stratum_core::desired::Desired;
+use stratum_core::finding::Finding;
+use stratum_core::ids::Address;
+use stratum_core::observed::{Observed, Report};
+use stratum_core::plan::Plan;
+use stratum_core::planning::{Input, PlanError, Planning, Question, touched};
+use stratum_core::ports::{Base, PlanCall, Proposal, ProviderError, ReadCall};
+use stratum_core::settings::DriftMode;
+
+use crate::calls::Calls;
+use crate::error::RuntimeError;
+use crate::ports::Providers;
+
+/// How many questions are asked of providers at once.
+const AT_ONCE: usize = 16;
+
+/// Asks the providers of one environment.
+#[derive(Clone, Copy)]
+pub(crate) struct Asker<'a> {
+    pub(crate) providers: &'a Providers,
+    pub(crate) calls: Calls<'a>,
+}
+
+/// A plan, or the findings that stand in its way.
+pub(crate) type Planned = Result<Plan, Vec<Finding>>;
+
+impl Asker<'_> {
+    /// Reads the resources of `addresses` that the state knows.
+    pub(crate) async fn observe(
+        &self,
+        addresses: &BTreeSet<Address>,
+        base: &Base,
+    ) -> Result<Observed, RuntimeError> {
+        let known: Vec<_> = addresses
+            .iter()
+            .filter_map(|address| base.resources.get(address))
+            .collect();
+        let reads = known.into_iter().map(|state| async move {
+            let provider = self.providers.get(&state.provider)?;
+            let call = self.calls.call(&state.address);
+            let read = provider.read(ReadCall {
+                call,
+                known: &state.instance,
+            });
+            let report = match self.calls.asking(read).await {
+                Ok(Some(instance)) => Report::Present(instance),
+                Ok(None) => Report::Gone,
+                Err(error) => Report::Unreadable(error.message),
+            };
+            Ok((state.address.clone(), report))
+        });
+        let reports: Vec<Result<_, RuntimeError>> = stream::iter(reads)
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        Ok(Observed {
+            reports: reports.into_iter().collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Makes a plan from what was observed.
+    pub(crate) async fn plan_with(
+        &self,
+        desired: &Desired,
+        base: &Base,
+        observed: &Observed,
+        drift: DriftMode,
+    ) -> Result<Planned, RuntimeError> {
+        let schemas = self.providers.schemas();
+        let input = Input {
+            desired,
+            base,
+            observed,
+            schemas: &schemas,
+            drift,
+        };
+        let mut planning = match Planning::new(input) {
+            Ok(planning) => planning,
+            Err(PlanError::Findings(findings)) => return Ok(Err(findings)),
+        };
+        loop {
+            let questions = planning.ready();
+            if questions.is_empty() {
+                let plan = planning.finish();
+                return Ok(plan.map_err(|PlanError::Findings(findings)| findings));
+            }
+            let answers: Vec<_> = stream::iter(questions.into_iter().map(|q| self.ask(q)))
+                .buffer_unordered(AT_ONCE)
+                .collect()
+                .await;
+            for answer in answers {
+                let (question, answer) = answer?;
+                planning.answer(&question, answer);
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        question: Question,
+    ) -> Result<(Question, Result<Proposal, ProviderError>), RuntimeError> {
+        let provider = self.providers.get(&question.provider)?;
+        let call = PlanCall {
+            call: self.calls.call(&question.address),
+            prior: question.prior.as_ref(),
+            desired: question.desired.as_ref(),
+        };
+        let answer = self.calls.asking(provider.plan(call)).await;
+        Ok((question, answer))
+    }
+
+    /// Makes a plan, observing only what it would touch: the cost follows the change.
+    pub(crate) async fn plan(
+        &self,
+        desired: &Desired,
+        base: &Base,
+        drift: DriftMode,
+    ) -> Result<(Planned, Observed), RuntimeError> {
+        let mut observed = Observed::default();
+        loop {
+            let plan = match self.plan_with(desired, base, &observed, drift).await? {
+                Ok(plan) => plan,
+                Err(findings) => return Ok((Err(findings), observed)),
+            };
+            let unseen: BTreeSet<Address> = touched(&plan)
+                .into_iter()
+                .filter(|address| base.resources.contains_key(address))
+                .filter(|address| !observed.reports.contains_key(address))
+                .collect();
+            if unseen.is_empty() {
+                return Ok((Ok(plan), observed));
+            }
+            observed
+                .reports
+                .extend(self.observe(&unseen, base).await?.reports);
+        }
+    }
+}

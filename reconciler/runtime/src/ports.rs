@@ -1,0 +1,62 @@
+//! Everything the loop needs from outside, in one place.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use stratum_core::ids::ProviderName;
+use stratum_core::ports::{
+    Clock, Gate, Loader, Probe, Provider, ProviderSchema, Randomness, Repository, Store, Wake,
+};
+
+use crate::error::RuntimeError;
+
+/// The adapters that the command line built.
+#[derive(Clone)]
+pub struct Ports {
+    /// The state.
+    pub store: Arc<dyn Store>,
+    /// The git repository.
+    pub repository: Arc<dyn Repository>,
+    /// Bytes of a tree -> Desired.
+    pub loader: Arc<dyn Loader>,
+    /// Plan -> Verdict.
+    pub gate: Arc<dyn Gate>,
+    /// Makers of resources.
+    pub providers: Providers,
+    /// Health checks.
+    pub probe: Arc<dyn Probe>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Random numbers for ids and jitter.
+    pub randomness: Arc<dyn Randomness>,
+    /// What wakes the loop.
+    pub wake: Arc<dyn Wake>,
+}
+
+/// The providers by name.
+#[derive(Clone, Default)]
+pub struct Providers(BTreeMap<ProviderName, Arc<dyn Provider>>);
+
+impl Providers {
+    /// Providers by the names in their schemas.
+    pub fn new(providers: impl IntoIterator<Item = Arc<dyn Provider>>) -> Self {
+        Self(
+            providers
+                .into_iter()
+                .map(|provider| (provider.schema().provider.clone(), provider))
+                .collect(),
+        )
+    }
+
+    /// The provider of this name.
+    pub fn get(&self, name: &ProviderName) -> Result<&Arc<dyn Provider>, RuntimeError> {
+        self.0.get(name).ok_or_else(|| RuntimeError::NoProvider {
+            provider: name.clone(),
+        })
+    }
+
+    /// The schemas of all.
+    pub fn schemas(&self) -> Vec<&ProviderSchema> {
+        self.0.values().map(|provider| provider.schema()).collect()
+    }
+}

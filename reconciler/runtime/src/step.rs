@@ -1,0 +1,314 @@
+//! One Step: what is called, in which order, and what its answer means.
+
+use std::path::Path as FilePath;
+
+use stratum_core::digest::Digest;
+use stratum_core::ids::Token;
+use stratum_core::plan::{Action, Plan, Step};
+use stratum_core::ports::{
+    ApplyCall, ApplyError, CheckpointCall, Clock, ImportCall, LocateCall, Located, PlanCall, Probe,
+    Provider, ProviderSchema, RestoreCall, StateChange,
+};
+use stratum_core::resource::{Checkpoint, HealthCheck, Instance, ResourceState, depends_on};
+use stratum_core::value::{Record, Value};
+
+use crate::calls::Calls;
+
+/// What one step works with; owned, so that it can run as a task of its own.
+pub(crate) struct StepWork<'a> {
+    pub(crate) provider: &'a dyn Provider,
+    pub(crate) probe: &'a dyn Probe,
+    pub(crate) calls: Calls<'a>,
+    pub(crate) step: &'a Step,
+}
+
+/// A step whose inputs are known and whose checkpoint is taken.
+#[derive(Debug, Clone)]
+pub(crate) struct Prepared {
+    /// What must be; `None` for a delete.
+    pub(crate) planned: Option<Record>,
+    /// What puts it back.
+    pub(crate) checkpoint: Box<Checkpoint>,
+}
+
+impl StepWork<'_> {
+    /// Makes the plan of the step final, now that what it refers to is known.
+    ///
+    /// *Errors*: an input that is still unknown, or a provider that plans something else now.
+    pub(crate) async fn finalize(
+        &self,
+        resolved: Option<&Record>,
+    ) -> Result<Option<Record>, ApplyError> {
+        let (Some(resolved), Some(planned)) = (resolved, self.step.planned.as_ref()) else {
+            return Ok(None);
+        };
+        if let Some(name) = first_unknown(resolved) {
+            return Err(ApplyError::nothing_happened(format!(
+                "the value of `{name}` is still not known"
+            )));
+        }
+        if !self.step.calls_provider() || planned.values().all(Value::is_known) {
+            return Ok(Some(planned.clone()));
+        }
+        let call = PlanCall {
+            call: self.calls.call(&self.step.address),
+            prior: self.step.prior.as_ref(),
+            desired: Some(resolved),
+        };
+        let proposal = self
+            .calls
+            .asking(self.provider.plan(call))
+            .await
+            .map_err(|error| ApplyError::nothing_happened(error.message))?;
+        // A replacement that the reviewed plan did not show must not happen either.
+        if let Some(path) = proposal.replace.first() {
+            return Err(ApplyError::nothing_happened(format!(
+                "now that its inputs are known, `{path}` would need a replacement"
+            )));
+        }
+        match departure(planned, &proposal.planned) {
+            Some(name) => Err(ApplyError::nothing_happened(format!(
+                "the provider plans another `{name}` now than when the plan was made"
+            ))),
+            None => Ok(Some(proposal.planned)),
+        }
+    }
+
+    /// Takes the checkpoint. Changes nothing.
+    pub(crate) async fn prepare(
+        &self,
+        resolved: Option<&Record>,
+        before: Option<&ResourceState>,
+    ) -> Result<Prepared, ApplyError> {
+        let planned = self.finalize(resolved).await?;
+        let prior = self.step.prior.as_ref();
+        let before = before.map(|state| ResourceState {
+            instance: prior.unwrap_or(&state.instance).clone(),
+            ..state.clone()
+        });
+        let before = before.filter(|_| prior.is_some() || self.step.action == Action::Adopt);
+        let kept = if self.step.calls_provider() && self.step.action != Action::Adopt {
+            let call = CheckpointCall {
+                call: self.calls.call(&self.step.address),
+                prior,
+                planned: planned.as_ref(),
+            };
+            let kept = self.calls.asking(self.provider.checkpoint(call)).await;
+            kept.map_err(|error| ApplyError::nothing_happened(error.message))?
+        } else {
+            Default::default()
+        };
+        Ok(Prepared {
+            planned,
+            checkpoint: Box::new(Checkpoint { before, kept }),
+        })
+    }
+
+    /// Does it, and waits until it is healthy.
+    pub(crate) async fn apply(
+        &self,
+        planned: Option<&Record>,
+        checkpoint: &Checkpoint,
+        token: &Token,
+    ) -> Result<Option<Instance>, ApplyError> {
+        if !self.step.calls_provider() {
+            return Ok(match self.step.removes() {
+                true => None,
+                false => self.step.prior.clone(),
+            });
+        }
+        if let Some(id) = self
+            .step
+            .meta
+            .adopt
+            .as_ref()
+            .filter(|_| self.step.action == Action::Adopt)
+        {
+            return self.adopt(id, planned).await.map(Some);
+        }
+        let call = ApplyCall {
+            call: self.calls.call(&self.step.address),
+            token,
+            prior: self.step.prior.as_ref(),
+            planned,
+            checkpoint,
+        };
+        let instance = self.calls.changing(self.provider.apply(call)).await?;
+        self.verify(planned, instance.as_ref())?;
+        self.healthy(instance.as_ref()).await?;
+        Ok(instance)
+    }
+
+    async fn adopt(&self, id: &str, planned: Option<&Record>) -> Result<Instance, ApplyError> {
+        let empty = Record::new();
+        let call = ImportCall {
+            call: self.calls.call(&self.step.address),
+            id,
+            desired: planned.unwrap_or(&empty),
+        };
+        let instance = self.calls.asking(self.provider.import(call)).await;
+        instance.map_err(|error| ApplyError::nothing_happened(error.message))
+    }
+
+    /// Whether the provider did what it planned.
+    fn verify(
+        &self,
+        planned: Option<&Record>,
+        instance: Option<&Instance>,
+    ) -> Result<(), ApplyError> {
+        let wrong = match (planned, instance) {
+            (None, None) => return Ok(()),
+            (None, Some(_)) => "it is still there after it was deleted".to_owned(),
+            (Some(_), None) => "the provider answered that it is gone".to_owned(),
+            (Some(planned), Some(instance)) => {
+                match first_unknown(&instance.attributes)
+                    .or_else(|| departure(planned, &instance.attributes))
+                {
+                    None => return Ok(()),
+                    Some(name) => format!("the provider made another `{name}` than it planned"),
+                }
+            }
+        };
+        Err(ApplyError {
+            known: instance.cloned(),
+            ..ApplyError::unknown(wrong)
+        })
+    }
+
+    /// Waits until the health check of the resource passes.
+    pub(crate) async fn healthy(&self, instance: Option<&Instance>) -> Result<(), ApplyError> {
+        let check = self
+            .step
+            .meta
+            .health
+            .as_ref()
+            .filter(|_| !self.step.removes());
+        let Some(check) = check else { return Ok(()) };
+        wait_healthy(self.probe, self.calls.clock, check, &self.calls.site.root)
+            .await
+            .map_err(|error| ApplyError {
+                known: instance.cloned(),
+                ..ApplyError::unknown(error)
+            })
+    }
+
+    /// Finds out what became of the step when its answer was lost.
+    pub(crate) async fn locate(&self, prepared: &Prepared, token: &Token) -> Located {
+        if !self.step.calls_provider() || self.step.action == Action::Adopt {
+            return Located::NotDone;
+        }
+        let call = LocateCall {
+            call: self.calls.call(&self.step.address),
+            token,
+            prior: self.step.prior.as_ref(),
+            planned: prepared.planned.as_ref(),
+            checkpoint: &prepared.checkpoint,
+        };
+        match self.calls.asking(self.provider.locate(call)).await {
+            Ok(located) => located,
+            Err(error) => Located::CannotTell(error.message),
+        }
+    }
+
+    /// Makes the address equal to its checkpoint.
+    pub(crate) async fn restore(
+        &self,
+        checkpoint: &Checkpoint,
+        token: &Token,
+        after: Option<&Instance>,
+    ) -> Result<Option<Instance>, ApplyError> {
+        let before = checkpoint
+            .before
+            .as_ref()
+            .map(|state| state.instance.clone());
+        // An adopted resource was not changed, so there is nothing to put back in the world.
+        if !self.step.calls_provider() || self.step.action == Action::Adopt {
+            return Ok(before);
+        }
+        let call = RestoreCall {
+            call: self.calls.call(&self.step.address),
+            token,
+            checkpoint,
+            planned: self.step.planned.as_ref(),
+            after,
+        };
+        self.calls.changing(self.provider.restore(call)).await
+    }
+}
+
+async fn wait_healthy(
+    probe: &dyn Probe,
+    clock: &dyn Clock,
+    check: &HealthCheck,
+    root: &FilePath,
+) -> Result<(), String> {
+    let started = clock.monotonic();
+    loop {
+        let Err(error) = probe.probe(check, root).await else {
+            return Ok(());
+        };
+        let waited = clock.monotonic().saturating_sub(started);
+        if waited + check.every > check.within {
+            let within = stratum_core::duration::format(check.within);
+            return Err(format!(
+                "it did not become healthy within {within}: {error}"
+            ));
+        }
+        clock.sleep(check.every).await;
+    }
+}
+
+fn first_unknown(record: &Record) -> Option<String> {
+    record
+        .iter()
+        .find(|(_, value)| !value.is_known())
+        .map(|(name, _)| name.clone())
+}
+
+/// The first attribute in which `later` is not `planned` with its unknowns filled in.
+fn departure(planned: &Record, later: &Record) -> Option<String> {
+    let differs = |name: &&String| {
+        let (planned, later) = (planned.get(*name), later.get(*name));
+        !planned
+            .unwrap_or(&Value::Null)
+            .refined_by(later.unwrap_or(&Value::Null))
+    };
+    planned.keys().chain(later.keys()).find(differs).cloned()
+}
+
+/// The row of the state after a step.
+pub(crate) fn state_after(
+    plan: &Plan,
+    step: &Step,
+    schemas: &[&ProviderSchema],
+    instance: Instance,
+) -> ResourceState {
+    let schema = schemas
+        .iter()
+        .filter(|schema| schema.provider == step.provider)
+        .find_map(|schema| schema.types.get(step.address.r#type()));
+    let empty = Record::new();
+    ResourceState {
+        address: step.address.clone(),
+        kind: step.kind,
+        provider: step.provider.clone(),
+        instance,
+        schema_version: schema.map_or(0, |schema| schema.version),
+        depends_on: depends_on(step.desired.as_ref().unwrap_or(&empty), &step.meta),
+        meta: step.meta.clone(),
+        revision: plan.revision.clone(),
+        tainted: false,
+        unknown: None,
+    }
+}
+
+/// The change of the state that makes the row `state`, or takes it away; and its digest.
+pub(crate) fn change(step: &Step, state: Option<ResourceState>) -> (Option<Digest>, StateChange) {
+    match state {
+        Some(state) => (
+            Some(Digest::of_json(&state)),
+            StateChange::Put(Box::new(state)),
+        ),
+        None => (None, StateChange::Remove(step.address.clone())),
+    }
+}

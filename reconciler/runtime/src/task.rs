@@ -1,0 +1,169 @@
+//! What one task of an Apply does for one Step, and what it answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stratum_core::ids::{StepId, Token};
+use stratum_core::ports::{ApplyError, Effect, Located, Site};
+use stratum_core::resource::{Checkpoint, Instance, ResourceState};
+use stratum_core::run::Run;
+use stratum_core::value::Record;
+
+use crate::calls::Calls;
+use crate::ports::Ports;
+use crate::step::{Prepared, StepWork};
+
+/// What is to be done for a step.
+pub(crate) enum Task {
+    /// Make its plan final and take its checkpoint.
+    Prepare {
+        resolved: Option<Record>,
+        before: Option<Box<ResourceState>>,
+    },
+    /// Do it.
+    Apply {
+        prepared: Box<Prepared>,
+        token: Token,
+    },
+    /// Find out what became of it.
+    Locate {
+        resolved: Option<Record>,
+        checkpoint: Box<Checkpoint>,
+        token: Token,
+    },
+    /// Put it back.
+    Restore {
+        checkpoint: Box<Checkpoint>,
+        token: Token,
+        after: Option<Instance>,
+    },
+}
+
+/// What came back.
+pub(crate) enum Answer {
+    /// It can begin.
+    Prepared(Result<Box<Prepared>, ApplyError>),
+    /// It changes only the state, and was computed at once.
+    Computed(Box<Prepared>, Result<Option<Instance>, ApplyError>),
+    /// It was done, or not.
+    Applied(Result<Option<Instance>, ApplyError>),
+    /// What became of it, and what is needed to do it again.
+    Located(Located, Box<Prepared>),
+    /// It was put back, or not.
+    Restored(Result<Option<Instance>, ApplyError>),
+}
+
+/// What tasks need; owned, so that they outlive the borrow of whoever starts them.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) ports: Ports,
+    pub(crate) site: Arc<Site>,
+    pub(crate) run: Arc<Run>,
+    pub(crate) timeout: Duration,
+}
+
+impl Surroundings {
+    /// Does one task.
+    pub(crate) async fn perform(self, id: StepId, task: Task) -> Answer {
+        let Some(step) = self.run.plan.step(id) else {
+            return no_such(id, &task);
+        };
+        let provider = match self.ports.providers.get(&step.provider) {
+            Ok(provider) => provider,
+            Err(error) => return failed(&task, ApplyError::nothing_happened(error.to_string())),
+        };
+        let calls = Calls {
+            clock: self.ports.clock.as_ref(),
+            site: &self.site,
+            timeout: self.timeout,
+        };
+        let probe = self.ports.probe.as_ref();
+        let work = StepWork {
+            provider: provider.as_ref(),
+            probe,
+            calls,
+            step,
+        };
+        match task {
+            Task::Prepare { resolved, before } => {
+                let token = Token::of(&self.run.id, id);
+                prepare(&work, resolved.as_ref(), before.as_deref(), &token).await
+            }
+            Task::Apply { prepared, token } => {
+                let planned = prepared.planned.as_ref();
+                Answer::Applied(work.apply(planned, &prepared.checkpoint, &token).await)
+            }
+            Task::Locate {
+                resolved,
+                checkpoint,
+                token,
+            } => locate(&work, resolved.as_ref(), checkpoint, &token).await,
+            Task::Restore {
+                checkpoint,
+                token,
+                after,
+            } => Answer::Restored(work.restore(&checkpoint, &token, after.as_ref()).await),
+        }
+    }
+}
+
+async fn prepare(
+    work: &StepWork<'_>,
+    resolved: Option<&Record>,
+    before: Option<&ResourceState>,
+    token: &Token,
+) -> Answer {
+    let prepared = match work.prepare(resolved, before).await {
+        Ok(prepared) => Box::new(prepared),
+        Err(error) => return Answer::Prepared(Err(error)),
+    };
+    if work.step.effect == Effect::World {
+        return Answer::Prepared(Ok(prepared));
+    }
+    // Nothing outside the state changes, so there is nothing a durable Begun would protect: it
+    // goes into the same transaction as the answer.
+    let result = work
+        .apply(prepared.planned.as_ref(), &prepared.checkpoint, token)
+        .await;
+    Answer::Computed(prepared, result)
+}
+
+async fn locate(
+    work: &StepWork<'_>,
+    resolved: Option<&Record>,
+    checkpoint: Box<Checkpoint>,
+    token: &Token,
+) -> Answer {
+    // It was final once, before Begun was written; if its inputs cannot be told any more, what
+    // was planned is the best there is to look for.
+    let planned = work
+        .finalize(resolved)
+        .await
+        .unwrap_or_else(|_| work.step.planned.clone());
+    let prepared = Box::new(Prepared {
+        planned,
+        checkpoint,
+    });
+    let located = work.locate(&prepared, token).await;
+    if let Located::Done(instance) = &located
+        && let Err(error) = work.healthy(instance.as_ref()).await
+    {
+        return Answer::Applied(Err(error));
+    }
+    Answer::Located(located, prepared)
+}
+
+fn no_such(id: StepId, task: &Task) -> Answer {
+    failed(
+        task,
+        ApplyError::nothing_happened(format!("the plan has no step {id}")),
+    )
+}
+
+fn failed(task: &Task, error: ApplyError) -> Answer {
+    match task {
+        Task::Prepare { .. } => Answer::Prepared(Err(error)),
+        Task::Apply { .. } | Task::Locate { .. } => Answer::Applied(Err(error)),
+        Task::Restore { .. } => Answer::Restored(Err(error)),
+    }
+}
