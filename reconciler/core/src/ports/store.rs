@@ -274,7 +274,7 @@ pub trait Store: Send + Sync {
         holder: &str,
         now: Timestamp,
         ttl: Duration,
-        alive: &(dyn Fn(&str) -> Option<bool> + Sync),
+        alive: &(dyn for<'h> Fn(&'h str) -> Option<bool> + Sync),
     ) -> Result<Lease, LeaseError>;
 
     /// Says that the holder lives.
