@@ -1,1 +1,25 @@
 //! State store, queue, leases and observations in SQLite.
+//!
+//! *Shape*: one file in WAL mode. One task owns the connection that writes; whatever waits while
+//! it commits shares its next transaction. Reads have connections of their own and never wait for
+//! a writer.
+//!
+//! *Guarantees*: what a writing method returned from survives the death of the process and of the
+//! machine (`synchronous=FULL`). A file that is damaged or was written by a newer version is never
+//! changed.
+
+mod cache;
+mod error;
+mod event;
+mod lease;
+mod open;
+mod read;
+mod reader;
+mod schema;
+mod store;
+mod time;
+mod write;
+mod writer;
+
+pub use open::Access;
+pub use store::SqliteStore;

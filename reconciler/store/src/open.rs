@@ -1,0 +1,166 @@
+//! Opening the file: checks before anything is touched, creation, migration.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use stratum_core::ports::StoreError;
+
+use crate::error::{Failure, damaged, unreadable};
+use crate::reader::{Reader, with_suffix};
+use crate::schema::{self, Header};
+
+/// What a process wants to do with the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Read and write; creates what is not there.
+    ReadWrite,
+    /// Only read; creates nothing, blocks nobody.
+    ReadOnly,
+}
+
+/// Small pages: an append of a few hundred bytes rewrites whole pages.
+const PAGE_BYTES: u32 = 1024;
+/// The log is folded into the file when it has this many pages.
+const LOG_PAGES: u32 = 8 * 1024;
+/// A log that grew beyond this is cut when it is folded.
+const LOG_BYTES: u32 = 16 * 1024 * 1024;
+
+/// Checks the file with a connection that only reads: nothing is written, whatever is found.
+pub(crate) async fn check(reader: &Reader) -> Result<(), StoreError> {
+    let path = reader.path();
+    if fs::metadata(path).is_ok_and(|data| data.len() == 0) {
+        return Err(damaged(path, "it is empty"));
+    }
+    loop {
+        let mut view = reader.view().await?;
+        let header = schema::header(view.connection()).await;
+        if view.stands().await {
+            let header = header.map_err(|failure| failure.outside(path, "reading its format"))?;
+            return judge(path, header);
+        }
+    }
+}
+
+fn judge(path: &Path, header: Header) -> Result<(), StoreError> {
+    if header.application != schema::APPLICATION {
+        return Err(damaged(path, "it is a database of another program"));
+    }
+    if header.format > schema::KNOWN {
+        return Err(StoreError::Newer {
+            path: path.display().to_string(),
+            found: header.format,
+            known: schema::KNOWN,
+        });
+    }
+    Ok(())
+}
+
+/// Looks at every page, row and index.
+pub(crate) async fn verify(connection: &mut SqliteConnection) -> Result<(), Failure> {
+    let lines: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check(5)")
+        .fetch_all(connection)
+        .await?;
+    match lines.as_slice() {
+        [line] if line == "ok" => Ok(()),
+        lines => Err(unreadable("the file".to_owned(), lines.join("; "))),
+    }
+}
+
+/// Creates the file if there is none, as a whole or not at all.
+///
+/// It is made under another name and then linked to its own: whoever comes second finds it made.
+pub(crate) async fn create(path: &Path) -> Result<(), StoreError> {
+    if path.exists() {
+        return Ok(());
+    }
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(|error| io_failure(error, "creating its folder"))?;
+    }
+    let draft = with_suffix(path, &format!(".new-{}", std::process::id()));
+    let made = fill(&draft).await.and_then(|()| publish(&draft, path));
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        remove(&with_suffix(&draft, suffix));
+    }
+    made
+}
+
+async fn fill(draft: &Path) -> Result<(), StoreError> {
+    const DOING: &str = "creating the state";
+    let outside = |failure: Failure| failure.outside(draft, DOING);
+    let options = options(draft)
+        .create_if_missing(true)
+        .page_size(PAGE_BYTES)
+        .journal_mode(SqliteJournalMode::Wal);
+    let opened = options.connect().await;
+    let mut connection = opened.map_err(|error| outside(error.into()))?;
+    schema::migrate(&mut connection).await.map_err(outside)?;
+    let closed = connection.close().await;
+    closed.map_err(|error| outside(error.into()))
+}
+
+fn publish(draft: &Path, path: &Path) -> Result<(), StoreError> {
+    match fs::hard_link(draft, path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) => return Err(io_failure(error, "creating the state")),
+    }
+    let folder = path.parent().map(fs::File::open);
+    match folder {
+        Some(Ok(folder)) => folder
+            .sync_all()
+            .map_err(|error| io_failure(error, "creating the state")),
+        Some(Err(error)) => Err(io_failure(error, "creating the state")),
+        None => Ok(()),
+    }
+}
+
+fn remove(path: &Path) {
+    match fs::remove_file(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => tracing::warn!(%error, path = %path.display(), "a draft is left behind"),
+    }
+}
+
+/// Opens the connection that writes, and brings the file to the newest format.
+pub(crate) async fn writer(path: &Path) -> Result<SqliteConnection, StoreError> {
+    const DOING: &str = "opening the state to write it";
+    let opened = options(path).connect().await;
+    let mut connection = opened.map_err(|error| Failure::from(error).outside(path, DOING))?;
+    schema::migrate(&mut connection)
+        .await
+        .map_err(|failure| failure.outside(path, "bringing it to the newest format"))?;
+    Ok(connection)
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .foreign_keys(true)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_secs(10))
+        .pragma("wal_autocheckpoint", LOG_PAGES.to_string())
+        .pragma("journal_size_limit", LOG_BYTES.to_string())
+        .thread_name(|_| "state-writer".to_owned())
+        .disable_statement_logging()
+}
+
+/// The path from the root: SQLite must not take it for a URI, and a later change of the working
+/// directory must not change which file is meant.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, StoreError> {
+    std::path::absolute(path).map_err(|error| io_failure(error, "finding the state"))
+}
+
+fn io_failure(error: io::Error, doing: &'static str) -> StoreError {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full { doing },
+        _ => StoreError::Database {
+            doing,
+            source: Box::new(error),
+        },
+    }
+}

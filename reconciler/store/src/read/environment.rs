@@ -1,0 +1,89 @@
+//! Environments, their leases and their resources.
+
+use std::collections::BTreeMap;
+
+use sqlx::SqliteConnection;
+use stratum_core::ids::{Address, EnvironmentName};
+use stratum_core::ports::{Base, EnvironmentRow};
+use stratum_core::resource::ResourceState;
+
+use crate::error::{Failure, from_json, unreadable};
+use crate::lease::Held;
+use crate::time::from_nanoseconds;
+
+/// What is remembered of every environment, by name.
+pub(crate) async fn environments(
+    connection: &mut SqliteConnection,
+) -> Result<Vec<EnvironmentRow>, Failure> {
+    let sql = "SELECT name, row FROM environments WHERE row IS NOT NULL ORDER BY name";
+    let rows: Vec<(String, String)> = sqlx::query_as(sql).fetch_all(connection).await?;
+    let read = |(name, row): &(String, String)| from_json(row, || format!("environment `{name}`"));
+    rows.iter().map(read).collect()
+}
+
+/// The lease of an environment, if it ever had one.
+pub(crate) async fn lease(
+    connection: &mut SqliteConnection,
+    environment: &EnvironmentName,
+) -> Result<Option<Held>, Failure> {
+    let sql = "SELECT number, holder, renewed_at FROM leases WHERE environment = ?";
+    let row: Option<(i64, Option<String>, i64)> = sqlx::query_as(sql)
+        .bind(environment.as_str())
+        .fetch_optional(connection)
+        .await?;
+    let Some((number, holder, renewed_at)) = row else {
+        return Ok(None);
+    };
+    let what = || format!("the lease of `{environment}`");
+    Ok(Some(Held {
+        number: u64::try_from(number).map_err(|error| unreadable(what(), error))?,
+        holder,
+        renewed_at: from_nanoseconds(renewed_at).map_err(|error| unreadable(what(), error))?,
+    }))
+}
+
+/// The serial of an environment; 0 when it is new.
+pub(crate) async fn serial(
+    connection: &mut SqliteConnection,
+    environment: &EnvironmentName,
+) -> Result<u64, Failure> {
+    let sql = "SELECT serial FROM environments WHERE name = ?";
+    let serial: Option<i64> = sqlx::query_scalar(sql)
+        .bind(environment.as_str())
+        .fetch_optional(connection)
+        .await?;
+    u64::try_from(serial.unwrap_or(0))
+        .map_err(|error| unreadable(format!("environment `{environment}`"), error))
+}
+
+/// The serial and the resources of an environment.
+pub(crate) async fn base(
+    connection: &mut SqliteConnection,
+    environment: &EnvironmentName,
+) -> Result<Base, Failure> {
+    let serial = serial(connection, environment).await?;
+    let sql = "SELECT a.address, r.state FROM addresses a \
+               JOIN resources r ON r.address = a.id \
+               WHERE a.address >= ?1 AND a.address < ?2";
+    let (from, until) = addresses_of(environment);
+    let rows: Vec<(String, String)> = sqlx::query_as(sql)
+        .bind(from)
+        .bind(until)
+        .fetch_all(connection)
+        .await?;
+    let resources: Result<BTreeMap<_, _>, _> = rows.iter().map(resource).collect();
+    Ok(Base {
+        serial,
+        resources: resources?,
+    })
+}
+
+fn resource(row: &(String, String)) -> Result<(Address, ResourceState), Failure> {
+    let state: ResourceState = from_json(&row.1, || format!("the state of `{}`", row.0))?;
+    Ok((state.address.clone(), state))
+}
+
+/// The range that holds the addresses of an environment: from `name/` up to the next character.
+pub(crate) fn addresses_of(environment: &EnvironmentName) -> (String, String) {
+    (format!("{environment}/"), format!("{environment}0"))
+}

@@ -1,0 +1,7 @@
+//! What is read, one file for each part of the state.
+
+pub(crate) mod environment;
+pub(crate) mod evaluation;
+pub(crate) mod observation;
+pub(crate) mod queue;
+pub(crate) mod run;

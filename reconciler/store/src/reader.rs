@@ -1,0 +1,168 @@
+//! Connections that only read.
+//!
+//! *Guarantees*: a reader never blocks a writer and never changes the file or its log. While
+//! nobody has the file open for writing there is no log (`-wal`), and the file is read as it lies
+//! there, without locks and without leaving files behind; if it turns out that a writer came
+//! meanwhile, the read is done again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, SqliteConnection};
+use stratum_core::ports::StoreError;
+
+use crate::error::Failure;
+
+/// Opens connections that only read, and keeps one for the next read.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    path: PathBuf,
+    idle: Mutex<Option<SqliteConnection>>,
+}
+
+/// One read: everything in it sees the same state.
+pub(crate) struct View<'r> {
+    reader: &'r Reader,
+    connection: SqliteConnection,
+    /// The file as it was, when it is read without locks.
+    unlocked: Option<Stamp>,
+}
+
+/// What tells that a file was not touched.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp {
+    length: u64,
+    modified: Option<SystemTime>,
+}
+
+impl Reader {
+    /// A reader of the file at `path` (absolute).
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            idle: Mutex::new(None),
+        }
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Begins a read.
+    pub(crate) async fn view(&self) -> Result<View<'_>, StoreError> {
+        const DOING: &str = "opening the state to read it";
+        let stamp = Stamp::of(&self.path)?;
+        let unlocked = (!with_suffix(&self.path, "-wal").exists()).then_some(stamp);
+        let idle = self.take_idle().filter(|_| unlocked.is_none());
+        let opened = match idle {
+            Some(connection) => Ok(connection),
+            None => self.connect(unlocked.is_some()).await,
+        };
+        let mut connection = opened.map_err(|failure| failure.outside(&self.path, DOING))?;
+        begin(&mut connection)
+            .await
+            .map_err(|failure| failure.outside(&self.path, DOING))?;
+        Ok(View {
+            reader: self,
+            connection,
+            unlocked,
+        })
+    }
+
+    /// Closes the connection that was kept.
+    pub(crate) async fn close(&self) {
+        if let Some(connection) = self.take_idle() {
+            close(connection).await;
+        }
+    }
+
+    async fn connect(&self, unlocked: bool) -> Result<SqliteConnection, Failure> {
+        let options = SqliteConnectOptions::new()
+            .filename(&self.path)
+            .read_only(true)
+            .immutable(unlocked)
+            .busy_timeout(Duration::from_secs(10))
+            .thread_name(|_| "state-reader".to_owned())
+            .disable_statement_logging();
+        Ok(options.connect().await?)
+    }
+
+    fn take_idle(&self) -> Option<SqliteConnection> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.take()
+    }
+
+    fn keep_idle(&self, connection: SqliteConnection) -> Option<SqliteConnection> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.replace(connection)
+    }
+}
+
+impl View<'_> {
+    /// The connection.
+    pub(crate) fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.connection
+    }
+
+    /// Ends the read; `false` when a writer came meanwhile and it must be done again.
+    pub(crate) async fn stands(mut self) -> bool {
+        let path = &self.reader.path;
+        if let Some(before) = self.unlocked {
+            let alone = !with_suffix(path, "-wal").exists();
+            close(self.connection).await;
+            return alone && Stamp::of(path).is_ok_and(|now| now == before);
+        }
+        let ended = sqlx::query("COMMIT").execute(&mut self.connection).await;
+        let surplus = match ended {
+            Ok(_) => self.reader.keep_idle(self.connection),
+            Err(_) => Some(self.connection),
+        };
+        if let Some(surplus) = surplus {
+            close(surplus).await;
+        }
+        true
+    }
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Result<Self, StoreError> {
+        match fs::metadata(path) {
+            Ok(data) => Ok(Self {
+                length: data.len(),
+                modified: data.modified().ok(),
+            }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(StoreError::Missing {
+                    path: path.display().to_string(),
+                })
+            }
+            Err(source) => Err(StoreError::Database {
+                doing: "looking at the file of the state",
+                source: Box::new(source),
+            }),
+        }
+    }
+}
+
+async fn begin(connection: &mut SqliteConnection) -> Result<(), Failure> {
+    sqlx::query("BEGIN").execute(connection).await?;
+    Ok(())
+}
+
+/// Closes a connection that only read: whatever goes wrong with that loses nothing.
+async fn close(connection: SqliteConnection) {
+    if let Err(error) = sqlx::Connection::close(connection).await {
+        tracing::debug!(%error, "a reading connection did not close");
+    }
+}
+
+/// The path of a file that SQLite keeps beside the state.
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}

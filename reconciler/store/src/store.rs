@@ -1,0 +1,354 @@
+//! The store: each method of the port as one read or one write.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use stratum_core::ids::{Address, EnvironmentName, RunId};
+use stratum_core::ports::{
+    Base, Entry, EnvironmentRow, Lease, LeaseError, Observation, QueueEntry, Store, StoreError,
+    Unfinished,
+};
+use stratum_core::run::{Run, RunSummary};
+use tokio::runtime::Handle;
+
+use crate::error::{Failure, to_json};
+use crate::lease::Held;
+use crate::open::{self, Access};
+use crate::read;
+use crate::reader::Reader;
+use crate::time::to_nanoseconds;
+use crate::write::append::{Append, Line};
+use crate::write::lease::{Release, Renew, Take};
+use crate::write::observation::Observe;
+use crate::write::queue::{Ack, Push};
+use crate::write::run::{Note, Start};
+use crate::write::{Write, environment};
+use crate::writer::Writer;
+
+/// The state store, queue and cache of evaluations in one SQLite file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    reader: Arc<Reader>,
+    /// `None`: opened for reading only.
+    writer: Option<Writer>,
+    runtime: Handle,
+}
+
+/// Reads with one of the functions of [`read`], again if a writer came in between.
+macro_rules! look {
+    ($reader:expr, $doing:literal, $query:path $(, $argument:expr)*) => {
+        loop {
+            let mut view = $reader.view().await?;
+            let answer = $query(view.connection() $(, $argument)*).await;
+            if view.stands().await {
+                break answer.map_err(|failure| failure.outside($reader.path(), $doing));
+            }
+        }
+    };
+}
+
+impl SqliteStore {
+    /// Opens the state at `path`; must be called within a tokio runtime, which does the work.
+    ///
+    /// *Errors*: [`StoreError::Newer`] and [`StoreError::Damaged`] leave the file as it was;
+    /// [`StoreError::Missing`] when there is nothing to read.
+    pub async fn open(path: &Path, access: Access) -> Result<Self, StoreError> {
+        let path = open::absolute(path)?;
+        let reader = Arc::new(Reader::new(path.clone()));
+        let writer = match access {
+            Access::ReadOnly => {
+                open::check(&reader).await?;
+                None
+            }
+            Access::ReadWrite => {
+                open::create(&path).await?;
+                open::check(&reader).await?;
+                let connection = open::writer(&path).await?;
+                Some(Writer::start(path, connection))
+            }
+        };
+        Ok(Self {
+            reader,
+            writer,
+            runtime: Handle::current(),
+        })
+    }
+
+    /// Finishes what is being written, folds the log into the file and closes it. Writes that come
+    /// later fail. A store that is dropped without this loses nothing either.
+    pub async fn close(&self) {
+        self.reader.close().await;
+        if let Some(writer) = &self.writer {
+            writer.close().await;
+        }
+    }
+
+    /// Looks at every page of the file: what `doctor` calls. Takes a second for a gigabyte or so.
+    ///
+    /// *Errors*: [`StoreError::Damaged`] with what is damaged.
+    pub async fn verify(&self) -> Result<(), StoreError> {
+        look!(self.reader, "checking the state", open::verify)
+    }
+
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    pub(crate) fn shared_reader(&self) -> Arc<Reader> {
+        Arc::clone(&self.reader)
+    }
+
+    pub(crate) fn shared_writer(&self) -> Option<Writer> {
+        self.writer.clone()
+    }
+
+    pub(crate) async fn evaluation(
+        reader: &Reader,
+        key: &str,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        look!(
+            reader,
+            "reading a kept evaluation",
+            read::evaluation::evaluation,
+            key
+        )
+    }
+
+    async fn lease(&self, environment: &EnvironmentName) -> Result<Option<Held>, StoreError> {
+        look!(
+            self.reader,
+            "reading a lease",
+            read::environment::lease,
+            environment
+        )
+    }
+
+    async fn write(&self, write: Write) -> Result<bool, StoreError> {
+        match &self.writer {
+            Some(writer) => writer.write(write).await,
+            None => Err(StoreError::Database {
+                doing: crate::write::doing(&write),
+                source: "the state was opened for reading only".into(),
+            }),
+        }
+    }
+
+    fn ready<T>(&self, made: Result<T, Failure>, doing: &'static str) -> Result<T, StoreError> {
+        made.map_err(|failure| failure.outside(self.reader.path(), doing))
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn acquire(
+        &self,
+        environment: &EnvironmentName,
+        holder: &str,
+        now: Timestamp,
+        ttl: Duration,
+        alive: &(dyn for<'h> Fn(&'h str) -> Option<bool> + Sync),
+    ) -> Result<Lease, LeaseError> {
+        loop {
+            let before = self.lease(environment).await?;
+            if let Some(other) = before.as_ref().and_then(|h| h.in_the_way(now, ttl, alive)) {
+                return Err(LeaseError::Held {
+                    environment: environment.clone(),
+                    holder: other.to_owned(),
+                });
+            }
+            let number = before.as_ref().map_or(0, |held| held.number);
+            let lease = Lease {
+                environment: environment.clone(),
+                number: number.saturating_add(1),
+                holder: holder.to_owned(),
+            };
+            let take = Take {
+                lease: lease.clone(),
+                before,
+                at: to_nanoseconds(now),
+            };
+            if self.write(Write::Take(take)).await? {
+                return Ok(lease);
+            }
+        }
+    }
+
+    async fn renew(&self, lease: &Lease, now: Timestamp) -> Result<(), StoreError> {
+        let (lease, at) = (lease.clone(), to_nanoseconds(now));
+        self.write(Write::Renew(Renew { lease, at })).await?;
+        Ok(())
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
+        let lease = lease.clone();
+        self.write(Write::Release(Release { lease })).await?;
+        Ok(())
+    }
+
+    async fn environments(&self) -> Result<Vec<EnvironmentRow>, StoreError> {
+        look!(
+            self.reader,
+            "reading the environments",
+            read::environment::environments
+        )
+    }
+
+    async fn put_environment(&self, lease: &Lease, row: &EnvironmentRow) -> Result<(), StoreError> {
+        let text = self.ready(to_json(row), "writing what is remembered of an environment")?;
+        let put = environment::Put {
+            lease: lease.clone(),
+            environment: row.name.clone(),
+            row: text,
+        };
+        self.write(Write::Environment(put)).await?;
+        Ok(())
+    }
+
+    async fn base(&self, environment: &EnvironmentName) -> Result<Base, StoreError> {
+        look!(
+            self.reader,
+            "reading the resources",
+            read::environment::base,
+            environment
+        )
+    }
+
+    async fn start(&self, lease: &Lease, run: &Run, started: &Entry) -> Result<(), StoreError> {
+        let start = self.ready(start_of(lease, run, started), "starting a run")?;
+        self.write(Write::Start(Box::new(start))).await?;
+        Ok(())
+    }
+
+    async fn append(
+        &self,
+        lease: &Lease,
+        run: &RunId,
+        entries: Vec<Entry>,
+    ) -> Result<(), StoreError> {
+        let lines: Result<Vec<Line>, Failure> = entries.into_iter().map(Line::new).collect();
+        let append = Append {
+            lease: lease.clone(),
+            run: run.clone(),
+            entries: self.ready(lines, "appending to a journal")?,
+        };
+        self.write(Write::Append(append)).await?;
+        Ok(())
+    }
+
+    async fn note_run(&self, lease: &Lease, summary: &RunSummary) -> Result<(), StoreError> {
+        let note = Note {
+            lease: lease.clone(),
+            id: summary.id.clone(),
+            environment: summary.environment.clone(),
+            summary: self.ready(to_json(summary), "writing a run")?,
+        };
+        self.write(Write::Note(note)).await?;
+        Ok(())
+    }
+
+    async fn unfinished(&self) -> Result<Vec<Unfinished>, StoreError> {
+        look!(
+            self.reader,
+            "reading the unfinished runs",
+            read::run::unfinished
+        )
+    }
+
+    async fn run(&self, run: &RunId) -> Result<Option<Unfinished>, StoreError> {
+        look!(self.reader, "reading a run", read::run::run, run)
+    }
+
+    async fn history(
+        &self,
+        environment: Option<&EnvironmentName>,
+        limit: u32,
+    ) -> Result<Vec<RunSummary>, StoreError> {
+        look!(
+            self.reader,
+            "reading the history",
+            read::run::history,
+            environment,
+            limit
+        )
+    }
+
+    async fn observe(&self, lease: &Lease, seen: &[Observation]) -> Result<(), StoreError> {
+        let observe = self.ready(Observe::new(lease, seen), "keeping observations")?;
+        self.write(Write::Observe(observe)).await?;
+        Ok(())
+    }
+
+    async fn observed(
+        &self,
+        environment: &EnvironmentName,
+    ) -> Result<Vec<Observation>, StoreError> {
+        look!(
+            self.reader,
+            "reading the observations",
+            read::observation::observed,
+            environment
+        )
+    }
+
+    async fn observations(
+        &self,
+        address: &Address,
+        limit: u32,
+    ) -> Result<Vec<Observation>, StoreError> {
+        look!(
+            self.reader,
+            "reading the observations",
+            read::observation::observations,
+            address,
+            limit
+        )
+    }
+
+    async fn push(&self, entry: &QueueEntry) -> Result<(), StoreError> {
+        let push = Push {
+            environment: entry.environment.clone(),
+            inputs: entry.inputs.clone(),
+            not_before: to_nanoseconds(entry.not_before),
+            entry: self.ready(to_json(entry), "writing the queue")?,
+        };
+        self.write(Write::Push(push)).await?;
+        Ok(())
+    }
+
+    async fn due(&self, now: Timestamp) -> Result<Vec<QueueEntry>, StoreError> {
+        let now = to_nanoseconds(now);
+        look!(self.reader, "reading the queue", read::queue::due, now)
+    }
+
+    async fn queue(&self) -> Result<Vec<QueueEntry>, StoreError> {
+        look!(self.reader, "reading the queue", read::queue::due, i64::MAX)
+    }
+
+    async fn ack(&self, entry: &QueueEntry) -> Result<(), StoreError> {
+        let ack = Ack {
+            environment: entry.environment.clone(),
+            inputs: entry.inputs.clone(),
+        };
+        self.write(Write::Ack(ack)).await?;
+        Ok(())
+    }
+}
+
+fn start_of(lease: &Lease, run: &Run, started: &Entry) -> Result<Start, Failure> {
+    let addresses: Vec<&Address> = run.plan.steps.iter().map(|step| &step.address).collect();
+    Ok(Start {
+        environment: run.environment.clone(),
+        planned: run.plan.base.serial,
+        body: to_json(run)?,
+        summary: to_json(&RunSummary::begin(run))?,
+        addresses: to_json(&addresses)?,
+        started: Append {
+            lease: lease.clone(),
+            run: run.id.clone(),
+            entries: vec![Line::new(started.clone())?],
+        },
+    })
+}

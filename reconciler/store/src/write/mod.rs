@@ -1,0 +1,130 @@
+//! What is written, one file for each part of the state.
+//!
+//! Every write first checks whether it may happen and only then changes anything: a refusal
+//! ([`Failure::Refused`]) leaves no trace in the transaction it shares with others.
+
+pub(crate) mod append;
+pub(crate) mod environment;
+pub(crate) mod evaluation;
+pub(crate) mod lease;
+pub(crate) mod observation;
+pub(crate) mod queue;
+pub(crate) mod run;
+
+use sqlx::SqliteConnection;
+use stratum_core::ports::StoreError;
+
+use crate::error::Failure;
+
+/// Everything that can be asked of the writer.
+pub(crate) enum Write {
+    /// Take a lease.
+    Take(lease::Take),
+    /// Say that a holder lives.
+    Renew(lease::Renew),
+    /// Give a lease back.
+    Release(lease::Release),
+    /// Write what is remembered of an environment.
+    Environment(environment::Put),
+    /// Start a run.
+    Start(Box<run::Start>),
+    /// Write a run without a journal.
+    Note(run::Note),
+    /// Append to a journal.
+    Append(append::Append),
+    /// Keep observations.
+    Observe(observation::Observe),
+    /// Put an entry into the queue.
+    Push(queue::Push),
+    /// Take an entry out of the queue.
+    Ack(queue::Ack),
+    /// Keep an evaluation.
+    Keep(evaluation::Keep),
+}
+
+/// What came of one write: whether it was done, or why not.
+pub(crate) type Answer = Result<bool, StoreError>;
+
+/// Does all writes, in order, in the transaction that is open. Appends that follow one another
+/// are written together.
+///
+/// *Errors*: the transaction must be rolled back; refusals are answers, not errors.
+pub(crate) async fn all(
+    connection: &mut SqliteConnection,
+    mut writes: &[&Write],
+) -> Result<Vec<Answer>, Failure> {
+    let mut answers = Vec::with_capacity(writes.len());
+    while let Some((first, after)) = writes.split_first() {
+        let appends: Vec<_> = writes.iter().map_while(|write| as_append(write)).collect();
+        if appends.is_empty() {
+            answers.push(answer(one(connection, first).await)?);
+            writes = after;
+        } else {
+            answers.extend(append::group(connection, &appends).await?);
+            writes = writes.get(appends.len()..).unwrap_or_default();
+        }
+    }
+    Ok(answers)
+}
+
+fn as_append(write: &Write) -> Option<&append::Append> {
+    match write {
+        Write::Append(append) => Some(append),
+        Write::Take(_)
+        | Write::Renew(_)
+        | Write::Release(_)
+        | Write::Environment(_)
+        | Write::Start(_)
+        | Write::Note(_)
+        | Write::Observe(_)
+        | Write::Push(_)
+        | Write::Ack(_)
+        | Write::Keep(_) => None,
+    }
+}
+
+/// Tells a refusal, which is an answer, from a failure.
+fn answer(result: Result<bool, Failure>) -> Result<Answer, Failure> {
+    match result {
+        Ok(done) => Ok(Ok(done)),
+        Err(Failure::Refused(refusal)) => Ok(Err(refusal)),
+        Err(failure) => Err(failure),
+    }
+}
+
+async fn one(connection: &mut SqliteConnection, write: &Write) -> Result<bool, Failure> {
+    match write {
+        Write::Take(take) => lease::take(connection, take).await,
+        Write::Renew(renew) => lease::renew(connection, renew).await,
+        Write::Release(release) => lease::release(connection, release).await,
+        Write::Environment(put) => environment::put(connection, put).await,
+        Write::Start(start) => run::start(connection, start).await,
+        Write::Note(note) => run::note(connection, note).await,
+        Write::Append(append) => {
+            let answers = append::group(connection, &[append]).await?;
+            let answer = answers.into_iter().next().unwrap_or(Ok(false));
+            answer.map_err(Failure::Refused)
+        }
+        Write::Observe(observe) => observation::observe(connection, observe).await,
+        Write::Push(push) => queue::push(connection, push).await,
+        Write::Ack(ack) => queue::ack(connection, ack).await,
+        Write::Keep(keep) => evaluation::keep(connection, keep).await,
+    }
+}
+
+/// What is being done, for errors.
+pub(crate) fn doing(write: &Write) -> &'static str {
+    match write {
+        Write::Take(_) => "taking a lease",
+        Write::Renew(_) => "renewing a lease",
+        Write::Release(_) => "giving a lease back",
+        Write::Environment(_) => "writing what is remembered of an environment",
+        Write::Start(_) => "starting a run",
+        Write::Note(_) => "writing a run",
+        Write::Append(_) => "appending to a journal",
+        Write::Observe(_) => "keeping observations",
+        Write::Push(_) => "writing the queue",
+        Write::Ack(_) => "taking an entry out of the queue",
+        Write::Keep(_) => "keeping an evaluation",
+    }
+}
