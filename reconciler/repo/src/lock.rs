@@ -41,6 +41,18 @@ pub(crate) enum Swap {
     Busy(PathBuf),
 }
 
+/// Reads the packed refs again where there are any.
+///
+/// The cache of gix goes by the time of the file, which two quick writes can share.
+pub(crate) fn refresh(repository: &Repository) -> Result<(), RepositoryError> {
+    match repository.refs.force_refresh_packed_buffer() {
+        Err(error) if !error.is_not_found() && repository.refs.packed_refs_path().exists() => {
+            Err(failed("read the packed refs")(error))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// Where a ref stands.
 pub(crate) fn read(
     repository: &Repository,

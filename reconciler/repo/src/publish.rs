@@ -73,8 +73,7 @@ impl GitRepository {
         repository: &Repository,
         publication: &Publication,
     ) -> Result<Try, RepositoryError> {
-        let refresh = repository.refs.force_refresh_packed_buffer();
-        refresh.map_err(failed("read the packed refs"))?;
+        lock::refresh(repository)?;
         let signature = self.signature(publication);
         let mut buffer = TimeBuf::default();
         let committer = signature.to_ref(&mut buffer);
@@ -238,8 +237,7 @@ fn push(
         }
         Pushed::Rejected(reason) => {
             mirror.fetch()?;
-            let refresh = repository.refs.force_refresh_packed_buffer();
-            refresh.map_err(failed("read the packed refs"))?;
+            lock::refresh(repository)?;
             for change in &built.moves {
                 if lock::read(repository, &change.name)? != change.old {
                     return Ok(Try::Again(race(&built)));

@@ -33,11 +33,7 @@ impl GitRepository {
 
     pub(crate) fn branches(&self, repository: &Repository) -> Result<Tips, RepositoryError> {
         let failure = || failed("list the branches");
-        // The cache of packed refs goes by the time of the file, which two quick writes can share.
-        repository
-            .refs
-            .force_refresh_packed_buffer()
-            .map_err(failure())?;
+        crate::lock::refresh(repository)?;
         let mut tips = Tips {
             head: head(repository)?,
             ..Tips::default()
