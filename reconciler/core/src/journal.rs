@@ -626,3 +626,7 @@ impl Event {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "journal_tests.rs"]
+mod tests;

@@ -24,6 +24,6 @@ pub use error::RuntimeError;
 pub use ports::{Ports, Providers};
 pub use preview::{Preview, PreviewBase, PreviewRequest, preview};
 pub use progress::{EnvironmentReport, Progress, ProgressSink, StepProgress};
-pub use reconcile::{Options, Reconciler};
+pub use reconcile::{Alive, Options, Reconciler};
 pub use site::{Roots, site_of};
 pub use stop::Stop;

@@ -40,7 +40,6 @@ pub(crate) struct Look {
 /// A plan that was made, judged, and accepted or not.
 pub(crate) struct Judged {
     pub(crate) plan: Arc<Plan>,
-    pub(crate) observed: Observed,
     pub(crate) base: Base,
     pub(crate) result: Result<Approved, Refusal>,
 }
@@ -265,11 +264,8 @@ impl Reconciler {
     ) -> Result<Result<Judged, Vec<Finding>>, RuntimeError> {
         let base = self.ports.store.base(&look.target.environment).await?;
         let asker = self.asker(look);
-        let (planned, observed) = match observed {
-            Some(seen) => (
-                asker.plan_with(&look.desired, &base, &seen, mode).await?,
-                seen,
-            ),
+        let planned = match observed {
+            Some(seen) => asker.plan_with(&look.desired, &base, &seen, mode).await?,
             None => asker.plan(&look.desired, &base, mode).await?,
         };
         let plan = match planned {
@@ -285,12 +281,7 @@ impl Reconciler {
             findings: findings.clone(),
         });
         let result = approve(Arc::clone(&plan), findings, verdict);
-        Ok(Ok(Judged {
-            plan,
-            observed,
-            base,
-            result,
-        }))
+        Ok(Ok(Judged { plan, base, result }))
     }
 
     fn asker<'a>(&'a self, look: &'a Look) -> Asker<'a> {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use futures_util::StreamExt as _;
-use futures_util::stream;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use stratum_core::desired::Desired;
 use stratum_core::finding::Finding;
 use stratum_core::ids::Address;
@@ -11,6 +11,7 @@ use stratum_core::observed::{Observed, Report};
 use stratum_core::plan::Plan;
 use stratum_core::planning::{Input, PlanError, Planning, Question, touched};
 use stratum_core::ports::{Base, PlanCall, Proposal, ProviderError, ReadCall};
+use stratum_core::resource::ResourceState;
 use stratum_core::settings::DriftMode;
 
 use crate::calls::Calls;
@@ -37,24 +38,10 @@ impl Asker<'_> {
         addresses: &BTreeSet<Address>,
         base: &Base,
     ) -> Result<Observed, RuntimeError> {
-        let known: Vec<_> = addresses
+        let known = addresses
             .iter()
-            .filter_map(|address| base.resources.get(address))
-            .collect();
-        let reads = known.into_iter().map(|state| async move {
-            let provider = self.providers.get(&state.provider)?;
-            let call = self.calls.call(&state.address);
-            let read = provider.read(ReadCall {
-                call,
-                known: &state.instance,
-            });
-            let report = match self.calls.asking(read).await {
-                Ok(Some(instance)) => Report::Present(instance),
-                Ok(None) => Report::Gone,
-                Err(error) => Report::Unreadable(error.message),
-            };
-            Ok((state.address.clone(), report))
-        });
+            .filter_map(|address| base.resources.get(address));
+        let reads: Vec<BoxFuture<'_, _>> = known.map(|state| self.read(state).boxed()).collect();
         let reports: Vec<Result<_, RuntimeError>> = stream::iter(reads)
             .buffer_unordered(AT_ONCE)
             .collect()
@@ -62,6 +49,21 @@ impl Asker<'_> {
         Ok(Observed {
             reports: reports.into_iter().collect::<Result<_, _>>()?,
         })
+    }
+
+    async fn read(&self, state: &ResourceState) -> Result<(Address, Report), RuntimeError> {
+        let provider = self.providers.get(&state.provider)?;
+        let call = self.calls.call(&state.address);
+        let read = provider.read(ReadCall {
+            call,
+            known: &state.instance,
+        });
+        let report = match self.calls.asking(read).await {
+            Ok(Some(instance)) => Report::Present(instance),
+            Ok(None) => Report::Gone,
+            Err(error) => Report::Unreadable(error.message),
+        };
+        Ok((state.address.clone(), report))
     }
 
     /// Makes a plan from what was observed.
@@ -90,7 +92,12 @@ impl Asker<'_> {
                 let plan = planning.finish();
                 return Ok(plan.map_err(|PlanError::Findings(findings)| findings));
             }
-            let answers: Vec<_> = stream::iter(questions.into_iter().map(|q| self.ask(q)))
+            // Boxed, because the compiler cannot tell that unboxed ones may move between threads.
+            let asked: Vec<BoxFuture<'_, _>> = questions
+                .into_iter()
+                .map(|question| self.ask(question).boxed())
+                .collect();
+            let answers: Vec<_> = stream::iter(asked)
                 .buffer_unordered(AT_ONCE)
                 .collect()
                 .await;
@@ -121,12 +128,12 @@ impl Asker<'_> {
         desired: &Desired,
         base: &Base,
         drift: DriftMode,
-    ) -> Result<(Planned, Observed), RuntimeError> {
+    ) -> Result<Planned, RuntimeError> {
         let mut observed = Observed::default();
         loop {
             let plan = match self.plan_with(desired, base, &observed, drift).await? {
                 Ok(plan) => plan,
-                Err(findings) => return Ok((Err(findings), observed)),
+                Err(findings) => return Ok(Err(findings)),
             };
             let unseen: BTreeSet<Address> = touched(&plan)
                 .into_iter()
@@ -134,7 +141,7 @@ impl Asker<'_> {
                 .filter(|address| !observed.reports.contains_key(address))
                 .collect();
             if unseen.is_empty() {
-                return Ok((Ok(plan), observed));
+                return Ok(Ok(plan));
             }
             observed
                 .reports

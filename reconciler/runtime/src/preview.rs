@@ -88,7 +88,7 @@ pub async fn preview(request: PreviewRequest<'_>) -> Result<Preview, RuntimeErro
         calls,
     };
     let (planned, base) = match request.base {
-        PreviewBase::State(base) => (asker.plan(&desired, base, mode).await?.0, base.clone()),
+        PreviewBase::State(base) => (asker.plan(&desired, base, mode).await?, base.clone()),
         PreviewBase::Commit(commit) => {
             let base = match as_if_applied(&request, &asker, commit).await? {
                 Ok(base) => base,

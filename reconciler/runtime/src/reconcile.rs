@@ -23,13 +23,16 @@ use crate::stop::Stop;
 /// How many environments are worked on at once.
 const ENVIRONMENTS_AT_ONCE: usize = 4;
 
+/// Tells whether the holder of a lease still lives; `None` when it cannot be told.
+pub type Alive = Arc<dyn Fn(&str) -> Option<bool> + Send + Sync>;
+
 /// How a reconciler works.
 #[derive(Clone)]
 pub struct Options {
     /// Who holds leases: `host boot pid start`.
     pub holder: String,
-    /// Whether a holder still lives; `None` when it cannot be told.
-    pub alive: Arc<dyn Fn(&str) -> Option<bool> + Send + Sync>,
+    /// Whether another holder still lives.
+    pub alive: Alive,
     /// Where local resources lie.
     pub roots: Roots,
     /// The longest time between two looks at the refs.
