@@ -4,6 +4,10 @@
 //! code from a repository runs in a confined child process only.
 
 mod agents;
+mod document;
+mod expression;
+mod reading;
+mod shape;
 pub mod evaluate;
 mod form;
 mod knowledge;

@@ -1,0 +1,170 @@
+//! Reads the files of a tree, and remembers which.
+
+use stratum_core::desired::Closure;
+use stratum_core::finding::{Finding, codes};
+use stratum_core::ports::{Tree, TreeEntry, TreeError, TreeKind};
+use stratum_core::source::Source;
+
+/// The most bytes of a file that people write.
+const LARGEST: usize = 1 << 20;
+
+/// Reads the files of a tree.
+///
+/// *Guarantees*: every path that was asked for is in `closure`, found or not.
+pub(crate) struct Reading<'a> {
+    tree: &'a dyn Tree,
+    /// What was looked at.
+    pub(crate) closure: Closure,
+    /// What was noticed.
+    pub(crate) findings: Vec<Finding>,
+}
+
+impl<'a> Reading<'a> {
+    /// Reads from `tree`.
+    pub(crate) fn new(tree: &'a dyn Tree) -> Self {
+        Self { tree, closure: Closure::default(), findings: Vec::new() }
+    }
+
+    /// The tree.
+    pub(crate) fn tree(&self) -> &'a dyn Tree {
+        self.tree
+    }
+
+    /// What is at `path`.
+    pub(crate) fn entry(&mut self, path: &str) -> Result<Option<TreeEntry>, TreeError> {
+        let entry = self.tree.entry(path)?;
+        self.closure.0.insert(path.to_owned(), entry.as_ref().map(|entry| entry.id.clone()));
+        Ok(entry)
+    }
+
+    /// Whether a regular file is at `path`.
+    pub(crate) fn is_file(&mut self, path: &str) -> Result<bool, TreeError> {
+        Ok(self.entry(path)?.is_some_and(|entry| is_file(entry.kind)))
+    }
+
+    /// The paths of all files below `folder` that `wanted` accepts, sorted. A symlink or submodule
+    /// with an accepted name becomes a finding.
+    pub(crate) fn below(
+        &mut self,
+        folder: &str,
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<Vec<String>, TreeError> {
+        self.entry(folder)?;
+        let mut files = Vec::new();
+        let mut open = vec![folder.to_owned()];
+        while let Some(folder) = open.pop() {
+            for entry in self.tree.list(&folder)? {
+                let path = format!("{folder}/{}", entry.name);
+                match entry.kind {
+                    TreeKind::Folder => open.push(path),
+                    TreeKind::File | TreeKind::Executable if wanted(&path) => files.push(path),
+                    TreeKind::Symlink | TreeKind::Submodule if wanted(&path) => self.odd(&path, entry.kind),
+                    TreeKind::File | TreeKind::Executable | TreeKind::Symlink | TreeKind::Submodule => {}
+                }
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+
+    /// The text of the file at `path`; `None` when there is none, or a finding says why not.
+    pub(crate) fn text(&mut self, path: &str) -> Result<Option<String>, TreeError> {
+        let Some(entry) = self.entry(path)? else {
+            return Ok(None);
+        };
+        if !is_file(entry.kind) {
+            if entry.kind != TreeKind::Folder {
+                self.odd(path, entry.kind);
+            }
+            return Ok(None);
+        }
+        let bytes = self.tree.blob(&entry.id, path)?;
+        if bytes.len() > LARGEST {
+            let message = format!("`{path}` has {} bytes; the most is {LARGEST}", bytes.len());
+            let hint = "keep large data out of the repository";
+            self.note(Finding::error(&codes::TOO_LARGE, message).at(Source::start_of(path)).hint(hint));
+            return Ok(None);
+        }
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) => {
+                let valid = error.utf8_error().valid_up_to();
+                let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                let finding = Finding::error(&codes::NOT_TEXT, format!("`{path}` is not UTF-8 text"));
+                let at = crate::document::place(path, &text, valid);
+                self.note(finding.at(at).hint("save the file as UTF-8"));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Notes a finding.
+    pub(crate) fn note(&mut self, finding: Finding) {
+        self.findings.push(finding);
+    }
+
+    fn odd(&mut self, path: &str, kind: TreeKind) {
+        let what = if kind == TreeKind::Symlink { "symlink" } else { "submodule" };
+        let finding = Finding::error(&codes::NOT_A_FILE, format!("`{path}` is a {what}"));
+        self.note(finding.at(Source::start_of(path)).hint("put a regular file there"));
+    }
+}
+
+fn is_file(kind: TreeKind) -> bool {
+    matches!(kind, TreeKind::File | TreeKind::Executable)
+}
+
+/// The path that `relative` means, seen from the folder of the file `from`; `None` when it leads
+/// out of the repository.
+pub(crate) fn resolve(from: &str, relative: &str) -> Option<String> {
+    let (folder, rest) = match relative.strip_prefix('/') {
+        Some(rest) => ("", rest),
+        None => (from.rsplit_once('/').map_or("", |(folder, _)| folder), relative),
+    };
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in rest.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::MemoryTree;
+
+    #[test]
+    fn paths_stay_inside() {
+        let from = "knowledge/a/b.md";
+        assert_eq!(resolve(from, "../c.md").as_deref(), Some("knowledge/c.md"));
+        assert_eq!(resolve(from, "/x/./y").as_deref(), Some("x/y"));
+        assert_eq!(resolve(from, "../../../etc"), None);
+    }
+
+    #[test]
+    fn what_is_no_regular_text_is_a_finding() {
+        let tree = MemoryTree::new([("k/a.md", "x")])
+            .with("k/b.md", TreeKind::Symlink, b"/etc/passwd")
+            .with("k/c.md", TreeKind::File, b"one\ntw\xff")
+            .with("k/d.md", TreeKind::File, &vec![b'x'; LARGEST + 1]);
+        let mut reading = Reading::new(&tree);
+        let files = reading.below("k", &|path| path.ends_with(".md")).unwrap();
+        assert_eq!(files, ["k/a.md", "k/c.md", "k/d.md"]);
+        for file in files {
+            reading.text(&file).unwrap();
+        }
+        let found: Vec<String> = reading
+            .findings
+            .iter()
+            .map(|f| format!("{} {}", f.code, f.source.as_ref().unwrap()))
+            .collect();
+        assert_eq!(found, ["STR0105 k/b.md:1:1", "STR0107 k/c.md:2:3", "STR0106 k/d.md:1:1"]);
+        assert!(reading.closure.0.contains_key("k"));
+    }
+}
