@@ -1,0 +1,136 @@
+//! The script as a repository.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use stratum_core::desired::Revision;
+use stratum_core::ids::{CommitId, ObjectId};
+use stratum_core::ports::{
+    Publication, Repository, RepositoryError, Tips, Tree, TreeEntry, TreeError, TreeKind, Wake,
+};
+
+use super::{Script, main, object_id};
+
+/// The "files" of a commit: the loader only asks which commit it is.
+struct CommitTree(CommitId);
+
+impl Tree for CommitTree {
+    fn entry(&self, path: &str) -> Result<Option<TreeEntry>, TreeError> {
+        let id = ObjectId::new(self.0.as_str()).ok();
+        let name = path.to_owned();
+        Ok(id.filter(|_| path.is_empty()).map(|id| TreeEntry {
+            name,
+            kind: TreeKind::Folder,
+            id,
+        }))
+    }
+
+    fn list(&self, _path: &str) -> Result<Vec<TreeEntry>, TreeError> {
+        Ok(Vec::new())
+    }
+
+    fn blob(&self, _id: &ObjectId, _path: &str) -> Result<Vec<u8>, TreeError> {
+        Ok(Vec::new())
+    }
+}
+
+impl Repository for Script {
+    fn tips(&self) -> Result<Tips, RepositoryError> {
+        let inner = self.lock();
+        if inner.remote_down {
+            let (doing, reason) = ("fetch".to_owned(), "the remote is down".to_owned());
+            return Err(RepositoryError::Remote { doing, reason });
+        }
+        Ok(Tips {
+            head: Some(main()),
+            branches: inner.branches.clone(),
+        })
+    }
+
+    fn resolve(&self, name: &str) -> Result<CommitId, RepositoryError> {
+        let missing = || RepositoryError::NoSuchRevision {
+            name: name.to_owned(),
+        };
+        self.lock()
+            .branches
+            .get(&main())
+            .cloned()
+            .ok_or_else(missing)
+    }
+
+    fn revision(&self, commit: &CommitId) -> Result<Revision, RepositoryError> {
+        let inner = self.lock();
+        let missing = || RepositoryError::NoSuchRevision {
+            name: commit.to_string(),
+        };
+        let (content, _) = inner.commits.get(commit).ok_or_else(missing)?;
+        Ok(Revision {
+            commit: commit.clone(),
+            inputs: object_id(&format!("{:?}", content.resources)),
+            author: "Ada <ada@example.org>".to_owned(),
+            committed_at: jiff::Timestamp::UNIX_EPOCH,
+            subject: "a change".to_owned(),
+            message: "a change\n".to_owned(),
+        })
+    }
+
+    fn tree(&self, commit: &CommitId) -> Result<Arc<dyn Tree>, RepositoryError> {
+        Ok(Arc::new(CommitTree(commit.clone())))
+    }
+
+    fn between(
+        &self,
+        old: Option<&CommitId>,
+        new: &CommitId,
+        limit: usize,
+    ) -> Result<Vec<Revision>, RepositoryError> {
+        let mut found = Vec::new();
+        let mut current = Some(new.clone());
+        while let Some(commit) = current.filter(|commit| Some(commit) != old) {
+            if found.len() == limit {
+                break;
+            }
+            found.push(self.revision(&commit)?);
+            current = self
+                .lock()
+                .commits
+                .get(&commit)
+                .and_then(|(_, parent)| parent.clone());
+        }
+        Ok(found)
+    }
+
+    fn publish(&self, publication: &Publication) -> Result<CommitId, RepositoryError> {
+        let mut inner = self.lock();
+        inner.offers += 1;
+        if inner.remote_down {
+            let (doing, reason) = ("push".to_owned(), "the remote is down".to_owned());
+            return Err(RepositoryError::Remote { doing, reason });
+        }
+        if inner.races > 0 {
+            inner.races -= 1;
+            let name = publication.branch.to_string();
+            return Err(RepositoryError::Race { name, tries: 1 });
+        }
+        if !inner
+            .published
+            .iter()
+            .any(|before| before.run == publication.run)
+        {
+            inner.published.push(publication.clone());
+        }
+        let id = object_id(publication.run.as_str()).to_string();
+        CommitId::new(id).map_err(|error| RepositoryError::NoSuchRevision {
+            name: error.to_string(),
+        })
+    }
+}
+
+#[async_trait]
+impl Wake for Script {
+    async fn wait(&self, at_most: Duration) {
+        // A push that came before is remembered by the notification.
+        let _either_is_a_reason = tokio::time::timeout(at_most, self.woken.notified()).await;
+    }
+}
