@@ -27,7 +27,12 @@ impl Document {
     /// A document whose content starts at `start`.
     fn new(start: Source) -> Self {
         let values = BTreeMap::from([(Path::default(), start.clone())]);
-        Self { root: Value::Null, values, keys: BTreeMap::new(), start }
+        Self {
+            root: Value::Null,
+            values,
+            keys: BTreeMap::new(),
+            start,
+        }
     }
 
     /// The result of evaluating `file`; `None` when there is no value.
@@ -40,7 +45,11 @@ impl Document {
 
     /// The whole.
     pub(crate) fn root(&self) -> Item<'_> {
-        Item { document: self, path: Path::default(), value: &self.root }
+        Item {
+            document: self,
+            path: Path::default(),
+            value: &self.root,
+        }
     }
 
     /// Where the value at `path` stands, or the nearest value around it.
@@ -85,21 +94,38 @@ impl<'a> Item<'a> {
     /// The value of `key`; a null is as good as nothing.
     pub(crate) fn get(&self, key: &str) -> Option<Item<'a>> {
         let value = self.value.get(key).filter(|value| !value.is_null())?;
-        Some(Item { document: self.document, path: self.path.key(key), value })
+        Some(Item {
+            document: self.document,
+            path: self.path.key(key),
+            value,
+        })
     }
 
     /// The keys and values of a record.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&'a str, Item<'a>)> + use<'a> {
         let (document, path) = (self.document, self.path.clone());
         let entries = self.value.as_object().into_iter().flatten();
-        entries.map(move |(key, value)| (key.as_str(), Item { document, path: path.key(key), value }))
+        entries.map(move |(key, value)| {
+            (
+                key.as_str(),
+                Item {
+                    document,
+                    path: path.key(key),
+                    value,
+                },
+            )
+        })
     }
 
     /// The values of a list.
     pub(crate) fn items(&self) -> impl Iterator<Item = Item<'a>> + use<'a> {
         let (document, path) = (self.document, self.path.clone());
         let items = self.value.as_array().into_iter().flatten().enumerate();
-        items.map(move |(index, value)| Item { document, path: path.index(index), value })
+        items.map(move |(index, value)| Item {
+            document,
+            path: path.index(index),
+            value,
+        })
     }
 
     /// The text of `key`, if it is one.
@@ -117,7 +143,11 @@ impl<'a> Item<'a> {
 pub(crate) fn place(file: &str, text: &str, offset: usize) -> Source {
     let before = text.get(..offset).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().map_or(0, |rest| rest.chars().count()) + 1;
+    let column = before
+        .rsplit('\n')
+        .next()
+        .map_or(0, |rest| rest.chars().count())
+        + 1;
     let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     Source::new(file, number(line), number(column))
 }

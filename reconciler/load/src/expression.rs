@@ -17,21 +17,31 @@ fn environment<'a>() -> Environment<'a> {
 /// Reads an expression, as in `when`.
 pub(crate) fn expression(text: &str) -> Names {
     let environment = environment();
-    let expression = environment.compile_expression(text).map_err(|error| reason(&error))?;
+    let expression = environment
+        .compile_expression(text)
+        .map_err(|error| reason(&error))?;
     Ok(own(&environment, expression.undeclared_variables(true)))
 }
 
 /// Reads a template, as in the path that a form writes to.
 pub(crate) fn template(text: &str) -> Names {
     let environment = environment();
-    let template = environment.template_from_str(text).map_err(|error| reason(&error))?;
+    let template = environment
+        .template_from_str(text)
+        .map_err(|error| reason(&error))?;
     Ok(own(&environment, template.undeclared_variables(true)))
 }
 
 /// Leaves out the functions that are always there, such as `range`.
-fn own(environment: &Environment<'_>, names: std::collections::HashSet<String>) -> BTreeSet<String> {
+fn own(
+    environment: &Environment<'_>,
+    names: std::collections::HashSet<String>,
+) -> BTreeSet<String> {
     let globals: BTreeSet<&str> = environment.globals().map(|(name, _)| name).collect();
-    names.into_iter().filter(|name| !globals.contains(root(name))).collect()
+    names
+        .into_iter()
+        .filter(|name| !globals.contains(root(name)))
+        .collect()
 }
 
 /// The first part of a dotted name.
@@ -43,14 +53,18 @@ pub(crate) fn root(name: &str) -> &str {
 pub(crate) fn is_name(text: &str) -> bool {
     const RESERVED: [&str; 8] = ["true", "false", "none", "and", "or", "not", "in", "is"];
     let mut chars = text.chars();
-    chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+    chars
+        .next()
+        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
         && !RESERVED.contains(&text)
         && text.len() <= 64
 }
 
 fn reason(error: &minijinja::Error) -> String {
-    let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+    let detail = error
+        .detail()
+        .map_or_else(|| error.kind().to_string(), str::to_owned);
     detail.lines().next().unwrap_or_default().to_owned()
 }
 
@@ -64,14 +78,29 @@ mod tests {
 
     #[test]
     fn names_are_found_with_their_fields() {
-        assert_eq!(names("steps.a.output.level != 'low' and trigger"), ["steps.a.output.level", "trigger"]);
-        assert_eq!(names("name.startswith('tmp') or n in range(3)"), ["n", "name.startswith"]);
-        assert_eq!(template("infra/{{ env }}/{{ name | lower }}.ncl").unwrap().len(), 2);
+        assert_eq!(
+            names("steps.a.output.level != 'low' and trigger"),
+            ["steps.a.output.level", "trigger"]
+        );
+        assert_eq!(
+            names("name.startswith('tmp') or n in range(3)"),
+            ["n", "name.startswith"]
+        );
+        assert_eq!(
+            template("infra/{{ env }}/{{ name | lower }}.ncl")
+                .unwrap()
+                .len(),
+            2
+        );
     }
 
     #[test]
     fn what_does_not_parse_says_why() {
-        assert!(expression("a ==").unwrap_err().contains("unexpected end"), "{:?}", expression("a =="));
+        assert!(
+            expression("a ==").unwrap_err().contains("unexpected end"),
+            "{:?}",
+            expression("a ==")
+        );
         assert!(template("{{ a").is_err() && template("{% if a %}").is_err());
         assert!(expression("a b").is_err());
     }

@@ -4,15 +4,21 @@
 //! code from a repository runs in a confined child process only.
 
 mod agents;
+mod closure;
+mod contracts;
 mod document;
-mod expression;
-mod reading;
-mod shape;
 pub mod evaluate;
+mod expression;
 mod form;
 mod knowledge;
 #[cfg(test)]
 mod memory;
 mod pipeline;
+mod reading;
 mod registry;
 mod sealed;
+mod shape;
+mod shipped;
+
+pub use contracts::provider_file;
+pub use evaluate::{Confinement, EVALUATE_ARGUMENT, Enforcement, Evaluators, evaluate_main};

@@ -22,7 +22,11 @@ pub(crate) struct Reading<'a> {
 impl<'a> Reading<'a> {
     /// Reads from `tree`.
     pub(crate) fn new(tree: &'a dyn Tree) -> Self {
-        Self { tree, closure: Closure::default(), findings: Vec::new() }
+        Self {
+            tree,
+            closure: Closure::default(),
+            findings: Vec::new(),
+        }
     }
 
     /// The tree.
@@ -33,7 +37,10 @@ impl<'a> Reading<'a> {
     /// What is at `path`.
     pub(crate) fn entry(&mut self, path: &str) -> Result<Option<TreeEntry>, TreeError> {
         let entry = self.tree.entry(path)?;
-        self.closure.0.insert(path.to_owned(), entry.as_ref().map(|entry| entry.id.clone()));
+        self.closure.0.insert(
+            path.to_owned(),
+            entry.as_ref().map(|entry| entry.id.clone()),
+        );
         Ok(entry)
     }
 
@@ -58,8 +65,13 @@ impl<'a> Reading<'a> {
                 match entry.kind {
                     TreeKind::Folder => open.push(path),
                     TreeKind::File | TreeKind::Executable if wanted(&path) => files.push(path),
-                    TreeKind::Symlink | TreeKind::Submodule if wanted(&path) => self.odd(&path, entry.kind),
-                    TreeKind::File | TreeKind::Executable | TreeKind::Symlink | TreeKind::Submodule => {}
+                    TreeKind::Symlink | TreeKind::Submodule if wanted(&path) => {
+                        self.odd(&path, entry.kind)
+                    }
+                    TreeKind::File
+                    | TreeKind::Executable
+                    | TreeKind::Symlink
+                    | TreeKind::Submodule => {}
                 }
             }
         }
@@ -82,7 +94,11 @@ impl<'a> Reading<'a> {
         if bytes.len() > LARGEST {
             let message = format!("`{path}` has {} bytes; the most is {LARGEST}", bytes.len());
             let hint = "keep large data out of the repository";
-            self.note(Finding::error(&codes::TOO_LARGE, message).at(Source::start_of(path)).hint(hint));
+            self.note(
+                Finding::error(&codes::TOO_LARGE, message)
+                    .at(Source::start_of(path))
+                    .hint(hint),
+            );
             return Ok(None);
         }
         match String::from_utf8(bytes) {
@@ -90,7 +106,8 @@ impl<'a> Reading<'a> {
             Err(error) => {
                 let valid = error.utf8_error().valid_up_to();
                 let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-                let finding = Finding::error(&codes::NOT_TEXT, format!("`{path}` is not UTF-8 text"));
+                let finding =
+                    Finding::error(&codes::NOT_TEXT, format!("`{path}` is not UTF-8 text"));
                 let at = crate::document::place(path, &text, valid);
                 self.note(finding.at(at).hint("save the file as UTF-8"));
                 Ok(None)
@@ -104,9 +121,17 @@ impl<'a> Reading<'a> {
     }
 
     fn odd(&mut self, path: &str, kind: TreeKind) {
-        let what = if kind == TreeKind::Symlink { "symlink" } else { "submodule" };
+        let what = if kind == TreeKind::Symlink {
+            "symlink"
+        } else {
+            "submodule"
+        };
         let finding = Finding::error(&codes::NOT_A_FILE, format!("`{path}` is a {what}"));
-        self.note(finding.at(Source::start_of(path)).hint("put a regular file there"));
+        self.note(
+            finding
+                .at(Source::start_of(path))
+                .hint("put a regular file there"),
+        );
     }
 }
 
@@ -119,7 +144,10 @@ fn is_file(kind: TreeKind) -> bool {
 pub(crate) fn resolve(from: &str, relative: &str) -> Option<String> {
     let (folder, rest) = match relative.strip_prefix('/') {
         Some(rest) => ("", rest),
-        None => (from.rsplit_once('/').map_or("", |(folder, _)| folder), relative),
+        None => (
+            from.rsplit_once('/').map_or("", |(folder, _)| folder),
+            relative,
+        ),
     };
     let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
     for part in rest.split('/') {
@@ -164,7 +192,14 @@ mod tests {
             .iter()
             .map(|f| format!("{} {}", f.code, f.source.as_ref().unwrap()))
             .collect();
-        assert_eq!(found, ["STR0105 k/b.md:1:1", "STR0107 k/c.md:2:3", "STR0106 k/d.md:1:1"]);
+        assert_eq!(
+            found,
+            [
+                "STR0105 k/b.md:1:1",
+                "STR0107 k/c.md:2:3",
+                "STR0106 k/d.md:1:1"
+            ]
+        );
         assert!(reading.closure.0.contains_key("k"));
     }
 }

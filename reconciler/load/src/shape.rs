@@ -27,10 +27,23 @@ impl<'f> Shape<'f> {
     }
 
     /// Whether `item` is a record; notes keys that are missing and keys that are unknown.
-    pub(crate) fn keys(&mut self, item: &Item<'_>, what: &str, required: &[&str], optional: &[&str]) -> bool {
+    pub(crate) fn keys(
+        &mut self,
+        item: &Item<'_>,
+        what: &str,
+        required: &[&str],
+        optional: &[&str],
+    ) -> bool {
         if !item.value.is_object() {
-            let hint = format!("its keys are: `{}`", [required, optional].concat().join("`, `"));
-            self.error(item.source(), format!("{what} must be a record, not {}", sort(item)), Some(hint));
+            let hint = format!(
+                "its keys are: `{}`",
+                [required, optional].concat().join("`, `")
+            );
+            self.error(
+                item.source(),
+                format!("{what} must be a record, not {}", sort(item)),
+                Some(hint),
+            );
             return false;
         }
         for key in required.iter().filter(|key| item.get(key).is_none()) {
@@ -44,7 +57,11 @@ impl<'f> Shape<'f> {
                     || format!("there are: `{}`", known().collect::<Vec<_>>().join("`, `")),
                     |name| format!("did you mean `{name}`?"),
                 );
-                self.error(item.key_source(key), format!("{what} has no key `{key}`"), Some(hint));
+                self.error(
+                    item.key_source(key),
+                    format!("{what} has no key `{key}`"),
+                    Some(hint),
+                );
             }
         }
         true
@@ -68,17 +85,32 @@ impl<'f> Shape<'f> {
     }
 
     /// The text of `key`, when it is there and one of `names`.
-    pub(crate) fn one_of<'a>(&mut self, item: &Item<'a>, key: &str, names: &[&str]) -> Option<&'a str> {
+    pub(crate) fn one_of<'a>(
+        &mut self,
+        item: &Item<'a>,
+        key: &str,
+        names: &[&str],
+    ) -> Option<&'a str> {
         let (value, text) = self.text(item, key)?;
         self.named(&value, key, text, names).then_some(text)
     }
 
     /// Whether `text` is one of `names`.
-    pub(crate) fn named(&mut self, value: &Item<'_>, key: &str, text: &str, names: &[&str]) -> bool {
+    pub(crate) fn named(
+        &mut self,
+        value: &Item<'_>,
+        key: &str,
+        text: &str,
+        names: &[&str],
+    ) -> bool {
         let known = names.contains(&text);
         if !known {
             let hint = suggest::hint(text, names.iter().copied());
-            self.error(value.source(), format!("`{text}` is not a known `{key}`"), hint);
+            self.error(
+                value.source(),
+                format!("`{text}` is not a known `{key}`"),
+                hint,
+            );
         }
         known
     }
@@ -159,7 +191,8 @@ impl<'f> Shape<'f> {
         optional: &[&str],
     ) -> Option<Item<'a>> {
         let value = item.get(key)?;
-        self.keys(&value, &format!("`{key}`"), required, optional).then_some(value)
+        self.keys(&value, &format!("`{key}`"), required, optional)
+            .then_some(value)
     }
 
     /// Notes that `value` is of the wrong type.
@@ -175,7 +208,9 @@ fn sort(item: &Item<'_>) -> String {
         serde_json::Value::Null => "nothing".to_owned(),
         serde_json::Value::Bool(truth) => format!("`{truth}`"),
         serde_json::Value::Number(number) => format!("the number `{number}`"),
-        serde_json::Value::String(text) if text.chars().count() <= 40 => format!("the text `{text}`"),
+        serde_json::Value::String(text) if text.chars().count() <= 40 => {
+            format!("the text `{text}`")
+        }
         serde_json::Value::String(_) => "a text".to_owned(),
         serde_json::Value::Array(_) => "a list".to_owned(),
         serde_json::Value::Object(_) => "a record".to_owned(),

@@ -26,7 +26,11 @@ pub(crate) fn toml(file: &str, text: &str, code: &Explained) -> Result<Document,
         return Err(errors.iter().map(finding).collect());
     }
     let mut document = Document::new(Source::start_of(file));
-    let mut reader = Reader { file, lines: Lines::of(text), document: &mut document };
+    let mut reader = Reader {
+        file,
+        lines: Lines::of(text),
+        document: &mut document,
+    };
     let root = reader.table(table.get_ref(), &Path::default());
     document.root = root;
     Ok(document)
@@ -41,13 +45,20 @@ struct Lines<'a> {
 impl<'a> Lines<'a> {
     fn of(text: &'a str) -> Self {
         let ends = text.match_indices('\n').map(|(offset, _)| offset + 1);
-        Self { text, starts: std::iter::once(0).chain(ends).collect() }
+        Self {
+            text,
+            starts: std::iter::once(0).chain(ends).collect(),
+        }
     }
 
     fn place(&self, file: &str, offset: usize) -> Source {
         let line = self.starts.partition_point(|start| *start <= offset).max(1);
         let start = self.starts.get(line - 1).copied().unwrap_or_default();
-        let column = self.text.get(start..offset).map_or(0, |text| text.chars().count()) + 1;
+        let column = self
+            .text
+            .get(start..offset)
+            .map_or(0, |text| text.chars().count())
+            + 1;
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Source::new(file, number(line), number(column))
     }
@@ -66,14 +77,20 @@ impl Reader<'_> {
         match value.get_ref() {
             DeValue::String(text) => Value::String(text.to_string()),
             DeValue::Integer(number) => integer(number.as_str(), number.radix()),
-            DeValue::Float(number) => {
-                number.as_str().replace('_', "").parse::<f64>().map_or(Value::Null, Value::from)
-            }
+            DeValue::Float(number) => number
+                .as_str()
+                .replace('_', "")
+                .parse::<f64>()
+                .map_or(Value::Null, Value::from),
             DeValue::Boolean(truth) => Value::Bool(*truth),
             DeValue::Datetime(time) => Value::String(time.to_string()),
             DeValue::Array(items) => {
                 let items = items.iter().enumerate();
-                Value::Array(items.map(|(n, item)| self.value(item, &path.index(n))).collect())
+                Value::Array(
+                    items
+                        .map(|(n, item)| self.value(item, &path.index(n)))
+                        .collect(),
+                )
             }
             DeValue::Table(table) => self.table(table, path),
         }
@@ -104,12 +121,16 @@ mod tests {
 
     #[test]
     fn values_and_keys_know_their_place() {
-        let text = "title = 'é' # x\nn = 0x1f\n\n[[field]]\n  id = \"a\"\n  seal = { path = \"p\" }\n";
+        let text =
+            "title = 'é' # x\nn = 0x1f\n\n[[field]]\n  id = \"a\"\n  seal = { path = \"p\" }\n";
         let document = toml("f.toml", text, &FORM_SHAPE).unwrap();
         let root = document.root();
         let field = root.get("field").unwrap().items().next().unwrap();
         assert_eq!(root.get("n").unwrap().value, &serde_json::json!(31));
-        assert_eq!(field.get("id").unwrap().source(), Source::new("f.toml", 5, 8));
+        assert_eq!(
+            field.get("id").unwrap().source(),
+            Source::new("f.toml", 5, 8)
+        );
         assert_eq!(field.key_source("id"), Source::new("f.toml", 5, 3));
         assert_eq!(field.source(), Source::new("f.toml", 4, 1));
         let path = field.get("seal").unwrap().get("path").unwrap();
@@ -119,7 +140,10 @@ mod tests {
     #[test]
     fn every_syntax_error_has_its_place() {
         let found = toml("f.toml", "a = 1\nb = \na = 2\n", &FORM_SHAPE).unwrap_err();
-        let places: Vec<_> = found.iter().map(|f| f.source.clone().unwrap().to_string()).collect();
+        let places: Vec<_> = found
+            .iter()
+            .map(|f| f.source.clone().unwrap().to_string())
+            .collect();
         assert_eq!(places, ["f.toml:2:5", "f.toml:3:1"]);
     }
 }

@@ -25,12 +25,19 @@ pub(crate) struct Fault {
 pub(crate) fn yaml(file: &str, text: &str, skipped: u32) -> Result<Document, Fault> {
     let source = |location: Location| {
         let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX).max(1);
-        Source::new(file, skipped.saturating_add(number(location.line())), number(location.column()))
+        Source::new(
+            file,
+            skipped.saturating_add(number(location.line())),
+            number(location.column()),
+        )
     };
     let read = serde_saphyr::from_str_with_options::<Spanned<Data>>(text, options());
     let data = read.map_err(|error| {
         let first = Location::UNKNOWN;
-        Fault { message: message(&error), source: source(error.location().unwrap_or(first)) }
+        Fault {
+            message: message(&error),
+            source: source(error.location().unwrap_or(first)),
+        }
     })?;
     let mut document = Document::new(Source::new(file, skipped + 1, 1));
     document.root = document.place(data, &Path::default(), &source);
@@ -54,7 +61,10 @@ fn message(error: &serde_saphyr::Error) -> String {
     let text = error.without_snippet().to_string();
     let line = text.lines().next().unwrap_or_default();
     let end = line.find(" at line ").unwrap_or(line.len());
-    line.get(..end).unwrap_or(line).trim_end_matches(['.', ':']).to_owned()
+    line.get(..end)
+        .unwrap_or(line)
+        .trim_end_matches(['.', ':'])
+        .to_owned()
 }
 
 /// A value with its parts, each with its place.
@@ -129,13 +139,22 @@ impl<'de> Visitor<'de> for DataVisitor {
 }
 
 impl Document {
-    fn place(&mut self, data: Spanned<Data>, path: &Path, source: &impl Fn(Location) -> Source) -> Value {
+    fn place(
+        &mut self,
+        data: Spanned<Data>,
+        path: &Path,
+        source: &impl Fn(Location) -> Source,
+    ) -> Value {
         self.values.insert(path.clone(), source(data.referenced));
         match data.value {
             Data::Scalar(value) => value,
             Data::List(items) => {
                 let items = items.into_iter().enumerate();
-                Value::Array(items.map(|(n, item)| self.place(item, &path.index(n), source)).collect())
+                Value::Array(
+                    items
+                        .map(|(n, item)| self.place(item, &path.index(n), source))
+                        .collect(),
+                )
             }
             Data::Record(entries) => {
                 let mut record = serde_json::Map::new();

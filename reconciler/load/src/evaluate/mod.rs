@@ -1,12 +1,38 @@
 //! One Nickel file of a tree becomes JSON, with the place of every value.
 
+mod child;
+mod confine;
+mod death;
+mod flat;
+pub(crate) mod node;
+mod pool;
+mod program;
+pub(crate) mod protocol;
+mod report;
+mod spots;
+mod walk;
+mod worker;
+
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
 use stratum_core::desired::Closure;
-use stratum_core::finding::Finding;
-use stratum_core::ports::{LoadError, Tree};
+use stratum_core::finding::{Finding, codes};
+use stratum_core::ports::{EvaluationCache, LoadError, Tree};
+use stratum_core::settings::Limits;
 use stratum_core::source::Source;
 use stratum_core::value::Path;
+
+use crate::closure::{self, Closed};
+use crate::contracts;
+use crate::shipped::Library;
+
+pub use child::{EVALUATE_ARGUMENT, evaluate_main};
+pub use confine::{Confinement, Enforcement};
+pub use pool::Evaluators;
+
+use node::{Node, Places};
+use protocol::{Answer, Blob, Request};
 
 /// What one file evaluates to.
 #[derive(Debug, Clone, Default)]
@@ -43,21 +69,142 @@ impl Evaluated {
 /// Evaluates the Nickel files of one tree.
 pub struct Evaluator<'a> {
     tree: &'a dyn Tree,
+    shipped: &'a Library,
+    evaluators: &'a Evaluators,
+    cache: &'a dyn EvaluationCache,
+    limits: &'a Limits,
+    version: &'a str,
 }
 
-impl Evaluator<'_> {
+impl<'a> Evaluator<'a> {
     /// Evaluates the file at `path` to data.
     ///
     /// *Errors*: what is wrong with the file is a finding; an error means that the tree could not
     /// be read or the child could not be run.
-    pub fn file(&self, _path: &str) -> Result<Evaluated, LoadError> {
-        let _ = self.tree;
-        Ok(Evaluated::default())
+    pub fn file(&self, path: &str) -> Result<Evaluated, LoadError> {
+        let Output {
+            value,
+            files,
+            closure,
+            findings,
+            ..
+        } = self.output(path, false)?;
+        let mut sources = BTreeMap::new();
+        if let Some(node) = &value {
+            Places(&files).collect(node, None, &Path::default(), &mut sources);
+        }
+        let value = value.map(|node| node.to_json());
+        Ok(Evaluated {
+            value,
+            sources,
+            closure,
+            findings,
+        })
     }
+
+    /// The file at `path` with everything it imports, not evaluated.
+    pub(crate) fn close(&self, path: &str) -> Result<Closed, LoadError> {
+        Ok(closure::close(self.tree, path, self.shipped)?)
+    }
+
+    /// Evaluates the file at `path`; with the contracts of providers when `resources`.
+    pub(crate) fn output(&self, path: &str, resources: bool) -> Result<Output, LoadError> {
+        let closed = self.close(path)?;
+        let contract = resources
+            .then(|| contracts::for_file(self.shipped.schemas(), &closed.words))
+            .flatten();
+        let Closed {
+            blobs,
+            objects,
+            pieces,
+            mut findings,
+            ..
+        } = closed;
+        let mut output = Output {
+            closure: objects,
+            pieces,
+            ..Output::default()
+        };
+        if findings.iter().any(Finding::is_error) {
+            output.findings = findings;
+            return Ok(output);
+        }
+        let key = output
+            .closure
+            .digest(&format!("{} {path} {resources}", self.version));
+        let answer = self.answer(&key.to_string(), path, blobs, contract)?;
+        findings.extend(answer.findings);
+        output.value = flat::gather(&mut answer.value.into_iter());
+        output.files = answer.files;
+        output.findings = findings;
+        Ok(output)
+    }
+
+    fn answer(
+        &self,
+        key: &str,
+        path: &str,
+        blobs: Vec<Blob>,
+        contract: Option<String>,
+    ) -> Result<Answer, LoadError> {
+        let kept = self
+            .cache
+            .get(key)
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        if let Some(answer) = kept {
+            return Ok(answer);
+        }
+        let request = Request {
+            root: virtual_root(),
+            main: path.to_owned(),
+            blobs,
+            contract,
+        };
+        let answer = self.evaluators.evaluate(&request, self.limits)?;
+        let lasting = answer
+            .findings
+            .iter()
+            .all(|finding| finding.code.0 != codes::LIMIT.code);
+        if lasting && let Ok(bytes) = serde_json::to_vec(&answer) {
+            self.cache.put(key, &bytes);
+        }
+        Ok(answer)
+    }
+}
+
+/// What one file evaluates to, before it becomes resources or settings.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    /// The value; `None` when a finding is an error.
+    pub(crate) value: Option<Node>,
+    /// The files that places refer to.
+    pub(crate) files: Vec<String>,
+    /// The file and everything it imports.
+    pub(crate) closure: Closure,
+    /// The records that the file writes piece by piece.
+    pub(crate) pieces: BTreeMap<String, (usize, (u32, u32))>,
+    /// What was noticed.
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// A folder that does not exist and that nobody can guess.
+fn virtual_root() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    format!("/stratum-{:016x}{:016x}", random(), random())
 }
 
 /// For tests: evaluates files of `tree` in this process, without confinement.
 #[cfg(test)]
 pub(crate) fn in_process(tree: &dyn Tree) -> Evaluator<'_> {
-    Evaluator { tree }
+    Evaluator {
+        tree,
+        shipped: Box::leak(Box::default()),
+        evaluators: Box::leak(Box::new(Evaluators::here())),
+        cache: &crate::memory::Forgetful,
+        limits: Box::leak(Box::default()),
+        version: "test",
+    }
 }
+
+#[cfg(test)]
+mod tests;

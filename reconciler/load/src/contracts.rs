@@ -1,0 +1,204 @@
+//! Nickel contracts made from the schemas of providers.
+//!
+//! They stay light: they fill in what a provider computes, so that plain field access is a
+//! reference, and nothing else. The check of types, names and required attributes is done in Rust
+//! on the result, where it costs little and every value still knows its line.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use stratum_core::ports::{AttributeSchema, ProviderSchema, TypeSchema, ValueType};
+use stratum_core::value::Value;
+
+/// The documentation that marks a field as filled in by the engine.
+pub(crate) const MARK: &str = "filled in by stratum";
+
+/// Fills every resource of one type; shared by all contracts.
+const FILL: &str = r#"let fill = fun type make =>
+  std.contract.custom (fun _label value =>
+    'Ok (
+      if std.is_record value then
+        std.record.map
+          (fun name resource =>
+            if std.is_record resource then
+              make (fun attribute => 'Ref { path = "%{type}.%{name}.%{attribute}" }) & resource
+            else
+              resource
+          )
+          value
+      else
+        value
+    )
+  )
+in
+"#;
+
+/// The contract that the engine adds to a file that names `words`; `None` when it names no type.
+pub(crate) fn for_file(schemas: &[ProviderSchema], words: &BTreeSet<String>) -> Option<String> {
+    let mut text = FILL.to_owned();
+    text.push_str("{\n");
+    let mut any = false;
+    for schema in schemas {
+        for (name, r#type) in schema
+            .types
+            .iter()
+            .filter(|(name, _)| words.contains(name.as_str()))
+        {
+            let fields = filled(r#type);
+            any |= !fields.is_empty();
+            let _infallible = writeln!(
+                text,
+                "  {name} | optional | (fill \"{name}\" (fun ref => {{ {fields} }})),"
+            );
+        }
+    }
+    text.push_str("  ..\n}\n");
+    any.then_some(text)
+}
+
+/// The file `provider/<name>.ncl`: one contract for each type, and `Stack` for a whole file.
+///
+/// *Guarantees*: the same schema gives the same text, so that a copy in a repository or in
+/// `schemas/` can be compared with it.
+pub fn provider_file(schema: &ProviderSchema) -> String {
+    let mut text = format!(
+        "# Contracts of the provider `{}` {}. Made from its schema; do not edit.\n",
+        schema.provider, schema.version
+    );
+    text.push_str("# For editors and annotations; the engine applies them without being asked.\n");
+    text.push_str(FILL);
+    text.push_str("{\n");
+    for (name, r#type) in &schema.types {
+        let _infallible = writeln!(text, "  {name} | doc {} = {{", literal_text(&r#type.doc));
+        attributes(&mut text, &r#type.attributes, 4);
+        text.push_str("    meta | optional,\n  },\n\n");
+    }
+    text.push_str(
+        "  Stack\n    | doc \"The contract of a file with resources of this provider.\"\n    = {\n",
+    );
+    for (name, r#type) in &schema.types {
+        let _infallible = writeln!(
+            text,
+            "      {name} | optional | (fill \"{name}\" (fun ref => {{ {} }})),",
+            filled(r#type)
+        );
+    }
+    text.push_str("      ..\n    },\n}\n");
+    text
+}
+
+/// The fields that are there without being written: computed attributes and defaults.
+fn filled(r#type: &TypeSchema) -> String {
+    let field = |(name, attribute): (&String, &AttributeSchema)| {
+        let value = match &attribute.default {
+            Some(value) => literal(value)?,
+            None if attribute.computed => format!("ref {}", literal_text(name)),
+            None => return None,
+        };
+        let name = field_name(name);
+        Some(format!(
+            "{name} | not_exported | doc \"{MARK}\" | default = {value}"
+        ))
+    };
+    r#type
+        .attributes
+        .iter()
+        .filter_map(field)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn attributes(
+    text: &mut String,
+    attributes: &std::collections::BTreeMap<String, AttributeSchema>,
+    indent: usize,
+) {
+    for (name, attribute) in attributes
+        .iter()
+        .filter(|(_, attribute)| attribute.settable)
+    {
+        let contract = contract(&attribute.r#type);
+        let optional = if attribute.required {
+            ""
+        } else {
+            " | optional"
+        };
+        let _infallible = writeln!(
+            text,
+            "{:indent$}{} | {contract} | doc {}{optional},",
+            "",
+            field_name(name),
+            literal_text(&attribute.doc)
+        );
+    }
+}
+
+/// The contract that documents a type. References may stand everywhere, so it is documentation
+/// for simple types, and structure for others.
+fn contract(r#type: &ValueType) -> String {
+    match r#type {
+        ValueType::Any | ValueType::Object(_) => "Dyn".to_owned(),
+        ValueType::Text | ValueType::Duration => "String".to_owned(),
+        ValueType::Choice(texts) => {
+            let tags: Vec<String> = texts
+                .iter()
+                .map(|text| format!("'{}", field_name(text)))
+                .collect();
+            format!("[| {} |]", tags.join(", "))
+        }
+        ValueType::Number | ValueType::Integer => "Number".to_owned(),
+        ValueType::Bool => "Bool".to_owned(),
+        ValueType::List(items) => format!("Array {}", nested(items)),
+        ValueType::Map(values) => format!("{{ _ : {} }}", contract(values)),
+    }
+}
+
+fn nested(r#type: &ValueType) -> String {
+    match r#type {
+        ValueType::List(_) => format!("({})", contract(r#type)),
+        _ => contract(r#type),
+    }
+}
+
+/// A value as Nickel; `None` for what is not data.
+fn literal(value: &Value) -> Option<String> {
+    Some(match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(truth) => truth.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::Text(text) => literal_text(text),
+        Value::List(items) => {
+            let items: Option<Vec<String>> = items.iter().map(literal).collect();
+            format!("[{}]", items?.join(", "))
+        }
+        Value::Record(record) => {
+            let fields: Option<Vec<String>> = record
+                .iter()
+                .map(|(key, value)| Some(format!("{} = {}", field_name(key), literal(value)?)))
+                .collect();
+            format!("{{ {} }}", fields?.join(", "))
+        }
+        Value::Unknown | Value::Reference(_) | Value::Join(_) | Value::Secret(_) => return None,
+    })
+}
+
+fn literal_text(text: &str) -> String {
+    let mut literal = String::from("\"");
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => literal.extend(['\\', character]),
+            '%' => literal.push_str("\\%"),
+            '\n' => literal.push_str("\\n"),
+            '\r' => literal.push_str("\\r"),
+            '\t' => literal.push_str("\\t"),
+            other => literal.push(other),
+        }
+    }
+    literal.push('"');
+    literal
+}
+
+/// A name as it stands in a record: quoted, since it may be a word of the language.
+fn field_name(name: &str) -> String {
+    literal_text(name)
+}

@@ -1,0 +1,118 @@
+use super::*;
+use crate::memory::MemoryTree;
+
+fn evaluate(text: &str) -> Evaluated {
+    let tree = MemoryTree::new([("dir/a.ncl", text)]);
+    in_process(&tree).file("dir/a.ncl").unwrap()
+}
+
+/// Code, line and column of each finding.
+fn found(text: &str) -> Vec<(String, u32, u32)> {
+    let place = |finding: Finding| {
+        let source = finding.source.unwrap();
+        (finding.code.0, source.line, source.column)
+    };
+    evaluate(text).findings.into_iter().map(place).collect()
+}
+
+#[test]
+fn values_are_data_with_places() {
+    let evaluated = evaluate("let x = 3 in {\n  a = { b = [x, 'Tag] },\n  c | default = \"t\",\n}");
+    assert_eq!(evaluated.findings, vec![]);
+    let expected = serde_json::json!({ "a": { "b": [3, "Tag"] }, "c": "t" });
+    assert_eq!(evaluated.value, Some(expected));
+    let place = |path: &str| {
+        let source = evaluated.source(&Path(path.to_owned())).unwrap();
+        (source.file.as_str(), source.line, source.column)
+    };
+    assert_eq!(place("a"), ("dir/a.ncl", 2, 3));
+    assert_eq!(place("a.b[1]"), ("dir/a.ncl", 2, 17));
+    assert_eq!(place("c"), ("dir/a.ncl", 3, 17));
+}
+
+#[test]
+fn helpers_give_references_and_secrets() {
+    let text = "let stratum = import \"stratum.ncl\" in {\n\
+        a = stratum.ref \"t.n.id\", b = stratum.fmt [\"x-\", stratum.ref \"t.n.id\"],\n\
+        c = stratum.secret \"db/main\" \"password\", d = stratum.fmt [\"x\", 1] }";
+    let evaluated = evaluate(text);
+    assert_eq!(evaluated.findings, vec![]);
+    let value = stratum_core::value::Value::try_from(evaluated.value.unwrap()).unwrap();
+    let record = value.as_record().unwrap();
+    let id = stratum_core::value::Value::Reference(node::reference("t.n.id").unwrap());
+    assert_eq!(record.get("a"), Some(&id));
+    assert!(matches!(
+        record.get("b"),
+        Some(stratum_core::value::Value::Join(_))
+    ));
+    assert!(matches!(
+        record.get("c"),
+        Some(stratum_core::value::Value::Secret(_))
+    ));
+    assert_eq!(record.get("d").and_then(|d| d.as_text()), Some("x1"));
+}
+
+#[test]
+fn each_mistake_has_its_code_and_place() {
+    let cases: [(&str, &str, u32, u32); 12] = [
+        ("{ a = }", "STR0201", 1, 7),
+        ("{ a = (1 : String) }", "STR0202", 1, 8),
+        ("{\n a | String = 1 }", "STR0203", 2, 15),
+        (
+            "{ x | { a | Number } = {\n a = 1, b = 2 } }",
+            "STR0204",
+            1,
+            24,
+        ),
+        (
+            "let C = { a | Number } in\n{ x | C = {} }",
+            "STR0205",
+            2,
+            11,
+        ),
+        ("{ x = { a | Number } }", "STR0205", 1, 7),
+        ("{ x = { a = 1 } & { a = 2 } }", "STR0206", 1, 13),
+        ("{ x = y, y = x }", "STR0207", 1, 7),
+        ("{ x = 1 + \"a\" }", "STR0208", 1, 11),
+        ("{ x = fun y => y }", "STR0209", 1, 7),
+        ("{ x = 'Foo 1 }", "STR0209", 1, 7),
+        ("{ x = { a = 1 }.b }", "STR0306", 1, 7),
+    ];
+    for (text, code, line, column) in cases {
+        assert_eq!(
+            found(text),
+            vec![(code.to_owned(), line, column)],
+            "{text}: {:#?}",
+            evaluate(text).findings
+        );
+    }
+}
+
+#[test]
+fn all_mistakes_of_a_file_are_found() {
+    let text =
+        "{\n  a | String = 1,\n  b = { c | Number = \"x\", d = 5 },\n  e = [1, 2 + \"y\"],\n}";
+    let lines: Vec<u32> = found(text).into_iter().map(|(_, line, _)| line).collect();
+    assert_eq!(lines, vec![2, 3, 4]);
+}
+
+#[test]
+fn a_contract_in_another_file_blames_the_person_who_breaks_it() {
+    let tree = MemoryTree::new([
+        ("a.ncl", "let C = import \"c.ncl\" in\n{ x | C = {} }"),
+        ("c.ncl", "{ a | Number }"),
+    ]);
+    let evaluated = in_process(&tree).file("a.ncl").unwrap();
+    let places: Vec<_> = evaluated
+        .findings
+        .iter()
+        .map(|f| f.source.clone().unwrap())
+        .collect();
+    assert_eq!(places, vec![Source::new("a.ncl", 2, 11)]);
+    assert_eq!(evaluated.closure.0.len(), 2);
+}
+
+#[test]
+fn endless_structures_end() {
+    assert_eq!(found("{ a = { b = a } }")[0].0, "STR0211");
+}

@@ -1,0 +1,255 @@
+//! From lazy Nickel values to nodes, past errors, so that all findings of a file are found.
+
+use nickel_lang_core::cache::CacheHub;
+use nickel_lang_core::error::Error;
+use nickel_lang_core::eval::cache::CacheImpl;
+use nickel_lang_core::eval::value::{Container, EnumVariantData, NickelValue, ValueContentRef};
+use nickel_lang_core::eval::{Environment, VirtualMachine, VmContext};
+use nickel_lang_core::position::PosIdx;
+use nickel_lang_core::term::record::RecordData;
+use stratum_core::finding::{Finding, codes};
+
+use super::flat::DEEPEST;
+use super::node::{Datum, Field, Node, Place};
+use super::protocol::Request;
+use super::report::report;
+use super::spots::Spots;
+
+/// The most findings of one file; more would not be read.
+const MOST_FINDINGS: usize = 50;
+
+/// Evaluates a value and everything in it.
+pub(crate) struct Walk<'a> {
+    context: &'a mut VmContext<CacheHub, CacheImpl>,
+    standard: Environment,
+    spots: &'a Spots,
+    request: &'a Request,
+    findings: Vec<Finding>,
+}
+
+impl<'a> Walk<'a> {
+    /// A walk in the files of `request`.
+    pub(crate) fn new(
+        context: &'a mut VmContext<CacheHub, CacheImpl>,
+        spots: &'a Spots,
+        request: &'a Request,
+    ) -> Self {
+        let standard = context.import_resolver.mk_eval_env(&mut context.cache);
+        Self {
+            context,
+            standard,
+            spots,
+            request,
+            findings: Vec::new(),
+        }
+    }
+
+    /// The whole of `value`; `None` where nothing could be evaluated.
+    pub(crate) fn value(&mut self, value: NickelValue) -> Option<Node> {
+        self.below(value, None, DEEPEST)
+    }
+
+    /// What was noticed; empty when the value is whole.
+    pub(crate) fn findings(self) -> Vec<Finding> {
+        self.findings
+    }
+
+    fn below(&mut self, value: NickelValue, name: Place, depth: usize) -> Option<Node> {
+        if self.findings.len() >= MOST_FINDINGS {
+            return None;
+        }
+        let evaluated = VirtualMachine::new_empty_env(self.context)
+            .with_initial_env(self.standard.clone())
+            .eval(value);
+        let value = match evaluated {
+            Ok(value) => value,
+            Err(error) => {
+                self.failed(Error::EvalError(error));
+                return None;
+            }
+        };
+        let place = self.place(value.pos_idx());
+        let Some(depth) = depth.checked_sub(1) else {
+            let message = format!("the value is nested deeper than {DEEPEST} levels");
+            self.refused(&codes::LIMIT, message, place.or(name));
+            return None;
+        };
+        let datum = self.datum(&value, place.or(name), depth)?;
+        Some(Node(place, datum))
+    }
+
+    fn datum(&mut self, value: &NickelValue, place: Place, depth: usize) -> Option<Datum> {
+        Some(match value.content_ref() {
+            ValueContentRef::Null => Datum::Null,
+            ValueContentRef::Bool(truth) => Datum::Bool(truth),
+            ValueContentRef::String(text) => Datum::Text(text.to_string()),
+            ValueContentRef::Number(_) => match serde_json::to_value(value) {
+                Ok(serde_json::Value::Number(number)) => Datum::Number(number),
+                _ => {
+                    self.refused(
+                        &codes::NOT_DATA,
+                        "the number is too large".to_owned(),
+                        place,
+                    );
+                    return None;
+                }
+            },
+            ValueContentRef::Array(items) => {
+                let items: Vec<NickelValue> =
+                    items.iter_with_pending_contracts(value.pos_idx()).collect();
+                Datum::List(self.list(items, place, depth)?)
+            }
+            ValueContentRef::Record(Container::Empty) => Datum::Record(Vec::new()),
+            ValueContentRef::Record(Container::Alloc(record)) => {
+                Datum::Record(self.record(record, place, depth)?)
+            }
+            ValueContentRef::EnumVariant(EnumVariantData { tag, arg: None }) => {
+                Datum::Text(tag.label().to_owned())
+            }
+            ValueContentRef::EnumVariant(EnumVariantData {
+                tag,
+                arg: Some(arg),
+            }) => self.variant(tag.label(), arg.clone(), place, depth)?,
+            ValueContentRef::Thunk(_)
+            | ValueContentRef::Term(_)
+            | ValueContentRef::Label(_)
+            | ValueContentRef::ForeignId(_)
+            | ValueContentRef::SealingKey(_)
+            | ValueContentRef::CustomContract(_)
+            | ValueContentRef::Type(_) => {
+                let kind = value.type_of().unwrap_or("expression").to_lowercase();
+                let message = format!("a {kind} is left where data must be");
+                self.refused(&codes::NOT_DATA, message, place);
+                return None;
+            }
+        })
+    }
+
+    /// The items; all are evaluated even when one fails.
+    fn list(&mut self, items: Vec<NickelValue>, place: Place, depth: usize) -> Option<Vec<Node>> {
+        let nodes: Vec<Option<Node>> = items
+            .into_iter()
+            .map(|item| self.below(item, place, depth))
+            .collect();
+        nodes.into_iter().collect()
+    }
+
+    /// The fields; all are evaluated even when one fails.
+    ///
+    /// Fields that are not exported are left out, unless a person gave them a value: only the
+    /// engine's own contract hides fields, and it hides what a person cannot set.
+    fn record(&mut self, record: &RecordData, place: Place, depth: usize) -> Option<Vec<Field>> {
+        let mut fields = Vec::with_capacity(record.fields.len());
+        let mut whole = true;
+        for (id, field) in &record.fields {
+            let files = self.context.import_resolver.sources.files();
+            let mut name = self.spots.place(files, id.pos);
+            let Some(value) = field.value_with_pending_contracts() else {
+                if !field.metadata.opt() && !field.metadata.not_exported() {
+                    let message = format!("missing definition for `{}`", id.label());
+                    self.refused(&codes::MISSING_FIELD, message, place);
+                    whole = false;
+                }
+                continue;
+            };
+            if field.metadata.not_exported() {
+                let given = field
+                    .value
+                    .as_ref()
+                    .and_then(|value| self.place(value.pos_idx()));
+                if given.is_none() {
+                    continue;
+                }
+                name = name.or(given);
+            }
+            if id.label() == "$stratum" {
+                let message = "the name `$stratum` is reserved".to_owned();
+                self.refused(&codes::NOT_DATA, message, name.or(place));
+            }
+            match self.below(value, name.or(place), depth) {
+                Some(node) => fields.push(Field(id.label().to_owned(), name, node)),
+                None => whole = false,
+            }
+        }
+        whole.then_some(fields)
+    }
+
+    /// The tagged values of the helpers; other variants are not data.
+    fn variant(
+        &mut self,
+        tag: &str,
+        argument: NickelValue,
+        place: Place,
+        depth: usize,
+    ) -> Option<Datum> {
+        let node = self.below(argument, place, depth)?;
+        let text = |name: &str| match node.field(name) {
+            Some(Field(_, _, Node(_, Datum::Text(text)))) => Some(text.clone()),
+            _ => None,
+        };
+        let datum = match (tag, &node.1) {
+            ("Ref", _) => text("path").map(Datum::Reference),
+            ("Secret", _) => text("path")
+                .zip(text("key"))
+                .map(|(path, key)| Datum::Secret(path, key)),
+            ("Fmt", Datum::List(parts)) => Some(join(parts.clone())),
+            _ => None,
+        };
+        if datum.is_none() {
+            let message = format!("the variant `'{tag}` with a value cannot be written as data");
+            self.refused(&codes::NOT_DATA, message, place);
+        }
+        datum
+    }
+
+    fn place(&self, pos: PosIdx) -> Place {
+        let files = self.context.import_resolver.sources.files();
+        self.spots.place(files, self.context.pos_table.get(pos))
+    }
+
+    fn failed(&mut self, error: Error) {
+        let mut files = self.context.import_resolver.sources.files().clone();
+        for finding in report(error, &mut files, self.spots, self.request) {
+            self.push(finding);
+        }
+    }
+
+    fn refused(&mut self, code: &codes::Explained, message: String, place: Place) {
+        let mut finding = Finding::error(code, message);
+        finding.source = self
+            .spots
+            .named(place)
+            .or_else(|| Some(super::report::start(self.request)));
+        self.push(finding);
+    }
+
+    fn push(&mut self, finding: Finding) {
+        // A circle is met again from each of its members; one finding says enough.
+        let circle = codes::RECURSION.code;
+        let known = |kept: &Finding| {
+            *kept == finding || (kept.code.0 == circle && finding.code.0 == circle)
+        };
+        if !self.findings.iter().any(known) {
+            self.findings.push(finding);
+        }
+    }
+}
+
+/// Text joined from parts: at once when all are known.
+fn join(parts: Vec<Node>) -> Datum {
+    let known: Option<String> = parts
+        .iter()
+        .map(|part| match &part.1 {
+            Datum::Text(text) => Some(text.clone()),
+            Datum::Number(number) => Some(number.to_string()),
+            Datum::Bool(truth) => Some(truth.to_string()),
+            Datum::Null
+            | Datum::List(_)
+            | Datum::Record(_)
+            | Datum::Reference(_)
+            | Datum::Join(_)
+            | Datum::Secret(..) => None,
+        })
+        .collect();
+    known.map_or(Datum::Join(parts), Datum::Text)
+}

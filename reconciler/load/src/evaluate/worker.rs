@@ -1,0 +1,204 @@
+//! One evaluating child, as its parent sees it.
+
+use std::ffi::OsStr;
+use std::io::{self, Read, Write};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde::de::DeserializeOwned;
+use stratum_core::settings::Limits;
+
+use super::child::EVALUATE_ARGUMENT;
+use super::confine::Confinement;
+use super::death::Death;
+use super::protocol::LARGEST;
+
+/// A worker that evaluated this many bytes of source is not used again: what it read stays in its
+/// memory.
+const FED: usize = 1 << 20;
+
+/// A worker that was busy this long is not used again, for the same reason.
+const BUSY: Duration = Duration::from_secs(1);
+
+/// A running child. Dropping it kills it.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    child: Child,
+    input: ChildStdin,
+    output: ChildStdout,
+    errors: ChildStderr,
+    limits: Limits,
+    greeting: Option<Confinement>,
+    fed: usize,
+    busy: Duration,
+}
+
+impl Worker {
+    /// Starts a child with `limits`; it reads the standard library while nobody waits.
+    pub(crate) fn start(program: &OsStr, limits: &Limits) -> io::Result<Self> {
+        let seconds = limits.time.as_secs().saturating_mul(2).saturating_add(2);
+        let mut child = Command::new(program)
+            .arg(EVALUATE_ARGUMENT)
+            .arg(limits.memory.to_string())
+            .arg(seconds.to_string())
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let pipes = child
+            .stdin
+            .take()
+            .zip(child.stdout.take())
+            .zip(child.stderr.take());
+        let Some(((input, output), errors)) = pipes else {
+            return Err(io::Error::other("the child has no pipes"));
+        };
+        rustix::io::ioctl_fionbio(&input, true)?;
+        rustix::io::ioctl_fionbio(&output, true)?;
+        let (fed, busy, greeting) = (0, Duration::ZERO, None);
+        Ok(Self {
+            child,
+            input,
+            output,
+            errors,
+            limits: limits.clone(),
+            greeting,
+            fed,
+            busy,
+        })
+    }
+
+    /// Whether it may take another request that has `limits`.
+    pub(crate) fn fits(&self, limits: &Limits) -> bool {
+        self.limits.memory == limits.memory
+            && self.limits.time == limits.time
+            && self.fed < FED
+            && self.busy < BUSY
+    }
+
+    /// Whether it has evaluated nothing yet.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.fed == 0
+    }
+
+    /// What the child says about its confinement.
+    pub(crate) fn greeting(&mut self) -> Result<Confinement, Death> {
+        if let Some(greeting) = self.greeting {
+            return Ok(greeting);
+        }
+        let greeting = self.receive(Instant::now() + self.limits.time)?;
+        self.greeting = Some(greeting);
+        Ok(greeting)
+    }
+
+    /// Sends one frame and reads the answer, within the time of the limits.
+    pub(crate) fn ask<T: DeserializeOwned>(&mut self, frame: &[u8]) -> Result<T, Death> {
+        let start = Instant::now();
+        let deadline = start + self.limits.time;
+        self.fed = self.fed.saturating_add(frame.len());
+        self.send(frame, deadline)?;
+        self.greeting()?;
+        let answer = self.receive(deadline);
+        self.busy = self.busy.saturating_add(start.elapsed());
+        answer
+    }
+
+    fn send(&mut self, mut bytes: &[u8], deadline: Instant) -> Result<(), Death> {
+        while !bytes.is_empty() {
+            if !wait(PollFd::new(&self.input, PollFlags::OUT), deadline)? {
+                return Err(self.overdue());
+            }
+            match self.input.write(bytes) {
+                Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+                Err(error) if again(&error) => {}
+                Err(_broken) => return Err(self.ended()),
+            }
+        }
+        Ok(())
+    }
+
+    fn receive<T: DeserializeOwned>(&mut self, deadline: Instant) -> Result<T, Death> {
+        let length = self.exactly(4, deadline)?;
+        let length = length
+            .iter()
+            .rev()
+            .fold(0u32, |sum, byte| sum << 8 | u32::from(*byte));
+        if length > LARGEST {
+            return Err(Death::Answer("its answer is larger than 1 GiB".to_owned()));
+        }
+        let bytes = self.exactly(length as usize, deadline)?;
+        serde_json::from_slice(&bytes).map_err(|error| Death::Answer(error.to_string()))
+    }
+
+    fn exactly(&mut self, count: usize, deadline: Instant) -> Result<Vec<u8>, Death> {
+        let mut bytes = Vec::new();
+        let mut piece = vec![0; count.min(1 << 16)];
+        while bytes.len() < count {
+            if !wait(PollFd::new(&self.output, PollFlags::IN), deadline)? {
+                return Err(self.overdue());
+            }
+            let most = piece.len().min(count - bytes.len());
+            match self.output.read(piece.get_mut(..most).unwrap_or_default()) {
+                Ok(0) => return Err(self.ended()),
+                Ok(read) => bytes.extend_from_slice(piece.get(..read).unwrap_or_default()),
+                Err(error) if again(&error) => {}
+                Err(error) => return Err(Death::System(error)),
+            }
+        }
+        Ok(bytes)
+    }
+
+    fn overdue(&mut self) -> Death {
+        self.kill();
+        Death::Time(self.limits.time)
+    }
+
+    /// Why the child closed its side.
+    fn ended(&mut self) -> Death {
+        let mut text = String::new();
+        let status = self.child.wait();
+        let read = self.errors.by_ref().take(1 << 16).read_to_string(&mut text);
+        match status.and_then(|status| read.map(|_| status)) {
+            Ok(status) => Death::of(status, &text, &self.limits),
+            Err(error) => Death::System(error),
+        }
+    }
+
+    fn kill(&mut self) {
+        let _already_dead = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn again(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
+}
+
+/// Waits until the pipe is ready; `false` when the deadline has come.
+fn wait(pipe: PollFd<'_>, deadline: Instant) -> Result<bool, Death> {
+    let mut pipes = [pipe];
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(left.subsec_nanos()),
+        };
+        match poll(&mut pipes, Some(&timeout)) {
+            Ok(ready) => return Ok(ready > 0),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(Death::System(error.into())),
+        }
+    }
+}
