@@ -1,1 +1,16 @@
-//! Native providers, one file each.
+//! Native providers, one file for each type.
+//!
+//! - [`local::LocalProvider`]: files, folders, links, programs and services of this machine.
+//! - [`registry::RegistryProvider`]: what the repository registers and nothing acts on yet.
+//! - [`probe::HealthProbe`]: health checks.
+//!
+//! Two things outlive the reconciler: the command of a `local_exec` that is running when the
+//! reconciler is killed, and every `local_service`. Both are looked after by the reconciler's own
+//! program, executed again with one of the words in [`reexec`].
+
+pub mod local;
+pub mod probe;
+mod process;
+pub mod reexec;
+pub mod registry;
+mod schema;

@@ -1,0 +1,528 @@
+//! What files, folders and links have in common: they lie at a path.
+//!
+//! - `path` replaces when it leads elsewhere; another spelling of the same place does not.
+//! - What is there already and was not made by stratum is refused, unless it is just what is
+//!   wanted. `meta.adopt` with the path takes it over.
+//! - A step changes only what was planned: when the thing changed since, the step stops.
+//! - The checkpoint keeps bytes, mode and owner. Bytes that the state holds anyway are not kept
+//!   twice.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use stratum_core::digest::Digest;
+use stratum_core::ids::{Address, Token};
+use stratum_core::plan::Reversibility;
+use stratum_core::ports::{
+    ApplyCall, ApplyError, CheckpointCall, Complaint, ImportCall, LocateCall, Located, PlanCall,
+    Proposal, ProviderError, ReadCall, RestoreCall, Retry, Site, TypeSchema,
+};
+use stratum_core::resource::{Instance, Opaque};
+use stratum_core::value::{Path, Record, Value};
+
+use super::LocalType;
+use super::attributes::{before, broken, instance, refused};
+use super::entry::{self, Content, Entry, Wanted};
+use super::folder::{self, FolderError};
+use super::lanes::Lanes;
+use super::owner::{Owner, WantedOwner, is_owner_text, parse_mode};
+use super::place::{self, PlaceError, Spot};
+use crate::schema::{complaint, text, with_defaults};
+
+/// What is particular to one of the types.
+pub(crate) trait Shape: Send + Sync + 'static {
+    /// The type.
+    fn schema(&self) -> TypeSchema;
+
+    /// Fills in what follows from the other attributes.
+    fn complete(&self, record: &mut Record);
+
+    /// What should lie at the path, but for mode and owner.
+    fn content(&self, record: &Record) -> Content;
+
+    /// The attributes, corrected by what lies at the path; `None` when that is of another kind.
+    fn describe(&self, known: &Record, entry: &Entry) -> Option<Record>;
+
+    /// The mode of what says nothing about it.
+    fn default_mode(&self) -> u32;
+}
+
+/// A type whose resources lie at a path.
+pub(crate) struct Placed<S> {
+    shape: Arc<S>,
+    schema: TypeSchema,
+    lanes: Arc<Lanes>,
+}
+
+/// What a checkpoint keeps: a line of JSON, then bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Kept {
+    kind: KeptKind,
+    mode: u32,
+    uid: u32,
+    gid: u32,
+    /// The digest of the bytes when they are not kept here but known from the state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    digest: Option<Digest>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum KeptKind {
+    /// Nothing was there.
+    Nothing,
+    /// What the state knew was there.
+    Known,
+    /// A file with the bytes that follow.
+    File,
+    /// A folder.
+    Folder,
+    /// A link to the bytes that follow.
+    Link,
+    /// Something that is never touched.
+    Other,
+}
+
+impl<S: Shape> Placed<S> {
+    /// Makes the type.
+    pub(crate) fn new(shape: S, lanes: &Arc<Lanes>) -> Self {
+        Self {
+            schema: shape.schema(),
+            shape: Arc::new(shape),
+            lanes: Arc::clone(lanes),
+        }
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        address: &Address,
+        work: impl FnOnce(&S) -> Result<T, FolderError> + Send + 'static,
+    ) -> Result<T, FolderError> {
+        let shape = Arc::clone(&self.shape);
+        let done = self.lanes.run(address, move || work(&shape)).await;
+        done.unwrap_or_else(|| {
+            Err(FolderError::System {
+                doing: "finish the work on",
+                path: address.to_string(),
+                reason: rustix::io::Errno::INTR,
+            })
+        })
+    }
+}
+
+fn spot(site: &Site, record: &Record) -> Result<Spot, PlaceError> {
+    Spot::of(site, text(record, "path").unwrap_or_default())
+}
+
+fn wanted<S: Shape>(shape: &S, spot: &Spot, record: &Record) -> Result<Wanted, FolderError> {
+    let owner = text(record, "owner").map(WantedOwner::parse).transpose();
+    let owner = owner.map_err(|why| FolderError::Owner {
+        path: spot.shown.clone(),
+        why,
+    })?;
+    let mode = text(record, "mode").and_then(parse_mode);
+    Ok(Wanted {
+        content: shape.content(record),
+        mode: mode.unwrap_or_else(|| shape.default_mode()),
+        owner: owner.unwrap_or_default(),
+    })
+}
+
+/// Whether what lies there is what `record` says, but for mode and owner.
+fn is_content<S: Shape>(shape: &S, record: &Record, entry: &Entry) -> bool {
+    let described = shape.describe(record, entry);
+    described.is_some_and(|described| {
+        ["sha256", "target"]
+            .iter()
+            .all(|name| described.get(*name) == record.get(*name))
+    })
+}
+
+impl Kept {
+    fn write(before: Option<&Entry>, known: bool) -> Opaque {
+        let kind = match before.map(|entry| &entry.content) {
+            None => KeptKind::Nothing,
+            Some(_) if known => KeptKind::Known,
+            Some(Content::File(_)) => KeptKind::File,
+            Some(Content::Folder) => KeptKind::Folder,
+            Some(Content::Link(_)) => KeptKind::Link,
+            Some(Content::Other) => KeptKind::Other,
+        };
+        let (mode, owner) = before.map_or((0, Owner { uid: 0, gid: 0 }), |e| (e.mode, e.owner));
+        let digest = before
+            .filter(|_| kind == KeptKind::Known)
+            .and_then(|e| e.content.digest());
+        let header = Self {
+            kind,
+            mode,
+            uid: owner.uid,
+            gid: owner.gid,
+            digest,
+        };
+        let mut bytes = serde_json::to_vec(&header).unwrap_or_default();
+        bytes.push(b'\n');
+        if let (KeptKind::File | KeptKind::Link, Some(entry)) = (kind, before)
+            && let Content::File(content) | Content::Link(content) = &entry.content
+        {
+            bytes.extend_from_slice(content);
+        }
+        Opaque(bytes)
+    }
+
+    /// What was there; `known` is what the state says it was.
+    fn read<S: Shape>(
+        kept: &Opaque,
+        shape: &S,
+        known: Option<&Record>,
+        spot: &Spot,
+    ) -> Result<Option<Entry>, FolderError> {
+        let unreadable = || FolderError::Kept {
+            path: spot.shown.clone(),
+        };
+        let end = kept
+            .0
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .ok_or_else(unreadable)?;
+        let (header, rest) = kept.0.split_at(end);
+        let header: Self = serde_json::from_slice(header).map_err(|_| unreadable())?;
+        let bytes = || rest.get(1..).unwrap_or_default().to_vec();
+        let content = match header.kind {
+            KeptKind::Nothing => return Ok(None),
+            KeptKind::Known => shape.content(known.ok_or_else(unreadable)?),
+            KeptKind::File => Content::File(bytes()),
+            KeptKind::Folder => Content::Folder,
+            KeptKind::Link => Content::Link(bytes()),
+            KeptKind::Other => Content::Other,
+        };
+        if header.digest.is_some() && header.digest != content.digest() {
+            return Err(unreadable());
+        }
+        let owner = Owner {
+            uid: header.uid,
+            gid: header.gid,
+        };
+        Ok(Some(Entry {
+            content,
+            mode: header.mode,
+            owner,
+        }))
+    }
+}
+
+#[async_trait]
+impl<S: Shape> LocalType for Placed<S> {
+    fn schema(&self) -> &TypeSchema {
+        &self.schema
+    }
+
+    fn validate(&self, desired: &Record) -> Vec<Complaint> {
+        validate(desired)
+    }
+
+    fn plan(&self, call: PlanCall<'_>) -> Result<Proposal, ProviderError> {
+        let mut proposal = Proposal {
+            planned: Record::new(),
+            replace: Vec::new(),
+            reversibility: Reversibility::Reversible,
+        };
+        let Some(desired) = call.desired else {
+            return Ok(proposal);
+        };
+        let place = |record: &Record| match record.get("path") {
+            Some(Value::Text(path)) => {
+                Spot::of(call.call.site, path).map(|spot| Some(spot.absolute()))
+            }
+            _ => Ok(None),
+        };
+        let next = place(desired).map_err(|error| ProviderError::input(error.to_string()))?;
+        let prior = call
+            .prior
+            .map(|prior| place(&prior.attributes).ok().flatten());
+        if prior.is_some_and(|prior| prior.is_none() || prior != next) {
+            proposal.replace.push(Path::of("path"));
+        }
+        proposal.planned = with_defaults(&self.schema, desired);
+        self.shape.complete(&mut proposal.planned);
+        Ok(proposal)
+    }
+
+    async fn read(&self, call: ReadCall<'_>) -> Result<Option<Instance>, ProviderError> {
+        let (site, known) = (call.call.site.clone(), call.known.attributes.clone());
+        let read = self.run(call.call.address, move |shape| {
+            let entry = entry::look(&spot(&site, &known)?)?;
+            Ok(entry.and_then(|entry| shape.describe(&known, &entry)))
+        });
+        read.await
+            .map(|found| found.map(instance))
+            .map_err(unreadable)
+    }
+
+    async fn checkpoint(&self, call: CheckpointCall<'_>) -> Result<Opaque, ProviderError> {
+        let site = call.call.site.clone();
+        let prior = call.prior.map(|prior| prior.attributes.clone());
+        let planned = call.planned.cloned();
+        let kept = self.run(call.call.address, move |shape| {
+            let Some(record) = prior.as_ref().or(planned.as_ref()) else {
+                return Ok(Kept::write(None, false));
+            };
+            let entry = entry::look(&spot(&site, record)?)?;
+            let known = matches!((&prior, &entry), (Some(prior), Some(entry))
+                if shape.content(prior) == entry.content);
+            Ok(Kept::write(entry.as_ref(), known))
+        });
+        kept.await.map_err(unreadable)
+    }
+
+    async fn apply(&self, call: ApplyCall<'_>) -> Result<Option<Instance>, ApplyError> {
+        let (site, token) = (call.call.site.clone(), call.token.clone());
+        let prior = call.prior.map(|prior| prior.attributes.clone());
+        let planned = call.planned.cloned();
+        let applied = self.run(call.call.address, move |shape| match (planned, prior) {
+            (Some(planned), prior) => {
+                make(shape, &site, &planned, prior.as_ref(), &token).map(Some)
+            }
+            (None, Some(prior)) => remove(shape, &site, &prior, &token).map(|()| None),
+            (None, None) => Ok(None),
+        });
+        applied.await.map(|made| made.map(instance)).map_err(failed)
+    }
+
+    async fn restore(&self, call: RestoreCall<'_>) -> Result<Option<Instance>, ApplyError> {
+        let before = before(call.checkpoint).cloned();
+        let known = before.as_ref().map(|before| before.attributes.clone());
+        let (site, token) = (call.call.site.clone(), call.token.clone());
+        let (kept, planned) = (call.checkpoint.kept.clone(), call.planned.cloned());
+        let restored = self.run(call.call.address, move |shape| {
+            put_back(
+                shape,
+                &site,
+                known.as_ref(),
+                planned.as_ref(),
+                &kept,
+                &token,
+            )
+        });
+        restored.await.map_err(|error| broken(error.to_string()))?;
+        Ok(before)
+    }
+
+    async fn locate(&self, call: LocateCall<'_>) -> Result<Located, ProviderError> {
+        let site = call.call.site.clone();
+        let prior = call.prior.map(|prior| prior.attributes.clone());
+        let planned = call.planned.cloned();
+        let located = self.run(call.call.address, move |shape| {
+            let Some(record) = planned.as_ref().or(prior.as_ref()) else {
+                return Ok(Located::Done(None));
+            };
+            let spot = spot(&site, record)?;
+            let entry = entry::look(&spot)?;
+            Ok(match (entry, &planned) {
+                (None, None) => Located::Done(None),
+                (Some(entry), Some(planned)) if wanted(shape, &spot, planned)?.fits(&entry) => {
+                    Located::Done(Some(instance(planned.clone())))
+                }
+                _ => Located::NotDone,
+            })
+        });
+        located.await.map_err(unreadable)
+    }
+
+    async fn import(&self, call: ImportCall<'_>) -> Result<Instance, ProviderError> {
+        let known = with_defaults(&self.schema, call.desired);
+        let path = text(&known, "path").unwrap_or_default().to_owned();
+        if place::names(call.id).ok() != place::names(&path).ok() {
+            return Err(ProviderError::input(format!(
+                "the id `{}` is not the path `{path}`: adopt what lies at the path itself",
+                call.id
+            )));
+        }
+        let site = call.call.site.clone();
+        let found = self.run(call.call.address, move |shape| {
+            let entry = entry::look(&spot(&site, &known)?)?;
+            Ok(entry.and_then(|entry| shape.describe(&known, &entry)))
+        });
+        let found = found.await.map_err(unreadable)?;
+        found.map(instance).ok_or_else(|| {
+            ProviderError::input(format!("there is no such thing at `{path}` to adopt"))
+        })
+    }
+}
+
+fn validate(desired: &Record) -> Vec<Complaint> {
+    let mut complaints = Vec::new();
+    if let Some(error) = text(desired, "path").and_then(|path| place::names(path).err()) {
+        let hint = "write a path below the environment's root, or an absolute one in its `roots`";
+        complaints.push(complaint(Path::of("path"), error.to_string(), hint));
+    }
+    if let Some(mode) = text(desired, "mode").filter(|mode| parse_mode(mode).is_none()) {
+        let message = format!("`{mode}` is not an octal mode");
+        complaints.push(complaint(
+            Path::of("mode"),
+            message,
+            "write for example \"0644\"",
+        ));
+    }
+    if let Some(owner) = text(desired, "owner").filter(|owner| !is_owner_text(owner)) {
+        let message = format!("`{owner}` is not `user` or `user:group`");
+        complaints.push(complaint(Path::of("owner"), message, ""));
+    }
+    complaints
+}
+
+fn make<S: Shape>(
+    shape: &S,
+    site: &Site,
+    planned: &Record,
+    prior: Option<&Record>,
+    token: &Token,
+) -> Result<Record, FolderError> {
+    let spot = spot(site, planned)?;
+    let wanted = wanted(shape, &spot, planned)?;
+    if !wanted.owner.may_be_given() {
+        let why = "only root can give things to others".to_owned();
+        return Err(FolderError::Owner {
+            path: spot.shown.clone(),
+            why,
+        });
+    }
+    let there = entry::look(&spot)?;
+    if let Some(entry) = &there
+        && !may_replace(shape, &spot, &wanted, entry, prior)
+    {
+        let path = spot.shown.clone();
+        return Err(match prior {
+            Some(_) => FolderError::Changed { path },
+            None => FolderError::There {
+                path,
+                what: entry.content.kind(),
+            },
+        });
+    }
+    if there.as_ref().is_none_or(|entry| !wanted.fits(entry)) {
+        entry::put(&spot, &wanted, token)?;
+    } else if wanted.content == Content::Folder {
+        folder::unmark(&spot, &spot.absolute())
+            .map_err(|error| folder::doing("take over", &spot)(folder::errno(&error)))?;
+    }
+    Ok(planned.clone())
+}
+
+/// Whether what is there may be changed: it is as planned already, or as it was before, or a
+/// folder that was made for what lies in it.
+fn may_replace<S: Shape>(
+    shape: &S,
+    spot: &Spot,
+    wanted: &Wanted,
+    entry: &Entry,
+    prior: Option<&Record>,
+) -> bool {
+    let ours = match prior {
+        Some(prior) => is_content(shape, prior, entry),
+        None => entry.content == Content::Folder && folder::is_marked(spot, &spot.absolute()),
+    };
+    ours || wanted.content == entry.content
+}
+
+fn remove<S: Shape>(
+    shape: &S,
+    site: &Site,
+    prior: &Record,
+    token: &Token,
+) -> Result<(), FolderError> {
+    let spot = spot(site, prior)?;
+    entry::sweep(&spot, token)?;
+    match entry::look(&spot)? {
+        None => folder::prune(&spot),
+        Some(entry) if is_content(shape, prior, &entry) => entry::take(&spot, &entry.content),
+        Some(_) => Err(FolderError::Changed { path: spot.shown }),
+    }
+}
+
+fn put_back<S: Shape>(
+    shape: &S,
+    site: &Site,
+    known: Option<&Record>,
+    planned: Option<&Record>,
+    kept: &Opaque,
+    token: &Token,
+) -> Result<(), FolderError> {
+    let Some(record) = planned.or(known) else {
+        return Ok(());
+    };
+    let spot = spot(site, record)?;
+    let before = Kept::read(kept, shape, known, &spot)?;
+    entry::sweep(&spot, token)?;
+    let now = entry::look(&spot)?;
+    if now == before {
+        return if now.is_none() {
+            folder::prune(&spot)
+        } else {
+            Ok(())
+        };
+    }
+    let as_before = |now: &Entry| before.as_ref().is_some_and(|b| b.content == now.content);
+    let as_planned = |now: &Entry| planned.is_some_and(|planned| is_content(shape, planned, now));
+    if let Some(now) = &now
+        && !as_before(now)
+        && !as_planned(now)
+    {
+        return Err(FolderError::Strange { path: spot.shown });
+    }
+    match (now, before) {
+        (_, Some(before)) => entry::put(&spot, &before.into(), token),
+        (Some(now), None) => take_back(&spot, &now),
+        (None, None) => Ok(()),
+    }
+}
+
+/// Takes away what a step made. A folder in which something else lies by now stays, and goes with
+/// the last thing that stratum takes out of it.
+fn take_back(spot: &Spot, now: &Entry) -> Result<(), FolderError> {
+    match entry::take(spot, &now.content) {
+        Err(FolderError::NotEmpty { .. }) => folder::mark(spot, &spot.absolute())
+            .map_err(|error| folder::doing("mark", spot)(folder::errno(&error))),
+        taken => taken,
+    }
+}
+
+fn unreadable(error: FolderError) -> ProviderError {
+    match retry(&error) {
+        Retry::WhenInputChanges => ProviderError::input(error.to_string()),
+        Retry::NeedsPerson => ProviderError::person(error.to_string()),
+        Retry::Later(_) => ProviderError::later(error.to_string()),
+    }
+}
+
+fn failed(error: FolderError) -> ApplyError {
+    let message = error.to_string();
+    match &error {
+        FolderError::System { .. } | FolderError::Kept { .. } => broken(message),
+        FolderError::Place(_)
+        | FolderError::Way { .. }
+        | FolderError::Root { .. }
+        | FolderError::There { .. }
+        | FolderError::Changed { .. }
+        | FolderError::Strange { .. }
+        | FolderError::NotEmpty { .. }
+        | FolderError::Large { .. }
+        | FolderError::Owner { .. } => refused(message, retry(&error)),
+    }
+}
+
+fn retry(error: &FolderError) -> Retry {
+    match error {
+        FolderError::Place(_) | FolderError::Way { .. } => Retry::WhenInputChanges,
+        FolderError::Changed { .. } | FolderError::System { .. } => {
+            Retry::Later(std::time::Duration::from_secs(10))
+        }
+        FolderError::Root { .. }
+        | FolderError::There { .. }
+        | FolderError::Strange { .. }
+        | FolderError::NotEmpty { .. }
+        | FolderError::Large { .. }
+        | FolderError::Owner { .. }
+        | FolderError::Kept { .. } => Retry::NeedsPerson,
+    }
+}

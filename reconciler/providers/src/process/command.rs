@@ -1,0 +1,392 @@
+//! Runs one program in a process group of its own, with its input and a bounded output.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin};
+use tokio::task::JoinHandle;
+
+/// The most bytes of an output that are kept; the rest is read and dropped.
+pub(crate) const OUTPUT_LIMIT: usize = 1024 * 1024;
+
+/// The most bytes of the error output that are kept: the last ones.
+const ERROR_LIMIT: usize = 4096;
+
+/// The time a group gets between SIGTERM and SIGKILL.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The time that output is waited for after the program ended, in case something it left behind
+/// still holds it.
+const LINGER: Duration = Duration::from_millis(200);
+
+/// Variables of the reconciler that its programs get; nothing else of its environment is passed
+/// on, so that a token in it does not leak.
+const PASSED_ON: [&str; 9] = [
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR",
+];
+
+/// A program with all it needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Command {
+    /// The program and its arguments.
+    pub(crate) words: Vec<String>,
+    /// Its environment, besides what is passed on.
+    pub(crate) env: BTreeMap<String, String>,
+    /// The folder it runs in.
+    pub(crate) dir: PathBuf,
+    /// What it reads.
+    pub(crate) input: String,
+    /// After this it is ended.
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ended {
+    /// Its exit code; `None` when it was ended by a signal or never ran.
+    pub(crate) code: Option<i32>,
+    /// Why it ended otherwise, as a clause: `ran longer than 5s`.
+    pub(crate) otherwise: Option<String>,
+    /// It could not be started, so nothing happened.
+    pub(crate) never_ran: bool,
+    /// What it wrote, up to the limit.
+    pub(crate) output: String,
+    /// It wrote more.
+    pub(crate) truncated: bool,
+    /// The end of what it wrote to its error output.
+    pub(crate) errors: String,
+}
+
+impl Ended {
+    fn never_ran(reason: String) -> Self {
+        Self {
+            code: None,
+            otherwise: Some(reason),
+            never_ran: true,
+            output: String::new(),
+            truncated: false,
+            errors: String::new(),
+        }
+    }
+
+    /// Why it failed, as a clause; `None` when it exited with 0.
+    pub(crate) fn failure(&self) -> Option<String> {
+        let how = match (&self.otherwise, self.code) {
+            (Some(otherwise), _) => otherwise.clone(),
+            (None, Some(0)) => return None,
+            (None, Some(code)) => format!("exited with {code}"),
+            (None, None) => "was ended".to_owned(),
+        };
+        let tail: Vec<&str> = self.errors.lines().rev().take(5).collect();
+        if tail.is_empty() {
+            return Some(how);
+        }
+        let tail: Vec<&str> = tail.into_iter().rev().collect();
+        Some(format!("{how}: {}", tail.join(" / ")))
+    }
+}
+
+impl Command {
+    /// A program that reads nothing and gets no variables of its own.
+    pub(crate) fn new(words: &[String], dir: &Path) -> Self {
+        Self {
+            words: words.to_vec(),
+            env: BTreeMap::new(),
+            dir: dir.to_owned(),
+            input: String::new(),
+            timeout: None,
+        }
+    }
+
+    /// Its name for people.
+    pub(crate) fn shown(&self) -> String {
+        let text = self.words.join(" ");
+        match text.char_indices().nth(80) {
+            Some((end, _)) => format!("`{}…`", text.get(..end).unwrap_or_default()),
+            None => format!("`{text}`"),
+        }
+    }
+
+    fn prepare(&self) -> Option<tokio::process::Command> {
+        let (program, arguments) = self.words.split_first()?;
+        let mut command = tokio::process::Command::new(program);
+        command
+            .args(arguments)
+            .current_dir(&self.dir)
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        split_environment(&mut command, &self.env);
+        Some(command)
+    }
+}
+
+/// Gives a command the variables that are passed on, and its own.
+pub(crate) fn split_environment(
+    command: &mut tokio::process::Command,
+    own: &BTreeMap<String, String>,
+) {
+    command.env_clear();
+    for name in PASSED_ON {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command.envs(own);
+}
+
+/// Runs a program to its end, or until `stop` answers with a clause why.
+///
+/// *Guarantees*: when it returns, no process of its group is left unless the program exited by
+/// itself; when it is dropped, the whole group is killed.
+pub(crate) async fn run(command: &Command, stop: impl Future<Output = String> + Send) -> Ended {
+    let Some(mut prepared) = command.prepare() else {
+        return Ended::never_ran("names no program".to_owned());
+    };
+    let mut child = match prepared.spawn() {
+        Ok(child) => child,
+        Err(error) => return Ended::never_ran(why_not(command, &error)),
+    };
+    let mut group = Group::of(&child);
+    feed(child.stdin.take(), command.input.clone());
+    let output = collect(child.stdout.take(), OUTPUT_LIMIT, Keep::Start);
+    let errors = collect(child.stderr.take(), ERROR_LIMIT, Keep::End);
+    let (status, otherwise) = wait(&mut child, &mut group, command.timeout, stop).await;
+    let (output, truncated) = finish(output).await;
+    let (errors, _) = finish(errors).await;
+    Ended {
+        code: status.and_then(|status| status.code()),
+        otherwise: otherwise.or_else(|| status.and_then(signal_clause)),
+        never_ran: false,
+        output,
+        truncated,
+        errors,
+    }
+}
+
+fn why_not(command: &Command, error: &std::io::Error) -> String {
+    if command.dir.is_dir() {
+        format!("could not be started: {error}")
+    } else {
+        format!(
+            "could not be started: there is no folder `{}`",
+            command.dir.display()
+        )
+    }
+}
+
+fn signal_clause(status: ExitStatus) -> Option<String> {
+    use std::os::unix::process::ExitStatusExt as _;
+    status
+        .signal()
+        .map(|signal| format!("was ended by signal {signal}"))
+}
+
+async fn wait(
+    child: &mut Child,
+    group: &mut Group,
+    timeout: Option<Duration>,
+    stop: impl Future<Output = String> + Send,
+) -> (Option<ExitStatus>, Option<String>) {
+    let limit = timeout.unwrap_or(Duration::MAX);
+    let why = tokio::select! {
+        status = child.wait() => {
+            group.release();
+            return (status.ok(), None);
+        }
+        () = tokio::time::sleep(limit) => {
+            format!("ran longer than {}", stratum_core::duration::format(limit))
+        }
+        why = stop => why,
+    };
+    group.signal(Signal::TERM);
+    let ended = tokio::time::timeout(GRACE, child.wait()).await;
+    group.signal(Signal::KILL);
+    let status = match ended {
+        Ok(status) => status.ok(),
+        Err(_) => child.wait().await.ok(),
+    };
+    group.release();
+    (status, Some(why))
+}
+
+/// A process group that is killed when this is dropped, unless it was released.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
+        Self(pid.and_then(Pid::from_raw))
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(pid) = self.0 {
+            let _gone_meanwhile = rustix::process::kill_process_group(pid, signal);
+        }
+    }
+
+    fn release(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+    }
+}
+
+/// Writes the input from a task of its own: a program need not read it.
+fn feed(stdin: Option<ChildStdin>, input: String) {
+    if let Some(mut stdin) = stdin {
+        tokio::spawn(async move {
+            let _program_does_not_read = stdin.write_all(input.as_bytes()).await;
+        });
+    }
+}
+
+/// Which part of too long an output is kept.
+#[derive(Clone, Copy)]
+enum Keep {
+    Start,
+    End,
+}
+
+/// What was read so far, shared so that an end that never comes is not waited for.
+struct Collected {
+    bytes: std::sync::Arc<std::sync::Mutex<(Vec<u8>, bool)>>,
+    task: Option<JoinHandle<()>>,
+}
+
+fn collect(
+    stream: Option<impl AsyncRead + Unpin + Send + 'static>,
+    limit: usize,
+    keep: Keep,
+) -> Collected {
+    let bytes = std::sync::Arc::default();
+    let task = stream.map(|stream| {
+        let bytes = std::sync::Arc::clone(&bytes);
+        tokio::spawn(read_bounded(stream, bytes, limit, keep))
+    });
+    Collected { bytes, task }
+}
+
+async fn read_bounded(
+    mut stream: impl AsyncRead + Unpin,
+    kept: std::sync::Arc<std::sync::Mutex<(Vec<u8>, bool)>>,
+    limit: usize,
+    keep: Keep,
+) {
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+        let piece = buffer.get(..count).unwrap_or_default();
+        let mut kept = kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let (bytes, truncated) = &mut *kept;
+        match keep {
+            Keep::Start => {
+                let room = limit.saturating_sub(bytes.len()).min(count);
+                bytes.extend_from_slice(piece.get(..room).unwrap_or_default());
+                *truncated |= room < count;
+            }
+            Keep::End => {
+                bytes.extend_from_slice(piece);
+                let extra = bytes.len().saturating_sub(limit);
+                bytes.drain(..extra);
+                *truncated |= extra > 0;
+            }
+        }
+    }
+}
+
+async fn finish(collected: Collected) -> (String, bool) {
+    if let Some(task) = collected.task {
+        let abort = task.abort_handle();
+        if tokio::time::timeout(LINGER, task).await.is_err() {
+            abort.abort();
+        }
+    }
+    let kept = collected
+        .bytes
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    (String::from_utf8_lossy(&kept.0).into_owned(), kept.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let words = ["sh", "-c", script].map(str::to_owned);
+        Command::new(&words, Path::new("/"))
+    }
+
+    #[tokio::test]
+    async fn output_code_and_errors_come_back() {
+        let ended = run(&shell("cat; echo bad >&2; exit 4"), std::future::pending()).await;
+        assert_eq!(ended.failure().unwrap(), "exited with 4: bad");
+        let mut cat = shell("cat");
+        cat.input = "hello".to_owned();
+        let ended = run(&cat, std::future::pending()).await;
+        assert_eq!((ended.output.as_str(), ended.code), ("hello", Some(0)));
+    }
+
+    #[tokio::test]
+    async fn output_is_bounded() {
+        let ended = run(&shell("head -c 3000000 /dev/zero"), std::future::pending()).await;
+        assert_eq!(ended.output.len(), OUTPUT_LIMIT);
+        assert!(ended.truncated && ended.failure().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_program_that_does_not_exist_never_ran() {
+        let ended = run(
+            &Command::new(&["/no/such".to_owned()], Path::new("/")),
+            std::future::pending(),
+        )
+        .await;
+        assert!(ended.never_ran && ended.failure().unwrap().contains("could not be started"));
+    }
+
+    #[tokio::test]
+    async fn timeout_ends_the_whole_group() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pid");
+        let script = format!("sleep 60 & echo $! > {}; wait", file.display());
+        let mut command = shell(&script);
+        command.timeout = Some(Duration::from_millis(300));
+        let ended = run(&command, std::future::pending()).await;
+        assert!(
+            ended.failure().unwrap().contains("ran longer than"),
+            "{ended:?}"
+        );
+        let pid: u32 = std::fs::read_to_string(file)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
+        let sleeper = super::super::Identity::of(pid);
+        assert!(sleeper.is_none(), "the child of the program still runs");
+    }
+
+    #[tokio::test]
+    async fn what_a_program_leaves_behind_does_not_hold_it_up() {
+        let begun = std::time::Instant::now();
+        let ended = run(&shell("echo done; sleep 5 &"), std::future::pending()).await;
+        assert_eq!(ended.output, "done\n");
+        assert!(begun.elapsed() < Duration::from_secs(3));
+    }
+
+    #[tokio::test]
+    async fn variables_of_the_reconciler_are_not_passed_on() {
+        let ended = run(&shell("env | cut -d= -f1"), std::future::pending()).await;
+        assert!(!ended.output.contains("CARGO"), "{}", ended.output);
+    }
+}

@@ -1,0 +1,37 @@
+//! Programs that are run for a short time, and the processes that look after them.
+
+mod command;
+mod exec;
+mod identity;
+mod supervise;
+
+pub(crate) use command::{Command, Ended, run, split_environment};
+pub(crate) use exec::{Instruction, Line, append, exec_main, lines};
+pub(crate) use identity::Identity;
+pub(crate) use supervise::{
+    GRACE, Phase, Settings, Status, Supervision, kill_group_gently, read_status, supervise_main,
+};
+
+/// Why a helper process cannot do its work; its only reader is the process that started it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HelperError {
+    /// The instruction did not arrive whole: the one that sent it died.
+    #[error("the instruction did not arrive whole")]
+    Instruction(#[from] serde_json::Error),
+    /// Something of the machine failed.
+    #[error("could not {doing}")]
+    Machine {
+        /// What was being done.
+        doing: &'static str,
+        /// What the machine said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl HelperError {
+    /// For `map_err`.
+    pub(crate) fn machine(doing: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Machine { doing, source }
+    }
+}

@@ -1,0 +1,32 @@
+//! The parts of this room that run in processes of their own: the reconciler's program, executed
+//! again with one of these words as its first argument.
+//!
+//! A program that makes a [`LocalProvider`](crate::local::LocalProvider) with its own path must
+//! call [`run`] first thing in `main`, before it reads its arguments or starts a thread.
+
+use std::process::ExitCode;
+
+/// The word that makes the program carry out one command of a `local_exec`.
+pub const EXEC_ARGUMENT: &str = "__exec";
+
+/// The word that makes the program supervise one `local_service`.
+pub const SUPERVISE_ARGUMENT: &str = "__supervise";
+
+/// Does what the first argument asks, if it is one of the words; otherwise `None`.
+pub fn run(first_argument: Option<&str>) -> Option<ExitCode> {
+    match first_argument {
+        Some(EXEC_ARGUMENT) => Some(exec_main()),
+        Some(SUPERVISE_ARGUMENT) => Some(supervise_main()),
+        _ => None,
+    }
+}
+
+/// Carries out one command; see [`crate::local`] on `local_exec`.
+pub fn exec_main() -> ExitCode {
+    crate::process::exec_main()
+}
+
+/// Supervises one service; see [`crate::local`] on `local_service`.
+pub fn supervise_main() -> ExitCode {
+    crate::process::supervise_main()
+}
