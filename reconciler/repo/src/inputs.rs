@@ -21,6 +21,6 @@ pub(crate) fn inputs(repository: &Repository, tree: ObjectId) -> Result<ObjectId
     editor.write(|tree| {
         let mut bytes = Vec::new();
         gix::objs::WriteTo::write_to(tree, &mut bytes).map_err(gix::Error::from_error)?;
-        gix::objs::compute_hash(hash, gix::objs::Kind::Tree, &bytes).map_err(gix::Error::from)
+        gix::objs::compute_hash(hash, gix::objs::Kind::Tree, &bytes)
     })
 }

@@ -14,7 +14,7 @@ use crate::durable;
 use crate::failure::git as failed;
 
 /// How long another process's lock is waited for.
-const PATIENCE: Duration = Duration::from_millis(300);
+const PATIENCE: Duration = Duration::from_millis(100);
 /// A lock of our own making that is older than this was left behind by a process that died; one is
 /// held for a few milliseconds.
 const LEFT_BEHIND: Duration = Duration::from_secs(30);

@@ -73,8 +73,10 @@ pub struct GitRepository {
     pub(crate) timeout: Duration,
     /// As shown to people: without credentials.
     pub(crate) location: String,
-    pub(crate) git_dir: PathBuf,
-    pub(crate) common_dir: PathBuf,
+    /// Where HEAD is; a linked work tree has its own.
+    pub(crate) own_dir: PathBuf,
+    /// Where objects and refs are.
+    git_dir: PathBuf,
     bare: bool,
 }
 
@@ -119,8 +121,8 @@ impl GitRepository {
     ) -> Result<Self, RepositoryError> {
         let repository = shared.to_thread_local();
         Ok(Self {
-            git_dir: absolute(repository.git_dir())?,
-            common_dir: absolute(repository.common_dir())?,
+            own_dir: absolute(repository.git_dir())?,
+            git_dir: absolute(repository.common_dir())?,
             bare: repository.is_bare(),
             pool: Arc::new(Pool::new(shared)),
             mirror,
@@ -133,7 +135,7 @@ impl GitRepository {
 
     /// The git folder; that of all work trees together, where there are several.
     pub fn git_dir(&self) -> &Path {
-        &self.common_dir
+        &self.git_dir
     }
 
     /// Whether the repository has no work tree.
@@ -162,7 +164,7 @@ impl GitRepository {
 
     /// Where state is kept unless the user says otherwise: `stratum/` in the git folder.
     pub fn state_folder(&self) -> PathBuf {
-        self.common_dir.join("stratum")
+        self.git_dir.join("stratum")
     }
 }
 
@@ -180,10 +182,9 @@ fn discover(path: &Path) -> Result<ThreadSafeRepository, RepositoryError> {
     let shared = opened.map_err(|error| explain(path, error))?;
     let repository = shared.to_thread_local();
     let storage = repository.config_snapshot().string("extensions.refStorage");
+    let storage = storage.map(|storage| storage.to_string());
     match storage {
-        Some(storage) if storage.to_string() != "files" => {
-            Err(keeps_refs_in(path, &storage.to_string()))
-        }
+        Some(storage) if storage != "files" => Err(keeps_refs_in(path, &storage)),
         Some(_) | None => Ok(shared),
     }
 }

@@ -22,6 +22,8 @@ use crate::write::Writer;
 
 /// How often it is tried before the runtime is told to come back later.
 const TRIES: u32 = 10;
+/// How often a remote may refuse refs that nobody else moved: a lock there passes, a rule does not.
+const REFUSALS: u32 = 3;
 /// The longest wait before the second try; doubled for each further one.
 const WAIT: Duration = Duration::from_millis(8);
 /// The trailer by which a run's commit is known.
@@ -62,6 +64,9 @@ impl GitRepository {
                 .with(|repository| self.try_once(repository, publication))?
             {
                 Try::Published(commit) => return commit_id(commit),
+                Try::Again(reason @ RepositoryError::Remote { .. }) if tried + 1 >= REFUSALS => {
+                    return Err(reason);
+                }
                 Try::Again(reason) => last = reason,
             }
         }
@@ -292,7 +297,7 @@ pub(crate) fn is_of_a_run(message: &BStr) -> bool {
 
 /// A random wait that grows, so that two writers do not meet again and again.
 fn pause(tried: u32) -> Duration {
-    let longest = WAIT * 2_u32.saturating_pow(tried.min(7));
+    let longest = WAIT * 2_u32.saturating_pow(tried.min(5));
     let random = RandomState::new().hash_one(tried) % 1_000;
     longest * u32::try_from(random).unwrap_or(500) / 1_000
 }

@@ -88,7 +88,7 @@ fn start(
     changes: &watch::Sender<u64>,
 ) -> notify::Result<RecommendedWatcher> {
     let folder = repository.git_dir().to_owned();
-    let own = repository.git_dir.clone();
+    let own = repository.own_dir.clone();
     let sender = changes.clone();
     let (top, work_tree) = (folder.clone(), own.clone());
     let mut watcher =

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use stratum_core::ports::Repository;
 use stratum_repo::GitRepository;
 
-use crate::scene::{RECORDS, Scene, commit, git, id, mirror, open, publish, record, try_git};
+use crate::scene::{
+    RECORDS, Scene, commit, git, id, litter, mirror, open, publish, record, try_git,
+};
 
 /// Keys of the configuration that name a program git would run.
 const PROGRAMS: [&str; 16] = [
@@ -87,13 +89,7 @@ fn no_program_of_a_local_repository_is_run() {
         "* filter=evil diff=evil\n",
         "attributes",
     );
-    let names: Vec<String> = (0..2_100).map(|n| format!("f{n}")).collect();
-    for name in &names {
-        std::fs::write(path.join(name), name).unwrap();
-    }
-    let mut arguments = vec!["hash-object", "-w", "--no-filters", "--"];
-    arguments.extend(names.iter().map(String::as_str));
-    git(&path, &arguments);
+    litter(&path, 2_100);
     let mark = arm(&scene, &path.join(".git"));
 
     let repository = open(&path);

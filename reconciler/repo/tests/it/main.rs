@@ -1,4 +1,11 @@
 //! The crate against real repositories, made and changed by the `git` command.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "tests may, and clippy does not see that the helpers of an integration test are tests"
+)]
 
 mod hostile;
 mod maintaining;

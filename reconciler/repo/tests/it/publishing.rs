@@ -4,7 +4,9 @@ use std::time::{Duration, SystemTime};
 use stratum_core::ids::BranchName;
 use stratum_core::ports::{Repository, RepositoryError};
 
-use crate::scene::{RECORDS, Scene, commit, git, id, open, path_of, publish, record};
+use crate::scene::{
+    RECORDS, Scene, commit, feed_git, git, id, litter, open, path_of, publish, record,
+};
 
 #[test]
 fn a_record_is_a_commit_on_an_orphan_branch_with_a_note() {
@@ -64,15 +66,20 @@ fn a_run_is_published_once() {
 fn the_notes_of_others_and_their_fan_out_stay() {
     let scene = Scene::new();
     let path = scene.ordinary("shop");
-    for n in 0..300 {
-        let blob = format!("blob {n}");
-        std::fs::write(path.join("file"), blob).unwrap();
-        let id = git(&path, &["hash-object", "-w", "file"]);
-        git(
-            &path,
-            &["notes", "--ref=stratum", "add", "-m", "theirs", &id],
-        );
-    }
+    let head = git(&path, &["rev-parse", "HEAD^{tree}"]);
+    git(
+        &path,
+        &["notes", "--ref=stratum", "add", "-m", "theirs", &head],
+    );
+    let copies: String = litter(&path, 300)
+        .iter()
+        .map(|id| format!("{head} {id}\n"))
+        .collect();
+    feed_git(
+        &path,
+        &["notes", "--ref=stratum", "copy", "--stdin"],
+        &copies,
+    );
     let paths = git(
         &path,
         &["ls-tree", "-r", "--name-only", "refs/notes/stratum"],
@@ -83,7 +90,7 @@ fn the_notes_of_others_and_their_fan_out_stay() {
     );
     publish(&open(&path), &record("run-1", Some(id(&path, "HEAD"))));
     let listed = git(&path, &["notes", "--ref=stratum", "list"]);
-    assert_eq!(listed.lines().count(), 301);
+    assert_eq!(listed.lines().count(), 302);
     let paths = git(
         &path,
         &["ls-tree", "-r", "--name-only", "refs/notes/stratum"],

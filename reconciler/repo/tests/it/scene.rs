@@ -1,7 +1,8 @@
 //! Repositories to test on, and the `git` command as a person would call it.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use stratum_core::ids::{BranchName, CommitId, RunId};
 use stratum_core::ports::{Publication, Repository};
@@ -63,8 +64,40 @@ pub(crate) fn git(folder: &Path, arguments: &[&str]) -> String {
         .to_owned()
 }
 
+/// Runs git and feeds it `input`.
+pub(crate) fn feed_git(folder: &Path, arguments: &[&str], input: &str) -> String {
+    let mut child = command(folder, arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    let output = std::thread::scope(|scope| {
+        scope.spawn(move || pipe.write_all(input.as_bytes()).unwrap());
+        child.wait_with_output().unwrap()
+    });
+    assert!(output.status.success(), "git {arguments:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Loose objects that no ref leads to; answers their ids.
+pub(crate) fn litter(folder: &Path, count: usize) -> Vec<String> {
+    let names: Vec<String> = (0..count).map(|n| format!("litter-{n}")).collect();
+    for name in &names {
+        std::fs::write(folder.join(name), name).unwrap();
+    }
+    let arguments = ["hash-object", "-w", "--no-filters", "--stdin-paths"];
+    let ids = feed_git(folder, &arguments, &(names.join("\n") + "\n"));
+    ids.lines().map(str::to_owned).collect()
+}
+
 pub(crate) fn try_git(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new("git")
+    command(folder, arguments).output().unwrap()
+}
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new("git");
+    command
         .current_dir(folder)
         .args(arguments)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
@@ -74,9 +107,10 @@ pub(crate) fn try_git(folder: &Path, arguments: &[&str]) -> Output {
         .env("GIT_AUTHOR_DATE", "2026-03-01T10:00:00+01:00")
         .env("GIT_COMMITTER_NAME", "Bob")
         .env("GIT_COMMITTER_EMAIL", "bob@example.org")
-        .env("GIT_TERMINAL_PROMPT", "0")
-        .output()
-        .unwrap()
+        .env("GIT_CONFIG_COUNT", "1")
+        .env("GIT_CONFIG_KEY_0", "core.fsync")
+        .env("GIT_CONFIG_VALUE_0", "none");
+    command
 }
 
 /// Writes a file and commits it.
