@@ -91,31 +91,8 @@ impl Reconciler {
         self.drive_run(drive, row, origin).await
     }
 
-    /// Goes on with what an earlier process began, and records what it could not.
-    pub(crate) async fn recover(self: &Arc<Self>) -> Result<(), RuntimeError> {
-        let unfinished = self.ports.store.unfinished().await?;
-        if unfinished.is_empty() {
-            return Ok(());
-        }
-        if let Err(error) = self.head().await {
-            tracing::warn!(error = %error.sentence(), "going on without the repository's HEAD");
-        }
-        let rows = self.ports.store.environments().await?;
-        for left in unfinished {
-            let row = rows
-                .iter()
-                .find(|row| row.name == left.run.environment)
-                .cloned();
-            match self.resume(left, row).await {
-                Ok(report) => (self.progress)(&Progress::Ended(report)),
-                Err(RuntimeError::Lease(error)) => tracing::info!(%error, "left to its holder"),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    async fn resume(
+    /// Goes on with a run that was begun and has not ended, or that ended unnoticed.
+    pub(crate) async fn resume(
         self: &Arc<Self>,
         left: Unfinished,
         row: Option<EnvironmentRow>,
@@ -124,8 +101,7 @@ impl Reconciler {
         self.lease(&run.environment).await?;
         let events = left.events.iter().map(|(_, event)| event);
         let journal = Journal::replay(Arc::clone(&run.plan), run.on_failure, events)?;
-        let now = self.ports.clock.now();
-        let mut row = row.unwrap_or_else(|| crate::look::blank_row(run.environment.clone(), now));
+        let mut row = row.unwrap_or_else(|| self.blank_row(&run.environment));
         let origin = Origin {
             closure: Closure::default(),
             findings: run.findings.clone(),
@@ -243,12 +219,8 @@ impl Reconciler {
         };
         let (_, journal) = match driven {
             Ok(driven) => driven,
-            Err(error) => {
-                if matches!(error, RuntimeError::Store(StoreError::Fenced { .. })) {
-                    self.lost(&run.environment);
-                }
-                return Err(error);
-            }
+            Err(RuntimeError::Store(error)) => return self.fenced(Err(error)),
+            Err(error) => return Err(error),
         };
         let report = self.settle(&run, &journal, row, origin).await?;
         self.publish(&run.id, &lease).await;

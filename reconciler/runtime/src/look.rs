@@ -21,9 +21,12 @@ use stratum_core::settings::{DriftMode, Settings};
 
 use crate::calls::Calls;
 use crate::error::RuntimeError;
+use crate::findings::first_reason;
+use crate::head::Target;
 use crate::observe::Asker;
 use crate::progress::{EnvironmentReport, Progress};
-use crate::reconcile::{Reconciler, Target, blocking, first_reason, later};
+use crate::reconcile::Reconciler;
+use crate::retry::later;
 use crate::site::{site_of, wanted};
 
 /// What a look works with, once the revision is read.
@@ -75,14 +78,15 @@ impl Reconciler {
         target: &Target,
         row: Option<EnvironmentRow>,
     ) -> Result<EnvironmentReport, RuntimeError> {
-        let row = row.unwrap_or_else(|| new_row(target, self.ports.clock.now()));
+        let row = row.unwrap_or_else(|| self.blank_row(&target.environment));
         if target.own().suspended {
             return self.suspend(target, row).await;
         }
         let tree = self.tree(target).await?;
         let same = row.inputs.is_some() && {
             let (own, tree, closure) = (Arc::clone(self), Arc::clone(&tree), row.closure.clone());
-            blocking(move || Ok(own.ports.loader.unchanged(tree.as_ref(), &closure)?)).await?
+            self.blocking(move || Ok(own.ports.loader.unchanged(tree.as_ref(), &closure)?))
+                .await?
         };
         let settled = same && row.condition == Condition::Ready;
         let due = self.drift_due(&target.settings, &row);
@@ -109,7 +113,8 @@ impl Reconciler {
 
     async fn tree(self: &Arc<Self>, target: &Target) -> Result<Arc<dyn Tree>, RuntimeError> {
         let (own, commit) = (Arc::clone(self), target.commit.clone());
-        blocking(move || Ok(own.ports.repository.tree(&commit)?)).await
+        self.blocking(move || Ok(own.ports.repository.tree(&commit)?))
+            .await
     }
 
     /// The inputs are as they were, and so is the world: at most the commit is noted.
@@ -150,17 +155,18 @@ impl Reconciler {
         trigger: Trigger,
     ) -> Result<Result<Look, EnvironmentReport>, RuntimeError> {
         let (own, wanted_target) = (Arc::clone(self), target.clone());
-        let (revision, loaded) = blocking(move || {
-            let revision = own.ports.repository.revision(&wanted_target.commit)?;
-            let environment = &wanted_target.environment;
-            let settings = &wanted_target.settings;
-            let loaded = own
-                .ports
-                .loader
-                .load(tree.as_ref(), &revision, settings, environment)?;
-            Ok((revision, loaded))
-        })
-        .await?;
+        let (revision, loaded) = self
+            .blocking(move || {
+                let revision = own.ports.repository.revision(&wanted_target.commit)?;
+                let environment = &wanted_target.environment;
+                let settings = &wanted_target.settings;
+                let loaded =
+                    own.ports
+                        .loader
+                        .load(tree.as_ref(), &revision, settings, environment)?;
+                Ok((revision, loaded))
+            })
+            .await?;
         row.desired_revision = Some(target.commit.clone());
         let Loaded { value, findings } = loaded;
         let Some(desired) = value.filter(|_| !any_error(&findings)) else {
@@ -323,7 +329,7 @@ impl Reconciler {
         let between = previous.clone();
         let skipped = match &between {
             Some(_) => {
-                blocking(move || {
+                self.blocking(move || {
                     Ok(own
                         .ports
                         .repository
@@ -451,11 +457,7 @@ impl Reconciler {
     pub(crate) async fn put(&self, row: &mut EnvironmentRow) -> Result<(), RuntimeError> {
         let lease = self.lease(&row.name).await?;
         row.changed_at = self.ports.clock.now();
-        let written = self.ports.store.put_environment(&lease, row).await;
-        if let Err(stratum_core::ports::StoreError::Fenced { .. }) = &written {
-            self.lost(&row.name);
-        }
-        Ok(written?)
+        self.fenced(self.ports.store.put_environment(&lease, row).await)
     }
 
     pub(crate) async fn stalled(
@@ -473,25 +475,8 @@ impl Reconciler {
         Ok(report_of(&row, findings))
     }
 
-    /// Stalls an environment for a reason that lies outside its files.
-    pub(crate) async fn stall(
-        &self,
-        environment: &EnvironmentName,
-        row: Option<&EnvironmentRow>,
-        target: Option<&Target>,
-        reason: String,
-    ) -> Result<EnvironmentReport, RuntimeError> {
-        let now = self.ports.clock.now();
-        let mut row = row
-            .cloned()
-            .unwrap_or_else(|| blank_row(environment.clone(), now));
-        if let Some(target) = target {
-            row.desired_revision = Some(target.commit.clone());
-        }
-        if row.condition == Condition::Stalled && row.reason == reason {
-            return Ok(report_of(&row, Vec::new()));
-        }
-        self.stalled(row, reason, Vec::new()).await
+    pub(crate) fn blank_row(&self, environment: &EnvironmentName) -> EnvironmentRow {
+        blank_row(environment.clone(), self.ports.clock.now())
     }
 }
 
@@ -536,7 +521,7 @@ fn jitter(environment: &EnvironmentName) -> f64 {
     f64::from(number) / 655_360.0
 }
 
-pub(crate) fn blank_row(name: EnvironmentName, now: Timestamp) -> EnvironmentRow {
+fn blank_row(name: EnvironmentName, now: Timestamp) -> EnvironmentRow {
     EnvironmentRow {
         name,
         condition: Condition::Unknown,
@@ -551,10 +536,6 @@ pub(crate) fn blank_row(name: EnvironmentName, now: Timestamp) -> EnvironmentRow
         observed_at: None,
         changed_at: now,
     }
-}
-
-fn new_row(target: &Target, now: Timestamp) -> EnvironmentRow {
-    blank_row(target.environment.clone(), now)
 }
 
 pub(crate) fn report_of(row: &EnvironmentRow, findings: Vec<Finding>) -> EnvironmentReport {

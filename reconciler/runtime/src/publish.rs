@@ -9,7 +9,7 @@ use stratum_core::record;
 
 use crate::error::RuntimeError;
 use crate::progress::Progress;
-use crate::reconcile::{Reconciler, blocking};
+use crate::reconcile::Reconciler;
 
 impl Reconciler {
     /// Publishes the record of a run that ended. What fails waits in the store and is tried again.
@@ -44,7 +44,9 @@ impl Reconciler {
             return Ok(None);
         };
         let own = Arc::clone(self);
-        let commit = blocking(move || Ok(own.ports.repository.publish(&publication)?)).await?;
+        let commit = self
+            .blocking(move || Ok(own.ports.repository.publish(&publication)?))
+            .await?;
         let entry = Entry {
             at: self.ports.clock.now(),
             event: Event::Recorded {
@@ -57,7 +59,7 @@ impl Reconciler {
     }
 
     /// Publishes every record that waits.
-    pub(crate) async fn publish_all(self: &Arc<Self>) {
+    pub(crate) async fn publish_waiting(self: &Arc<Self>) {
         let waiting = match self.ports.store.unfinished().await {
             Ok(waiting) => waiting,
             Err(error) => {

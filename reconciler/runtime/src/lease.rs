@@ -1,0 +1,58 @@
+//! The right to reconcile an environment, kept once it was given.
+
+use std::sync::PoisonError;
+
+use stratum_core::ids::EnvironmentName;
+use stratum_core::ports::{Lease, StoreError};
+
+use crate::error::RuntimeError;
+use crate::reconcile::Reconciler;
+
+impl Reconciler {
+    /// The lease of an environment: kept once it was given.
+    pub(crate) async fn lease(&self, environment: &EnvironmentName) -> Result<Lease, RuntimeError> {
+        if let Some(lease) = self.held(environment) {
+            return Ok(lease);
+        }
+        let alive = |holder: &str| (self.options.alive)(holder);
+        let now = self.ports.clock.now();
+        let (holder, ttl) = (&self.options.holder, self.options.lease_ttl);
+        let lease = self
+            .ports
+            .store
+            .acquire(environment, holder, now, ttl, &alive)
+            .await?;
+        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        leases.insert(environment.clone(), lease.clone());
+        Ok(lease)
+    }
+
+    fn held(&self, environment: &EnvironmentName) -> Option<Lease> {
+        let leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        leases.get(environment).cloned()
+    }
+
+    /// Passes a result of the store on, and forgets the lease when it was lost to another process.
+    pub(crate) fn fenced<T>(&self, result: Result<T, StoreError>) -> Result<T, RuntimeError> {
+        if let Err(StoreError::Fenced { environment }) = &result {
+            self.lost(environment);
+        }
+        Ok(result?)
+    }
+
+    /// Forgets a lease that was lost to another process.
+    pub(crate) fn lost(&self, environment: &EnvironmentName) {
+        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        leases.remove(environment);
+    }
+
+    /// Gives every lease back.
+    pub(crate) async fn release_all(&self) {
+        let held = std::mem::take(&mut *self.leases.lock().unwrap_or_else(PoisonError::into_inner));
+        for lease in held.values() {
+            if let Err(error) = self.ports.store.release(lease).await {
+                tracing::warn!(%error, environment = %lease.environment, "a lease was not released");
+            }
+        }
+    }
+}
