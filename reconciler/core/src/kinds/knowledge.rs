@@ -45,6 +45,12 @@ pub struct Node {
     pub relations: Vec<Relation>,
 }
 
+/// Reads a day, written as `2026-11-24` and no other way.
+pub fn day(text: &str) -> Option<jiff::civil::Date> {
+    let date: jiff::civil::Date = text.parse().ok()?;
+    (date.to_string() == text).then_some(date)
+}
+
 /// What a knowledge node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -2,6 +2,7 @@
 //!
 //! A sixth is one file here, one in `load`, one contract in `schemas/`, and a provider.
 
+pub mod agents;
 pub mod circle;
 pub mod form;
 pub mod knowledge;
