@@ -54,7 +54,7 @@ fn options() -> Options {
         max_nodes: 20_000,
         max_events: 60_000,
     };
-    serde_saphyr::options! { budget: budget }
+    serde_saphyr::options! { budget: budget, strict_booleans: true }
 }
 
 fn message(error: &serde_saphyr::Error) -> String {
