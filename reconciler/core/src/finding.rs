@@ -158,7 +158,7 @@ pub mod codes {
         AGENTS_SHAPE = "STR0407", "agents of the wrong form", "`agents.ncl` lacks a key, has an unknown one, or one of the wrong form.";
         // 05: forms
         FORM_SHAPE = "STR0501", "form of the wrong form", "The form is not TOML, lacks a key, or has an unknown one.";
-        FORM_FIELD = "STR0502", "form field", "A field repeats an id, names an unknown page, or lacks what its kind needs.";
+        FORM_FIELD = "STR0502", "form field", "A field or page repeats an id, names an unknown page, or lacks what its kind needs.";
         FORM_EXPRESSION = "STR0503", "form expression", "An expression, pattern or template does not parse, or names an unknown field.";
         FORM_TEXT = "STR0504", "missing text", "A fluent id is not in the English bundle.";
         FORM_FILE = "STR0505", "file of a form", "A file that the form names is not in the repository.";
@@ -167,7 +167,7 @@ pub mod codes {
         KNOWLEDGE_ID = "STR0602", "knowledge id", "The id is missing or used twice.";
         KNOWLEDGE_KEY = "STR0603", "knowledge key", "A key that this type needs is missing, or one is unknown.";
         KNOWLEDGE_RELATION = "STR0604", "knowledge relation", "A relation has an unknown type or target, or `supersedes` forms a circle.";
-        KNOWLEDGE_STATUS = "STR0605", "knowledge status", "The statuses of two decisions do not fit their `supersedes`.";
+        KNOWLEDGE_STATUS = "STR0605", "knowledge status", "A status is not one of those that decisions have, or the statuses of two decisions do not fit their `supersedes`.";
         KNOWLEDGE_LINK = "STR0606", "broken link", "A link or an anchor leads nowhere.";
         KNOWLEDGE_WIKI = "STR0607", "wiki link", "`[[id]]` is read, but other tools do not follow it: prefer a relative link.";
         KNOWLEDGE_EXECUTION = "STR0608", "execution by hand", "Nodes of type `execution` are written by stratum alone, on the records branch.";
