@@ -7,6 +7,7 @@
 mod apply;
 mod calls;
 mod carry;
+mod drift;
 mod error;
 mod findings;
 mod head;

@@ -1,6 +1,5 @@
 //! One look at one environment: from its commit to its condition.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +11,10 @@ use stratum_core::desired::{Desired, Revision};
 use stratum_core::digest::Digest;
 use stratum_core::finding::{Finding, any_error};
 use stratum_core::ids::{EnvironmentName, RunId};
-use stratum_core::observed::{Observed, Report};
+use stratum_core::observed::Observed;
 use stratum_core::plan::Plan;
-use stratum_core::ports::{Base, EnvironmentRow, Loaded, Observation, RunOutcome, Site, Tree};
+use stratum_core::planning::DriftRule;
+use stratum_core::ports::{Base, EnvironmentRow, Loaded, RunOutcome, Site, Tree};
 use stratum_core::record;
 use stratum_core::run::{Run, RunSummary, StepCounts, Trigger};
 use stratum_core::settings::{DriftMode, Settings};
@@ -245,8 +245,8 @@ impl Reconciler {
 
     /// Brings the environment to its revision.
     async fn bring(self: &Arc<Self>, mut look: Look) -> Result<EnvironmentReport, RuntimeError> {
-        let mode = self.mode(&look.target);
-        let judged = match self.judge(&look, mode, None).await? {
+        let rule = DriftRule::from(self.mode(&look.target));
+        let judged = match self.judge(&look, &rule, None).await? {
             Ok(judged) => judged,
             Err(findings) => {
                 look.findings.extend(findings);
@@ -262,17 +262,17 @@ impl Reconciler {
     }
 
     /// Plans, checks, asks policy.
-    async fn judge(
+    pub(crate) async fn judge(
         &self,
         look: &Look,
-        mode: DriftMode,
+        rule: &DriftRule,
         observed: Option<Observed>,
     ) -> Result<Result<Judged, Vec<Finding>>, RuntimeError> {
         let base = self.ports.store.base(&look.target.environment).await?;
         let asker = self.asker(look);
         let planned = match observed {
-            Some(seen) => asker.plan_with(&look.desired, &base, &seen, mode).await?,
-            None => asker.plan(&look.desired, &base, mode).await?,
+            Some(seen) => asker.plan_with(&look.desired, &base, &seen, rule).await?,
+            None => asker.plan(&look.desired, &base, rule).await?,
         };
         let plan = match planned {
             Ok(plan) => Arc::new(plan),
@@ -290,7 +290,7 @@ impl Reconciler {
         Ok(Ok(Judged { plan, base, result }))
     }
 
-    fn asker<'a>(&'a self, look: &'a Look) -> Asker<'a> {
+    pub(crate) fn asker<'a>(&'a self, look: &'a Look) -> Asker<'a> {
         let calls = Calls {
             clock: self.ports.clock.as_ref(),
             site: &look.site,
@@ -302,7 +302,7 @@ impl Reconciler {
         }
     }
 
-    async fn carry_out(
+    pub(crate) async fn carry_out(
         self: &Arc<Self>,
         look: Look,
         judged: Judged,
@@ -427,32 +427,6 @@ impl Reconciler {
         Ok(report)
     }
 
-    /// Looks at the whole world, and corrects what is to be corrected.
-    async fn drift(self: &Arc<Self>, mut look: Look) -> Result<EnvironmentReport, RuntimeError> {
-        let environment = &look.target.environment;
-        let base = self.ports.store.base(environment).await?;
-        let all: BTreeSet<_> = base.resources.keys().cloned().collect();
-        let observed = self.asker(&look).observe(&all, &base).await?;
-        let now = self.ports.clock.now();
-        let seen: Vec<Observation> = observed
-            .reports
-            .iter()
-            .map(|(a, r)| observation(&base, a, r, now))
-            .collect();
-        let lease = self.lease(environment).await?;
-        self.ports.store.observe(&lease, &seen).await?;
-        look.row.observed_at = Some(now);
-        let mode = self.mode(&look.target);
-        let judged = match self.judge(&look, mode, Some(observed)).await? {
-            Ok(judged) => judged,
-            Err(findings) => {
-                let reason = first_reason(&findings);
-                return self.stalled(look.row, reason, findings).await;
-            }
-        };
-        self.carry_out(look, judged).await
-    }
-
     /// Writes a row, with the time.
     pub(crate) async fn put(&self, row: &mut EnvironmentRow) -> Result<(), RuntimeError> {
         let lease = self.lease(&row.name).await?;
@@ -477,40 +451,6 @@ impl Reconciler {
 
     pub(crate) fn blank_row(&self, environment: &EnvironmentName) -> EnvironmentRow {
         blank_row(environment.clone(), self.ports.clock.now())
-    }
-}
-
-fn observation(
-    base: &Base,
-    address: &stratum_core::ids::Address,
-    report: &Report,
-    at: Timestamp,
-) -> Observation {
-    let applied = base
-        .resources
-        .get(address)
-        .map(|state| &state.instance.attributes);
-    let drifted = match report {
-        Report::Present(seen) => {
-            let names: BTreeSet<&String> = applied
-                .into_iter()
-                .flatten()
-                .chain(&seen.attributes)
-                .map(|(k, _)| k)
-                .collect();
-            let differs = |name: &&String| {
-                applied.and_then(|applied| applied.get(*name)) != seen.attributes.get(*name)
-            };
-            names.into_iter().filter(differs).cloned().collect()
-        }
-        Report::Gone => vec!["(gone)".to_owned()],
-        Report::Unreadable(_) => Vec::new(),
-    };
-    Observation {
-        address: address.clone(),
-        at,
-        drifted,
-        report: report.clone(),
     }
 }
 

@@ -9,10 +9,9 @@ use stratum_core::finding::Finding;
 use stratum_core::ids::Address;
 use stratum_core::observed::{Observed, Report};
 use stratum_core::plan::Plan;
-use stratum_core::planning::{Input, PlanError, Planning, Question, touched};
+use stratum_core::planning::{DriftRule, Input, PlanError, Planning, Question, touched};
 use stratum_core::ports::{Base, PlanCall, Proposal, ProviderError, ReadCall};
 use stratum_core::resource::ResourceState;
-use stratum_core::settings::DriftMode;
 
 use crate::calls::Calls;
 use crate::error::RuntimeError;
@@ -72,7 +71,7 @@ impl Asker<'_> {
         desired: &Desired,
         base: &Base,
         observed: &Observed,
-        drift: DriftMode,
+        drift: &DriftRule,
     ) -> Result<Planned, RuntimeError> {
         let schemas = self.providers.schemas();
         let input = Input {
@@ -127,7 +126,7 @@ impl Asker<'_> {
         &self,
         desired: &Desired,
         base: &Base,
-        drift: DriftMode,
+        drift: &DriftRule,
     ) -> Result<Planned, RuntimeError> {
         let mut observed = Observed::default();
         loop {

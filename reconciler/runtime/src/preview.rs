@@ -8,6 +8,7 @@ use stratum_core::finding::{Finding, any_error};
 use stratum_core::ids::{CommitId, EnvironmentName};
 use stratum_core::observed::Observed;
 use stratum_core::plan::Plan;
+use stratum_core::planning::DriftRule;
 use stratum_core::ports::{Base, Clock, Gate, Loaded, Loader, Repository, Site};
 use stratum_core::resource::{Instance, ResourceState, depends_on};
 use stratum_core::settings::{EnvironmentSettings, Settings};
@@ -77,7 +78,7 @@ pub async fn preview(request: PreviewRequest<'_>) -> Result<Preview, RuntimeErro
         .get(request.environment)
         .cloned()
         .unwrap_or_default();
-    let mode = request.settings.drift_of(&own).mode;
+    let rule = DriftRule::from(request.settings.drift_of(&own).mode);
     let calls = Calls {
         clock: request.clock,
         site: request.site,
@@ -88,7 +89,7 @@ pub async fn preview(request: PreviewRequest<'_>) -> Result<Preview, RuntimeErro
         calls,
     };
     let (planned, base) = match request.base {
-        PreviewBase::State(base) => (asker.plan(&desired, base, mode).await?, base.clone()),
+        PreviewBase::State(base) => (asker.plan(&desired, base, &rule).await?, base.clone()),
         PreviewBase::Commit(commit) => {
             let base = match as_if_applied(&request, &asker, commit).await? {
                 Ok(base) => base,
@@ -102,7 +103,7 @@ pub async fn preview(request: PreviewRequest<'_>) -> Result<Preview, RuntimeErro
                 }
             };
             let planned = asker
-                .plan_with(&desired, &base, &Observed::default(), mode)
+                .plan_with(&desired, &base, &Observed::default(), &rule)
                 .await?;
             (planned, base)
         }
@@ -164,10 +165,10 @@ async fn as_if_applied(
     let Some(desired) = desired else {
         return Ok(Err(findings));
     };
-    let mode = stratum_core::settings::DriftMode::Ignore;
+    let rule = DriftRule::from(stratum_core::settings::DriftMode::Ignore);
     let nothing = (Base::default(), Observed::default());
     let plan = match asker
-        .plan_with(&desired, &nothing.0, &nothing.1, mode)
+        .plan_with(&desired, &nothing.0, &nothing.1, &rule)
         .await?
     {
         Ok(plan) => plan,

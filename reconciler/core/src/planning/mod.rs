@@ -36,8 +36,26 @@ pub struct Input<'a> {
     pub observed: &'a Observed,
     /// The schemas of the providers.
     pub schemas: &'a [&'a ProviderSchema],
-    /// What is done about drift where neither resource nor attribute says.
-    pub drift: DriftMode,
+    /// What is done about drift.
+    pub drift: &'a DriftRule,
+}
+
+/// What is done about drift where neither resource nor attribute says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DriftRule {
+    /// The mode of the environment.
+    pub mode: DriftMode,
+    /// Resources that someone else keeps changing back: their drift is reported, not corrected.
+    pub fought: BTreeSet<Address>,
+}
+
+impl From<DriftMode> for DriftRule {
+    fn from(mode: DriftMode) -> Self {
+        Self {
+            mode,
+            fought: BTreeSet::new(),
+        }
+    }
 }
 
 impl<'a> Input<'a> {
@@ -201,9 +219,13 @@ impl<'a> Planning<'a> {
         if let Some(reason) = self.blocked(address, resource) {
             return self.settle(address, Outcome::Blocked(reason));
         }
-        let desired = resolve_record(&resource.attributes, &|reference| self.look_up(reference));
+        let mut desired =
+            resolve_record(&resource.attributes, &|reference| self.look_up(reference));
         let drift = self.drift(address, resource);
         let current = self.current(address);
+        if let (Some(drift), Some(current)) = (&drift, current) {
+            drift.keep_left(&mut desired, current);
+        }
         let leave = drift.as_ref().is_some_and(|drift| drift.leave);
         let (stage, prior) = match drift {
             Some(drift) if leave => (Stage::AskedIgnoringDrift, Some(drift.applied.clone())),
@@ -318,24 +340,22 @@ impl<'a> Planning<'a> {
         if changes.is_empty() {
             return None;
         }
-        let own = resource.meta.drift.as_ref();
-        let mode = own.and_then(|drift| drift.mode).unwrap_or(self.input.drift);
-        let mode_of = |attribute: &str| {
-            own.and_then(|drift| drift.fields.get(attribute))
-                .copied()
-                .unwrap_or(mode)
-        };
-        let modes: Vec<DriftMode> = match seen {
+        let mode_of = |attribute: Option<&str>| self.mode_of(resource, attribute);
+        let is_left = |attribute: &str| mode_of(Some(attribute)) != DriftMode::Correct;
+        let leave = match seen {
             Some(_) => changes
                 .iter()
-                .map(|change| mode_of(change.path.attribute()))
-                .collect(),
-            None => vec![mode],
+                .all(|change| is_left(change.path.attribute())),
+            None => mode_of(None) != DriftMode::Correct,
         };
-        let leave = !modes.contains(&DriftMode::Correct);
+        let left = changes.iter().map(|change| change.path.attribute());
+        let left = left
+            .filter(|attribute| is_left(attribute))
+            .map(str::to_owned)
+            .collect();
         let shown: Vec<_> = changes
             .into_iter()
-            .filter(|change| mode_of(change.path.attribute()) != DriftMode::Ignore)
+            .filter(|change| mode_of(Some(change.path.attribute())) != DriftMode::Ignore)
             .collect();
         let drifted = (!shown.is_empty()).then(|| Drifted {
             address: address.clone(),
@@ -344,8 +364,24 @@ impl<'a> Planning<'a> {
         Some(Drift {
             applied,
             leave,
+            left,
             drifted,
         })
+    }
+
+    /// What is done about drift of an attribute, or of the whole resource.
+    fn mode_of(&self, resource: &Resource, attribute: Option<&str>) -> DriftMode {
+        let own = resource.meta.drift.as_ref();
+        let field = attribute.and_then(|name| own?.fields.get(name)).copied();
+        let whole = own
+            .and_then(|drift| drift.mode)
+            .unwrap_or(self.input.drift.mode);
+        match field.unwrap_or(whole) {
+            DriftMode::Correct if self.input.drift.fought.contains(&resource.address) => {
+                DriftMode::Report
+            }
+            mode => mode,
+        }
     }
 
     /// A provider's answer to a question of [`Planning::ready`].
@@ -566,8 +602,23 @@ impl<'a> Planning<'a> {
 
 struct Drift<'a> {
     applied: &'a Instance,
+    /// Nothing of it is corrected.
     leave: bool,
+    /// The attributes that are not corrected.
+    left: BTreeSet<String>,
     drifted: Option<Drifted>,
+}
+
+impl Drift<'_> {
+    /// Wants what is there for the attributes that are not corrected and that nobody changed.
+    fn keep_left(&self, desired: &mut Record, current: &Instance) {
+        for name in self.left.iter().filter(|_| !self.leave) {
+            let unchanged = desired.get(name) == self.applied.attributes.get(name);
+            if let (true, Some(seen)) = (unchanged, current.attributes.get(name)) {
+                desired.insert(name.clone(), seen.clone());
+            }
+        }
+    }
 }
 
 /// Makes a plan, asking providers through `propose` one after the other.

@@ -112,7 +112,7 @@ fn make(desired: &Desired, base: &Base, observed: &Observed, drift: DriftMode) -
             base,
             observed,
             schemas: &[],
-            drift,
+            drift: &drift.into(),
         },
         propose,
     )
@@ -157,7 +157,7 @@ fn same_inputs_give_the_same_bytes_whatever_the_order_of_answers() {
         base: &base,
         observed: &observed,
         schemas: &[],
-        drift: DriftMode::Report,
+        drift: &DriftMode::Report.into(),
     };
     let forwards = plan(input, propose).unwrap();
     let mut planning = Planning::new(input).unwrap();
@@ -341,4 +341,53 @@ fn checks_refuse_protected_budget_and_emptied() {
         .map(|f| f.code.0)
         .collect();
     assert_eq!(codes, ["STR0801", "STR0801", "STR0802", "STR0803"]);
+}
+
+#[test]
+fn one_field_is_left_while_another_is_corrected() {
+    let mut a = resource("a", &[("x", text("1")), ("y", text("1"))], &[]);
+    a.meta.drift = Some(crate::resource::MetaDrift {
+        mode: Some(DriftMode::Correct),
+        fields: [("y".to_owned(), DriftMode::Report)].into(),
+    });
+    let desired = desired(vec![a]);
+    let base = applied(&desired);
+    let address = desired.resources.keys().next().unwrap().clone();
+    let mut seen = base.resources[&address].instance.clone();
+    seen.attributes.insert("x".to_owned(), text("by hand"));
+    seen.attributes.insert("y".to_owned(), text("by hand"));
+    let observed = Observed {
+        reports: [(address, Report::Present(seen))].into(),
+    };
+    let plan = make(&desired, &base, &observed, DriftMode::Report);
+    let planned = plan.steps[0].planned.as_ref().unwrap();
+    assert_eq!(
+        (&planned["x"], &planned["y"]),
+        (&text("1"), &text("by hand"))
+    );
+}
+
+#[test]
+fn what_someone_else_keeps_changing_is_reported() {
+    let desired = desired(vec![resource("a", &[("x", text("1"))], &[])]);
+    let base = applied(&desired);
+    let address = desired.resources.keys().next().unwrap().clone();
+    let mut seen = base.resources[&address].instance.clone();
+    seen.attributes.insert("x".to_owned(), text("theirs"));
+    let observed = Observed {
+        reports: [(address.clone(), Report::Present(seen))].into(),
+    };
+    let rule = DriftRule {
+        mode: DriftMode::Correct,
+        fought: [address].into(),
+    };
+    let input = Input {
+        desired: &desired,
+        base: &base,
+        observed: &observed,
+        schemas: &[],
+        drift: &rule,
+    };
+    let plan = plan(input, propose).unwrap();
+    assert!(plan.is_empty() && plan.drifted.len() == 1);
 }

@@ -1,0 +1,161 @@
+//! Looking at the world on a schedule: what differs is kept, and corrected where that is wanted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use stratum_core::condition::Condition;
+use stratum_core::ids::Address;
+use stratum_core::observed::{Observed, Report};
+use stratum_core::planning::DriftRule;
+use stratum_core::ports::{Base, Observation};
+use stratum_core::settings::DriftMode;
+
+use crate::error::RuntimeError;
+use crate::findings::first_reason;
+use crate::look::Look;
+use crate::progress::EnvironmentReport;
+use crate::reconcile::Reconciler;
+
+/// So many times an attribute is found changed again within [`WINDOW`] before it counts as fought
+/// over.
+const FIGHT: usize = 3;
+
+/// The time within which repeated drift counts as a fight, at least.
+const WINDOW: Duration = Duration::from_secs(3600);
+
+impl Reconciler {
+    /// Looks at the whole world, and corrects what is to be corrected.
+    pub(crate) async fn drift(
+        self: &Arc<Self>,
+        mut look: Look,
+    ) -> Result<EnvironmentReport, RuntimeError> {
+        let base = self.ports.store.base(&look.target.environment).await?;
+        let (observed, seen) = self.observe_all(&mut look, &base).await?;
+        let fights = match self.mode(&look.target) {
+            DriftMode::Correct => self.fights(&look, &seen).await?,
+            DriftMode::Report | DriftMode::Ignore => BTreeMap::new(),
+        };
+        let rule = DriftRule {
+            mode: self.mode(&look.target),
+            fought: fights.keys().cloned().collect(),
+        };
+        let judged = match self.judge(&look, &rule, Some(observed)).await? {
+            Ok(judged) => judged,
+            Err(findings) => {
+                let reason = first_reason(&findings);
+                return self.stalled(look.row, reason, findings).await;
+            }
+        };
+        let (row, findings) = (look.row.clone(), look.findings.clone());
+        let report = self.carry_out(look, judged).await?;
+        match fights.iter().next() {
+            Some((address, attributes)) if report.condition == Condition::Ready => {
+                let reason = fought(address, attributes);
+                let row = stratum_core::ports::EnvironmentRow {
+                    last_run: report.run.clone().or(row.last_run.clone()),
+                    ..row
+                };
+                self.stalled(row, reason, findings).await
+            }
+            Some(_) | None => Ok(report),
+        }
+    }
+
+    /// Reads every resource and keeps what was seen.
+    pub(crate) async fn observe_all(
+        &self,
+        look: &mut Look,
+        base: &Base,
+    ) -> Result<(Observed, Vec<Observation>), RuntimeError> {
+        let all: BTreeSet<Address> = base
+            .resources
+            .values()
+            .filter(|s| s.unknown.is_none())
+            .map(|s| s.address.clone())
+            .collect();
+        let observed = self.asker(look).observe(&all, base).await?;
+        let now = self.ports.clock.now();
+        let reports = observed.reports.iter();
+        let seen: Vec<Observation> = reports
+            .map(|(address, report)| observation(base, address, report, now))
+            .collect();
+        let lease = self.lease(&look.target.environment).await?;
+        self.fenced(self.ports.store.observe(&lease, &seen).await)?;
+        look.row.observed_at = Some(now);
+        Ok((observed, seen))
+    }
+
+    /// The attributes that someone else keeps changing back, by resource.
+    async fn fights(
+        &self,
+        look: &Look,
+        seen: &[Observation],
+    ) -> Result<BTreeMap<Address, BTreeSet<String>>, RuntimeError> {
+        let every = look.target.settings.drift_of(&look.target.own()).every;
+        let window = WINDOW.max(every.saturating_mul(4 * FIGHT as u32));
+        let mut fights = BTreeMap::new();
+        for now in seen.iter().filter(|seen| !seen.drifted.is_empty()) {
+            let history = self
+                .ports
+                .store
+                .observations(&now.address, 4 * FIGHT as u32)
+                .await?;
+            let recent = |old: &&Observation| {
+                Duration::try_from(now.at.duration_since(old.at)).is_ok_and(|age| age <= window)
+            };
+            let recent: Vec<_> = history.iter().filter(recent).collect();
+            let again = |name: &&String| {
+                recent
+                    .iter()
+                    .filter(|old| old.drifted.contains(name))
+                    .count()
+                    >= FIGHT
+            };
+            let attributes: BTreeSet<String> = now.drifted.iter().filter(again).cloned().collect();
+            if !attributes.is_empty() {
+                fights.insert(now.address.clone(), attributes);
+            }
+        }
+        Ok(fights)
+    }
+}
+
+fn fought(address: &Address, attributes: &BTreeSet<String>) -> String {
+    let names: Vec<String> = attributes.iter().map(|name| format!("`{name}`")).collect();
+    format!(
+        "someone else keeps changing {} of `{address}` back, so it is no longer corrected: find \
+         the other writer, or set its `meta.drift.mode` to 'report",
+        names.join(", ")
+    )
+}
+
+fn observation(base: &Base, address: &Address, report: &Report, at: Timestamp) -> Observation {
+    let applied = base
+        .resources
+        .get(address)
+        .map(|state| &state.instance.attributes);
+    let drifted = match report {
+        Report::Present(seen) => {
+            let names: BTreeSet<&String> = applied
+                .into_iter()
+                .flatten()
+                .chain(&seen.attributes)
+                .map(|(k, _)| k)
+                .collect();
+            let differs = |name: &&String| {
+                applied.and_then(|applied| applied.get(*name)) != seen.attributes.get(*name)
+            };
+            names.into_iter().filter(differs).cloned().collect()
+        }
+        Report::Gone => vec!["(gone)".to_owned()],
+        Report::Unreadable(_) => Vec::new(),
+    };
+    Observation {
+        address: address.clone(),
+        at,
+        drifted,
+        report: report.clone(),
+    }
+}
