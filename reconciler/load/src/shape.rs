@@ -1,5 +1,6 @@
 //! The form of records: keys, types, names from a list. Every finding has its place and a hint.
 
+use serde_json::Value;
 use stratum_core::duration;
 use stratum_core::finding::Finding;
 use stratum_core::finding::codes::Explained;
@@ -12,12 +13,23 @@ use crate::document::Item;
 pub(crate) struct Shape<'f> {
     code: &'static Explained,
     findings: &'f mut Vec<Finding>,
+    quiet: bool,
 }
 
 impl<'f> Shape<'f> {
     /// Notes under `code` in `findings`.
     pub(crate) fn new(code: &'static Explained, findings: &'f mut Vec<Finding>) -> Self {
-        Self { code, findings }
+        Self {
+            code,
+            findings,
+            quiet: false,
+        }
+    }
+
+    /// The same, but no message holds a value: it may be a secret.
+    pub(crate) fn quiet(mut self) -> Self {
+        self.quiet = true;
+        self
     }
 
     /// Notes an error.
@@ -41,7 +53,7 @@ impl<'f> Shape<'f> {
             );
             self.error(
                 item.source(),
-                format!("{what} must be a record, not {}", sort(item)),
+                format!("{what} must be a record, not {}", self.sort(item)),
                 Some(hint),
             );
             return false;
@@ -197,22 +209,24 @@ impl<'f> Shape<'f> {
 
     /// Notes that `value` is of the wrong type.
     pub(crate) fn wrong(&mut self, value: &Item<'_>, key: &str, wanted: &str) {
-        let message = format!("`{key}` must be {wanted}, not {}", sort(value));
+        let message = format!("`{key}` must be {wanted}, not {}", self.sort(value));
         self.error(value.source(), message, Some(format!("write {wanted}")));
     }
-}
 
-/// What a value is, in words.
-fn sort(item: &Item<'_>) -> String {
-    match item.value {
-        serde_json::Value::Null => "nothing".to_owned(),
-        serde_json::Value::Bool(truth) => format!("`{truth}`"),
-        serde_json::Value::Number(number) => format!("the number `{number}`"),
-        serde_json::Value::String(text) if text.chars().count() <= 40 => {
-            format!("the text `{text}`")
+    /// What a value is, in words.
+    fn sort(&self, item: &Item<'_>) -> String {
+        match item.value {
+            Value::Null => "nothing".to_owned(),
+            Value::Bool(_) if self.quiet => "true or false".to_owned(),
+            Value::Number(_) if self.quiet => "a number".to_owned(),
+            Value::Bool(truth) => format!("`{truth}`"),
+            Value::Number(number) => format!("the number `{number}`"),
+            Value::String(text) if !self.quiet && text.chars().count() <= 40 => {
+                format!("the text `{text}`")
+            }
+            Value::String(_) => "a text".to_owned(),
+            Value::Array(_) => "a list".to_owned(),
+            Value::Object(_) => "a record".to_owned(),
         }
-        serde_json::Value::String(_) => "a text".to_owned(),
-        serde_json::Value::Array(_) => "a list".to_owned(),
-        serde_json::Value::Object(_) => "a record".to_owned(),
     }
 }
