@@ -1,3 +1,9 @@
 //! In-memory adapters, repository builder and provider conformance suite for tests.
 
 pub mod script;
+
+pub mod clock;
+pub mod conformance;
+pub mod repository;
+pub mod tree;
+pub mod world;
