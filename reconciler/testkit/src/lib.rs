@@ -2,6 +2,8 @@
 
 pub mod script;
 
+pub mod store;
+
 pub mod clock;
 pub mod conformance;
 pub mod repository;

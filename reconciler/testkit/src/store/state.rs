@@ -1,0 +1,287 @@
+//! What a store in memory holds, and the rules it follows.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use stratum_core::ids::{Address, EnvironmentName, RunId};
+use stratum_core::journal::Event;
+use stratum_core::plan::Step;
+use stratum_core::ports::{
+    Base, Entry, EnvironmentRow, Lease, LeaseError, Observation, QueueEntry, StateChange,
+    StoreError, Unfinished,
+};
+use stratum_core::run::{Run, RunSummary};
+
+/// How many differing observations of one address are kept.
+const KEPT: usize = 1_000;
+
+/// Everything a store remembers.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) rows: BTreeMap<EnvironmentName, EnvironmentRow>,
+    pub(super) bases: BTreeMap<EnvironmentName, Base>,
+    leases: BTreeMap<EnvironmentName, Held>,
+    /// In the order they were written.
+    pub(super) runs: Vec<Kept>,
+    /// By address, oldest first.
+    pub(super) observations: BTreeMap<Address, Vec<Observation>>,
+    /// In the order they were first pushed.
+    pub(super) queue: Vec<QueueEntry>,
+    pub(super) evaluations: BTreeMap<String, Vec<u8>>,
+    /// Writes that will fail, in order.
+    pub(super) failures: VecDeque<StoreError>,
+}
+
+#[derive(Debug)]
+struct Held {
+    number: u64,
+    holder: Option<String>,
+    renewed_at: Timestamp,
+}
+
+/// One run.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) summary: RunSummary,
+    /// `None`: it has no journal.
+    pub(super) journal: Option<Unfinished>,
+}
+
+impl State {
+    pub(super) fn acquire(
+        &mut self,
+        environment: &EnvironmentName,
+        holder: &str,
+        now: Timestamp,
+        ttl: Duration,
+        alive: &dyn Fn(&str) -> Option<bool>,
+    ) -> Result<Lease, LeaseError> {
+        let held = self.leases.get(environment);
+        if let Some(other) = held.and_then(|held| held.in_the_way(now, ttl, alive)) {
+            return Err(LeaseError::Held {
+                environment: environment.clone(),
+                holder: other.to_owned(),
+            });
+        }
+        let number = held.map_or(0, |held| held.number) + 1;
+        let taken = Held {
+            number,
+            holder: Some(holder.to_owned()),
+            renewed_at: now,
+        };
+        self.leases.insert(environment.clone(), taken);
+        Ok(Lease {
+            environment: environment.clone(),
+            number,
+            holder: holder.to_owned(),
+        })
+    }
+
+    /// Refuses whoever lost the lease on `environment`, or never had one on it.
+    pub(super) fn fence(
+        &self,
+        lease: &Lease,
+        environment: &EnvironmentName,
+    ) -> Result<(), StoreError> {
+        let held = self.leases.get(environment);
+        let has = held.is_some_and(|h| h.number == lease.number && h.holder.is_some());
+        if has && lease.environment == *environment {
+            return Ok(());
+        }
+        Err(StoreError::Fenced {
+            environment: environment.clone(),
+        })
+    }
+
+    pub(super) fn renew(&mut self, lease: &Lease, now: Timestamp) -> Result<(), StoreError> {
+        self.fence(lease, &lease.environment)?;
+        if let Some(held) = self.leases.get_mut(&lease.environment) {
+            held.renewed_at = now;
+        }
+        Ok(())
+    }
+
+    pub(super) fn release(&mut self, lease: &Lease) {
+        let held = self.leases.get_mut(&lease.environment);
+        if let Some(held) = held.filter(|held| held.number == lease.number) {
+            held.holder = None;
+        }
+    }
+
+    pub(super) fn start(
+        &mut self,
+        lease: &Lease,
+        run: &Run,
+        started: &Entry,
+    ) -> Result<(), StoreError> {
+        self.fence(lease, &run.environment)?;
+        let base = self.bases.entry(run.environment.clone()).or_default();
+        if base.serial != run.plan.base.serial {
+            return Err(StoreError::Moved {
+                environment: run.environment.clone(),
+                planned: run.plan.base.serial,
+                head: base.serial,
+            });
+        }
+        if self.runs.iter().any(|kept| kept.summary.id == run.id) {
+            return Err(refused("starting a run", format!("`{}` is there", run.id)));
+        }
+        base.serial += 1;
+        self.runs.push(Kept {
+            summary: RunSummary::begin(run),
+            journal: Some(Unfinished {
+                run: run.clone(),
+                events: Vec::new(),
+            }),
+        });
+        self.append(lease, &run.id, vec![started.clone()])
+    }
+
+    pub(super) fn append(
+        &mut self,
+        lease: &Lease,
+        run: &RunId,
+        entries: Vec<Entry>,
+    ) -> Result<(), StoreError> {
+        const DOING: &str = "appending to a journal";
+        let place = self.runs.iter().position(|kept| kept.summary.id == *run);
+        let missing = || refused(DOING, format!("there is no run `{run}`"));
+        let place = place.ok_or_else(missing)?;
+        let kept = self.runs.get(place).ok_or_else(missing)?;
+        let environment = kept.summary.environment.clone();
+        self.fence(lease, &environment)?;
+        let kept = self.runs.get_mut(place).ok_or_else(missing)?;
+        let journal = kept.journal.as_mut().ok_or_else(missing)?;
+        let base = self.bases.entry(environment).or_default();
+        for entry in entries {
+            let step = entry.event.step().and_then(|id| journal.run.plan.step(id));
+            let address = step.map(|step: &Step| &step.address);
+            kept.summary.add(entry.at, &entry.event, address);
+            journal.events.push((entry.at, entry.event));
+            match entry.change {
+                Some(StateChange::Put(state)) => {
+                    base.resources.insert(state.address.clone(), *state);
+                }
+                Some(StateChange::Remove(address)) => {
+                    base.resources.remove(&address);
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn note(&mut self, lease: &Lease, summary: &RunSummary) -> Result<(), StoreError> {
+        self.fence(lease, &summary.environment)?;
+        let there = self.runs.iter_mut().find(|k| k.summary.id == summary.id);
+        match there {
+            Some(kept) if kept.journal.is_some() => Err(refused(
+                "writing a run",
+                format!("run `{}` has a journal", summary.id),
+            )),
+            Some(kept) => {
+                kept.summary = summary.clone();
+                Ok(())
+            }
+            None => {
+                self.runs.push(Kept {
+                    summary: summary.clone(),
+                    journal: None,
+                });
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn observe(
+        &mut self,
+        lease: &Lease,
+        seen: &[Observation],
+    ) -> Result<(), StoreError> {
+        self.fence(lease, &lease.environment)?;
+        for one in seen {
+            self.fence(lease, &one.address.environment)?;
+        }
+        for one in seen {
+            keep(
+                self.observations.entry(one.address.clone()).or_default(),
+                one,
+            );
+        }
+        Ok(())
+    }
+
+    pub(super) fn push(&mut self, entry: &QueueEntry) {
+        let there = self
+            .queue
+            .iter_mut()
+            .find(|other| other.environment == entry.environment);
+        let Some(there) = there else {
+            self.queue.push(entry.clone());
+            return;
+        };
+        let earlier = there.not_before.min(entry.not_before);
+        let same = there.inputs == entry.inputs;
+        *there = entry.clone();
+        if same {
+            there.not_before = earlier;
+        }
+    }
+
+    pub(super) fn due(&self, now: Timestamp) -> Vec<QueueEntry> {
+        let due = self.queue.iter().filter(|entry| entry.not_before <= now);
+        let mut due: Vec<_> = due.cloned().collect();
+        due.sort_by_key(|entry| entry.not_before);
+        due
+    }
+
+    pub(super) fn ack(&mut self, entry: &QueueEntry) {
+        let same = |o: &QueueEntry| o.environment == entry.environment && o.inputs == entry.inputs;
+        self.queue.retain(|other| !same(other));
+    }
+}
+
+/// Whether the record of a run is not yet in git.
+pub(super) fn is_open(journal: &Unfinished) -> bool {
+    let recorded = |event: &(Timestamp, Event)| matches!(event.1, Event::Recorded { .. });
+    !journal.events.iter().any(recorded)
+}
+
+/// Keeps the newest look, and those that differ from the one before.
+fn keep(kept: &mut Vec<Observation>, one: &Observation) {
+    let alike = |a: &Observation, b: &Observation| a.drifted == b.drifted && a.report == b.report;
+    if let [.., before, newest] = kept.as_slice()
+        && alike(before, newest)
+    {
+        kept.pop();
+    }
+    kept.push(one.clone());
+    let repeated = match kept.as_slice() {
+        [.., before, newest] => usize::from(alike(before, newest)),
+        [_] | [] => 0,
+    };
+    let surplus = kept.len().saturating_sub(KEPT + repeated);
+    kept.drain(..surplus);
+}
+
+fn refused(doing: &'static str, why: String) -> StoreError {
+    StoreError::Database {
+        doing,
+        source: why.into(),
+    }
+}
+
+impl Held {
+    fn in_the_way(
+        &self,
+        now: Timestamp,
+        ttl: Duration,
+        alive: &dyn Fn(&str) -> Option<bool>,
+    ) -> Option<&str> {
+        let holder = self.holder.as_deref()?;
+        let age = now.duration_since(self.renewed_at);
+        let fresh = age.is_negative() || age.unsigned_abs() < ttl;
+        alive(holder).unwrap_or(fresh).then_some(holder)
+    }
+}
