@@ -24,6 +24,8 @@ pub enum Access {
 
 /// Small pages: an append of a few hundred bytes rewrites whole pages.
 const PAGE_BYTES: u32 = 1024;
+/// The most pages SQLite can hold. *Source*: <https://www.sqlite.org/limits.html>, item 13.
+const MOST_PAGES: u64 = 4_294_967_294;
 /// The log is folded into the file when it has this many pages.
 const LOG_PAGES: u32 = 8 * 1024;
 /// A log that grew beyond this is cut when it is folded.
@@ -126,10 +128,13 @@ fn remove(path: &Path) {
     }
 }
 
-/// Opens the connection that writes, and brings the file to the newest format.
-pub(crate) async fn writer(path: &Path) -> Result<SqliteConnection, StoreError> {
+/// Opens the connection that writes, and brings the file to the newest format. The file will not
+/// grow beyond `bytes`.
+pub(crate) async fn writer(path: &Path, bytes: u64) -> Result<SqliteConnection, StoreError> {
     const DOING: &str = "opening the state to write it";
-    let opened = options(path).connect().await;
+    let pages = (bytes / u64::from(PAGE_BYTES)).min(MOST_PAGES);
+    let options = options(path).pragma("max_page_count", pages.to_string());
+    let opened = options.connect().await;
     let mut connection = opened.map_err(|error| Failure::from(error).outside(path, DOING))?;
     schema::migrate(&mut connection)
         .await

@@ -56,6 +56,12 @@ impl SqliteStore {
     /// *Errors*: [`StoreError::Newer`] and [`StoreError::Damaged`] leave the file as it was;
     /// [`StoreError::Missing`] when there is nothing to read.
     pub async fn open(path: &Path, access: Access) -> Result<Self, StoreError> {
+        Self::open_within(path, access, u64::MAX).await
+    }
+
+    /// As [`SqliteStore::open`]; what would make the file larger than `bytes` is refused with
+    /// [`StoreError::Full`], as if the disk were full.
+    pub async fn open_within(path: &Path, access: Access, bytes: u64) -> Result<Self, StoreError> {
         let path = open::absolute(path)?;
         let reader = Arc::new(Reader::new(path.clone()));
         let writer = match access {
@@ -66,7 +72,7 @@ impl SqliteStore {
             Access::ReadWrite => {
                 open::create(&path).await?;
                 open::check(&reader).await?;
-                let connection = open::writer(&path).await?;
+                let connection = open::writer(&path, bytes).await?;
                 Some(Writer::start(path, connection))
             }
         };
@@ -91,6 +97,11 @@ impl SqliteStore {
     /// *Errors*: [`StoreError::Damaged`] with what is damaged.
     pub async fn verify(&self) -> Result<(), StoreError> {
         look!(self.reader, "checking the state", open::verify)
+    }
+
+    /// How many transactions were written since it was opened.
+    pub fn transactions(&self) -> u64 {
+        self.writer.as_ref().map_or(0, Writer::transactions)
     }
 
     pub(crate) fn runtime(&self) -> &Handle {

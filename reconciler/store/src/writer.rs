@@ -5,7 +5,9 @@
 //! transaction fails, each write of it is tried in one of its own, so that nobody fails for
 //! another's fault.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sqlx::{Connection, SqliteConnection};
 use stratum_core::ports::StoreError;
@@ -32,14 +34,36 @@ enum Message {
 #[derive(Debug, Clone)]
 pub(crate) struct Writer {
     sender: mpsc::Sender<Message>,
+    transactions: Arc<AtomicU64>,
+}
+
+/// What the task owns.
+struct Desk {
+    path: PathBuf,
+    connection: SqliteConnection,
+    transactions: Arc<AtomicU64>,
 }
 
 impl Writer {
     /// Starts the task; it ends when the last `Writer` is dropped.
     pub(crate) fn start(path: PathBuf, connection: SqliteConnection) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING);
-        tokio::spawn(serve(path, connection, receiver));
-        Self { sender }
+        let transactions = Arc::new(AtomicU64::new(0));
+        let desk = Desk {
+            path,
+            connection,
+            transactions: Arc::clone(&transactions),
+        };
+        tokio::spawn(serve(desk, receiver));
+        Self {
+            sender,
+            transactions,
+        }
+    }
+
+    /// How many transactions were written.
+    pub(crate) fn transactions(&self) -> u64 {
+        self.transactions.load(Ordering::Relaxed)
     }
 
     /// Has `write` written, and returns when it is durable.
@@ -65,11 +89,7 @@ impl Writer {
     }
 }
 
-async fn serve(
-    path: PathBuf,
-    mut connection: SqliteConnection,
-    mut receiver: mpsc::Receiver<Message>,
-) {
+async fn serve(mut desk: Desk, mut receiver: mpsc::Receiver<Message>) {
     let mut messages = Vec::new();
     let mut closing = Vec::new();
     while closing.is_empty() && receiver.recv_many(&mut messages, WAITING).await > 0 {
@@ -85,10 +105,10 @@ async fn serve(
                 Message::Close(reply) => closing.push(reply),
             }
         }
-        write_all(&path, &mut connection, jobs).await;
+        desk.write_all(jobs).await;
     }
     drop(receiver);
-    if let Err(error) = connection.close().await {
+    if let Err(error) = desk.connection.close().await {
         tracing::warn!(%error, "the state did not close; nothing is lost");
     }
     for reply in closing {
@@ -97,66 +117,61 @@ async fn serve(
     }
 }
 
-async fn write_all(path: &Path, connection: &mut SqliteConnection, jobs: Vec<Job>) {
-    let writes: Vec<&Write> = jobs.iter().map(|job| &job.write).collect();
-    let answers = match transact(connection, &writes).await {
-        Ok(answers) => answers,
-        Err(failure) if jobs.len() <= 1 => {
-            let doing = writes
-                .first()
-                .map_or("writing", |write| write::doing(write));
-            vec![Err(failure.outside(path, doing))]
+impl Desk {
+    async fn write_all(&mut self, jobs: Vec<Job>) {
+        let writes: Vec<&Write> = jobs.iter().map(|job| &job.write).collect();
+        let answers = match self.transact(&writes).await {
+            Ok(answers) => answers,
+            Err(failure) => match writes.as_slice() {
+                [] => Vec::new(),
+                [one] => vec![Err(failure.outside(&self.path, write::doing(one)))],
+                many => self.one_by_one(many).await,
+            },
+        };
+        for (job, answer) in jobs.into_iter().zip(answers) {
+            // Whoever stopped waiting need not be told.
+            let _ = job.reply.send(answer);
         }
-        Err(_) => one_by_one(path, connection, &writes).await,
-    };
-    for (job, answer) in jobs.into_iter().zip(answers) {
-        // Whoever stopped waiting need not be told.
-        let _ = job.reply.send(answer);
     }
-}
 
-async fn one_by_one(
-    path: &Path,
-    connection: &mut SqliteConnection,
-    writes: &[&Write],
-) -> Vec<Answer> {
-    let mut answers = Vec::with_capacity(writes.len());
-    for write in writes {
-        answers.push(match transact(connection, &[write]).await {
-            Ok(mut answer) => answer.pop().unwrap_or(Ok(false)),
-            Err(failure) => Err(failure.outside(path, write::doing(write))),
-        });
+    async fn one_by_one(&mut self, writes: &[&Write]) -> Vec<Answer> {
+        let mut answers = Vec::with_capacity(writes.len());
+        for write in writes {
+            answers.push(match self.transact(&[write]).await {
+                Ok(mut answer) => answer.pop().unwrap_or(Ok(false)),
+                Err(failure) => Err(failure.outside(&self.path, write::doing(write))),
+            });
+        }
+        answers
     }
-    answers
-}
 
-async fn transact(
-    connection: &mut SqliteConnection,
-    writes: &[&Write],
-) -> Result<Vec<Answer>, Failure> {
-    let done = attempt(connection, writes).await;
-    if done.is_err() {
-        // SQLite may have rolled back by itself; then there is nothing to roll back. Anything
-        // worse shows at the next BEGIN.
-        let _ = run(connection, "ROLLBACK").await;
+    async fn transact(&mut self, writes: &[&Write]) -> Result<Vec<Answer>, Failure> {
+        if writes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let done = self.attempt(writes).await;
+        match done {
+            Ok(_) => {
+                self.transactions.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(_) => {
+                // SQLite may have rolled back by itself; then there is nothing to roll back.
+                // Anything worse shows at the next BEGIN.
+                let _ = self.run("ROLLBACK").await;
+            }
+        }
+        done
     }
-    done
-}
 
-async fn attempt(
-    connection: &mut SqliteConnection,
-    writes: &[&Write],
-) -> Result<Vec<Answer>, Failure> {
-    if writes.is_empty() {
-        return Ok(Vec::new());
+    async fn attempt(&mut self, writes: &[&Write]) -> Result<Vec<Answer>, Failure> {
+        self.run("BEGIN IMMEDIATE").await?;
+        let answers = write::all(&mut self.connection, writes).await?;
+        self.run("COMMIT").await?;
+        Ok(answers)
     }
-    run(connection, "BEGIN IMMEDIATE").await?;
-    let answers = write::all(connection, writes).await?;
-    run(connection, "COMMIT").await?;
-    Ok(answers)
-}
 
-async fn run(connection: &mut SqliteConnection, sql: &'static str) -> Result<(), Failure> {
-    sqlx::query(sql).execute(connection).await?;
-    Ok(())
+    async fn run(&mut self, sql: &'static str) -> Result<(), Failure> {
+        sqlx::query(sql).execute(&mut self.connection).await?;
+        Ok(())
+    }
 }
