@@ -1,0 +1,359 @@
+//! Everything a reconciler needs, in memory, and a process that can be killed and started again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use stratum_core::ids::{Address, EnvironmentName, RunId};
+use stratum_core::ports::{
+    Base, Clock, Entry, EnvironmentRow, Lease, LeaseError, Observation, Probe, ProbeError,
+    Provider, QueueEntry, Randomness, Store, StoreError, Unfinished,
+};
+use stratum_core::resource::HealthCheck;
+use stratum_core::run::{Run, RunSummary};
+use stratum_core::value::Record;
+use stratum_core::verdict::ReversibleOnly;
+use stratum_runtime::{
+    EnvironmentReport, Options, Ports, Progress, Providers, Reconciler, Roots, RuntimeError, Stop,
+};
+use stratum_testkit::clock::SeededRandomness;
+use stratum_testkit::script::{Script, environment};
+use stratum_testkit::store::MemoryStore;
+use stratum_testkit::world::{MemoryProvider, World};
+use tokio::sync::Notify;
+
+/// The world outside a process: what survives when it is killed.
+pub struct Desk {
+    pub script: Script,
+    pub world: World,
+    pub store: Arc<MemoryStore>,
+    pub clock: Arc<SimulatedClock>,
+    pub randomness: Arc<SeededRandomness>,
+    /// How many processes were started.
+    pub processes: AtomicU64,
+}
+
+impl Desk {
+    pub fn new(seed: u64) -> Self {
+        Self {
+            script: Script::new(),
+            world: World::new(),
+            store: Arc::new(MemoryStore::new()),
+            clock: Arc::new(SimulatedClock::default()),
+            randomness: Arc::new(SeededRandomness::new(seed)),
+            processes: AtomicU64::new(0),
+        }
+    }
+
+    /// Starts a process; the one before is dead.
+    pub fn start(&self) -> Process {
+        self.start_killed_at(None)
+    }
+
+    /// Starts a process that is killed at a write.
+    pub fn start_killed_at(&self, kill: Option<Kill>) -> Process {
+        let number = self.processes.fetch_add(1, Ordering::SeqCst);
+        let store = Arc::new(KillingStore {
+            inner: Arc::clone(&self.store),
+            writes: AtomicU64::new(0),
+            kill,
+            dead: AtomicBool::new(false),
+            died: Notify::new(),
+        });
+        let provider: Arc<dyn Provider> =
+            Arc::new(MemoryProvider::new(self.world.clone()).unwrap());
+        let ports = Ports {
+            store: store.clone(),
+            repository: Arc::new(self.script.clone()),
+            loader: Arc::new(self.script.clone()),
+            gate: Arc::new(ReversibleOnly),
+            providers: Providers::new([provider]),
+            probe: Arc::new(NoProbe),
+            clock: self.clock.clone(),
+            randomness: self.randomness.clone(),
+            wake: Arc::new(self.script.clone()),
+        };
+        let holder = format!("process-{number}");
+        let me = holder.clone();
+        let options = Options {
+            holder,
+            alive: Arc::new(move |other| Some(other == me)),
+            roots: Roots {
+                state_folder: "/simulated".into(),
+                trial: None,
+            },
+            poll: Duration::from_secs(30),
+            lease_ttl: Duration::from_secs(60),
+            inline: true,
+        };
+        let stop = Stop::default();
+        let plans = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let seen = Arc::clone(&plans);
+        let progress = Arc::new(move |progress: &Progress| {
+            if let Progress::Planned { plan, .. } = progress {
+                seen.lock().unwrap().push(Arc::clone(plan));
+            }
+        });
+        let reconciler = Reconciler::new(ports, options, progress, stop.clone());
+        Process {
+            reconciler,
+            store,
+            stop,
+            plans,
+        }
+    }
+
+    /// One look by a new process, to its end.
+    pub async fn once(&self) -> Vec<EnvironmentReport> {
+        self.start().reconciler.run_once().await.unwrap()
+    }
+
+    /// One look at `e`.
+    pub async fn look(&self) -> EnvironmentReport {
+        self.once()
+            .await
+            .into_iter()
+            .find(|r| r.environment == environment())
+            .unwrap()
+    }
+
+    pub async fn row(&self) -> EnvironmentRow {
+        let rows = self.store.environments().await.unwrap();
+        rows.into_iter()
+            .find(|row| row.name == environment())
+            .unwrap()
+    }
+
+    /// The attributes in the state, by address.
+    pub async fn state(&self) -> BTreeMap<Address, Record> {
+        let base = self.store.base(&environment()).await.unwrap();
+        base.resources
+            .into_iter()
+            .map(|(a, s)| (a, s.instance.attributes))
+            .collect()
+    }
+
+    /// What must hold whenever nothing is being done: the state says what is there.
+    pub async fn assert_state_is_world(&self) {
+        assert_eq!(self.state().await, self.world.things());
+    }
+
+    /// The `value` of everything that is there.
+    pub fn values(&self) -> BTreeMap<String, String> {
+        let things = self.world.things().into_iter();
+        things
+            .map(|(address, record)| {
+                let value = record
+                    .get("value")
+                    .and_then(|v| v.as_text())
+                    .unwrap_or_default();
+                (address.name().to_string(), value.to_owned())
+            })
+            .collect()
+    }
+}
+
+/// One process.
+pub struct Process {
+    pub reconciler: Arc<Reconciler>,
+    pub store: Arc<KillingStore>,
+    pub stop: Stop,
+    pub plans: Arc<std::sync::Mutex<Vec<Arc<stratum_core::plan::Plan>>>>,
+}
+
+impl Process {
+    /// One look, unless the process is killed before its end.
+    pub async fn once(self) -> Option<Result<Vec<EnvironmentReport>, RuntimeError>> {
+        tokio::select! {
+            biased;
+            () = self.store.died.notified() => None,
+            reports = self.reconciler.run_once() => Some(reports),
+        }
+    }
+}
+
+/// When a process is killed: at its nth write, from 0, before or after it is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kill {
+    Before(u64),
+    After(u64),
+}
+
+/// A store whose process is killed at a write: whoever calls it then never gets an answer.
+pub struct KillingStore {
+    inner: Arc<MemoryStore>,
+    writes: AtomicU64,
+    kill: Option<Kill>,
+    dead: AtomicBool,
+    died: Notify,
+}
+
+impl KillingStore {
+    pub fn writes(&self) -> u64 {
+        self.writes.load(Ordering::SeqCst)
+    }
+
+    async fn die<T>(&self) -> T {
+        self.dead.store(true, Ordering::SeqCst);
+        self.died.notify_one();
+        std::future::pending().await
+    }
+
+    async fn write<T>(&self, write: impl Future<Output = T>) -> T {
+        if self.dead.load(Ordering::SeqCst) {
+            return self.die().await;
+        }
+        let number = self.writes.fetch_add(1, Ordering::SeqCst);
+        if self.kill == Some(Kill::Before(number)) {
+            return self.die().await;
+        }
+        let result = write.await;
+        if self.kill == Some(Kill::After(number)) {
+            return self.die().await;
+        }
+        result
+    }
+}
+
+#[async_trait]
+impl Store for KillingStore {
+    async fn acquire(
+        &self,
+        environment: &EnvironmentName,
+        holder: &str,
+        now: Timestamp,
+        ttl: Duration,
+        alive: &(dyn for<'holder> Fn(&'holder str) -> Option<bool> + Sync),
+    ) -> Result<Lease, LeaseError> {
+        self.write(self.inner.acquire(environment, holder, now, ttl, alive))
+            .await
+    }
+    async fn renew(&self, lease: &Lease, now: Timestamp) -> Result<(), StoreError> {
+        self.write(self.inner.renew(lease, now)).await
+    }
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.write(self.inner.release(lease)).await
+    }
+    async fn environments(&self) -> Result<Vec<EnvironmentRow>, StoreError> {
+        self.inner.environments().await
+    }
+    async fn put_environment(&self, lease: &Lease, row: &EnvironmentRow) -> Result<(), StoreError> {
+        self.write(self.inner.put_environment(lease, row)).await
+    }
+    async fn base(&self, environment: &EnvironmentName) -> Result<Base, StoreError> {
+        self.inner.base(environment).await
+    }
+    async fn start(&self, lease: &Lease, run: &Run, started: &Entry) -> Result<(), StoreError> {
+        self.write(self.inner.start(lease, run, started)).await
+    }
+    async fn append(
+        &self,
+        lease: &Lease,
+        run: &RunId,
+        entries: Vec<Entry>,
+    ) -> Result<(), StoreError> {
+        self.write(self.inner.append(lease, run, entries)).await
+    }
+    async fn note_run(&self, lease: &Lease, summary: &RunSummary) -> Result<(), StoreError> {
+        self.write(self.inner.note_run(lease, summary)).await
+    }
+    async fn unfinished(&self) -> Result<Vec<Unfinished>, StoreError> {
+        self.inner.unfinished().await
+    }
+    async fn run(&self, run: &RunId) -> Result<Option<Unfinished>, StoreError> {
+        self.inner.run(run).await
+    }
+    async fn history(
+        &self,
+        environment: Option<&EnvironmentName>,
+        limit: u32,
+    ) -> Result<Vec<RunSummary>, StoreError> {
+        self.inner.history(environment, limit).await
+    }
+    async fn observe(&self, lease: &Lease, seen: &[Observation]) -> Result<(), StoreError> {
+        self.write(self.inner.observe(lease, seen)).await
+    }
+    async fn observed(
+        &self,
+        environment: &EnvironmentName,
+    ) -> Result<Vec<Observation>, StoreError> {
+        self.inner.observed(environment).await
+    }
+    async fn observations(
+        &self,
+        address: &Address,
+        limit: u32,
+    ) -> Result<Vec<Observation>, StoreError> {
+        self.inner.observations(address, limit).await
+    }
+    async fn push(&self, entry: &QueueEntry) -> Result<(), StoreError> {
+        self.write(self.inner.push(entry)).await
+    }
+    async fn due(&self, now: Timestamp) -> Result<Vec<QueueEntry>, StoreError> {
+        self.inner.due(now).await
+    }
+    async fn queue(&self) -> Result<Vec<QueueEntry>, StoreError> {
+        self.inner.queue().await
+    }
+    async fn ack(&self, entry: &QueueEntry) -> Result<(), StoreError> {
+        self.write(self.inner.ack(entry)).await
+    }
+}
+
+/// Tokio's paused time as the clock; its time of day can jump.
+pub struct SimulatedClock {
+    started: tokio::time::Instant,
+    jump_seconds: std::sync::atomic::AtomicI64,
+}
+
+impl Default for SimulatedClock {
+    fn default() -> Self {
+        let jump_seconds = std::sync::atomic::AtomicI64::new(0);
+        Self {
+            started: tokio::time::Instant::now(),
+            jump_seconds,
+        }
+    }
+}
+
+impl SimulatedClock {
+    pub fn jump(&self, seconds: i64) {
+        self.jump_seconds.fetch_add(seconds, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl Clock for SimulatedClock {
+    fn now(&self) -> Timestamp {
+        let start = Timestamp::from_second(1_800_000_000).unwrap();
+        let jump = jiff::SignedDuration::from_secs(self.jump_seconds.load(Ordering::SeqCst));
+        start
+            .checked_add(self.started.elapsed())
+            .unwrap()
+            .checked_add(jump)
+            .unwrap()
+    }
+    fn monotonic(&self) -> Duration {
+        self.started.elapsed()
+    }
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}
+
+struct NoProbe;
+
+#[async_trait]
+impl Probe for NoProbe {
+    async fn probe(&self, _: &HealthCheck, _: &std::path::Path) -> Result<(), ProbeError> {
+        Ok(())
+    }
+}
+
+/// A number below `bound` from the desk's seed.
+pub fn below(randomness: &SeededRandomness, bound: u64) -> u64 {
+    randomness.next() % bound.max(1)
+}

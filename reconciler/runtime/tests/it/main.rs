@@ -1,0 +1,8 @@
+//! The engine over in-memory adapters: what it does, what it does when everything goes wrong, and
+//! a simulation from seeds.
+
+mod desk;
+mod flows;
+mod races;
+mod simulation;
+mod sweeps;
