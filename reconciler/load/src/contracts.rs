@@ -21,7 +21,7 @@ const FILL: &str = r#"let fill = fun type make =>
         std.record.map
           (fun name resource =>
             if std.is_record resource then
-              make (fun attribute => 'Ref { path = "%{type}.%{name}.%{attribute}" }) & resource
+              make (fun attribute => 'Ref { path = "%{type}.%{name}.%{attribute}" }) resource
             else
               resource
           )
@@ -44,12 +44,12 @@ pub(crate) fn for_file(schemas: &[ProviderSchema], words: &BTreeSet<String>) -> 
             .iter()
             .filter(|(name, _)| words.contains(name.as_str()))
         {
-            let fields = filled(r#type);
-            any |= !fields.is_empty();
-            let _infallible = writeln!(
-                text,
-                "  {name} | optional | (fill \"{name}\" (fun ref => {{ {fields} }})),"
-            );
+            let make = filled(r#type);
+            if !make.is_empty() {
+                any = true;
+                let _infallible =
+                    writeln!(text, "  {name} | optional | (fill \"{name}\" ({make})),");
+            }
         }
     }
     text.push_str("  ..\n}\n");
@@ -77,35 +77,65 @@ pub fn provider_file(schema: &ProviderSchema) -> String {
         "  Stack\n    | doc \"The contract of a file with resources of this provider.\"\n    = {\n",
     );
     for (name, r#type) in &schema.types {
-        let _infallible = writeln!(
-            text,
-            "      {name} | optional | (fill \"{name}\" (fun ref => {{ {} }})),",
-            filled(r#type)
-        );
+        let make = filled(r#type);
+        let contract = if make.is_empty() {
+            String::new()
+        } else {
+            format!(" | (fill \"{name}\" ({make}))")
+        };
+        let _infallible = writeln!(text, "      {name} | {{ _ : Dyn }}{contract} | optional,");
     }
     text.push_str("      ..\n    },\n}\n");
     text
 }
 
-/// The fields that are there without being written: computed attributes and defaults.
+/// The function that adds what is there without being written: computed attributes and defaults.
+///
+/// What a person may give is added only where it is not given, so that it never meets a `default`
+/// of theirs; in the usual case, none given, that is one merge.
 fn filled(r#type: &TypeSchema) -> String {
-    let field = |(name, attribute): (&String, &AttributeSchema)| {
+    let mut given = Vec::new();
+    let mut optional = Vec::new();
+    let mut computed = Vec::new();
+    for (name, attribute) in &r#type.attributes {
         let value = match &attribute.default {
-            Some(value) => literal(value)?,
-            None if attribute.computed => format!("ref {}", literal_text(name)),
-            None => return None,
+            Some(value) => literal(value),
+            None if attribute.computed => Some(format!("ref {}", literal_text(name))),
+            None => None,
+        };
+        let Some(value) = value else {
+            continue;
         };
         let name = field_name(name);
-        Some(format!(
-            "{name} | not_exported | doc \"{MARK}\" | default = {value}"
-        ))
+        let field = format!("{name} | not_exported | doc \"{MARK}\" | default = {value}");
+        if attribute.settable {
+            let has = format!("%record/has_field% {name} resource");
+            optional.push(format!("(if {has} then {{}} else {{ {field} }})"));
+            given.push(has);
+            computed.push((true, field));
+        } else {
+            computed.push((false, field));
+        }
+    }
+    let join = |all: bool| -> String {
+        let fields = computed.iter().filter(|(settable, _)| all || !settable);
+        fields
+            .map(|(_, field)| field.clone())
+            .collect::<Vec<_>>()
+            .join(", ")
     };
-    r#type
-        .attributes
-        .iter()
-        .filter_map(field)
-        .collect::<Vec<_>>()
-        .join(", ")
+    let every = format!("{{ {} }} & resource", join(true));
+    let body = match (given.is_empty(), computed.is_empty()) {
+        (_, true) => return String::new(),
+        (true, false) => every,
+        (false, false) => format!(
+            "if {} then {{ {} }} & {} & resource else {every}",
+            given.join(" || "),
+            join(false),
+            optional.join(" & "),
+        ),
+    };
+    format!("fun ref resource => {body}")
 }
 
 fn attributes(

@@ -10,15 +10,22 @@ mod document;
 pub mod evaluate;
 mod expression;
 mod form;
+mod infrastructure;
 mod knowledge;
+mod loader;
 #[cfg(test)]
 mod memory;
+mod outline;
 mod pipeline;
 mod reading;
 mod registry;
 mod sealed;
+mod secrets;
+mod settings;
 mod shape;
 mod shipped;
 
 pub use contracts::provider_file;
 pub use evaluate::{Confinement, EVALUATE_ARGUMENT, Enforcement, Evaluators, evaluate_main};
+pub use infrastructure::Validate;
+pub use loader::NickelLoader;

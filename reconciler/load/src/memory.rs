@@ -109,3 +109,69 @@ impl stratum_core::ports::EvaluationCache for Forgetful {
 
     fn put(&self, _key: &str, _value: &[u8]) {}
 }
+
+/// A few types like those of the provider `local`.
+pub(crate) fn local_schema() -> stratum_core::ports::ProviderSchema {
+    use stratum_core::ids::{ProviderName, TypeName};
+    use stratum_core::ports::{AttributeSchema, Effect, ProviderSchema, TypeSchema, ValueType};
+    let plain = |r#type: ValueType| AttributeSchema {
+        doc: "Where.".to_owned(),
+        r#type,
+        required: false,
+        computed: false,
+        settable: true,
+        sensitive: false,
+        replaces: false,
+        default: None,
+    };
+    let computed = |r#type| AttributeSchema {
+        computed: true,
+        settable: false,
+        ..plain(r#type)
+    };
+    let needed = |r#type| AttributeSchema {
+        required: true,
+        ..plain(r#type)
+    };
+    let mode = AttributeSchema {
+        default: Some(stratum_core::value::Value::text("0644")),
+        ..plain(ValueType::Text)
+    };
+    let kind = |place: Option<&str>, attributes: Vec<(&str, AttributeSchema)>| TypeSchema {
+        doc: "A thing.".to_owned(),
+        version: 1,
+        effect: Effect::World,
+        place: place.map(str::to_owned),
+        attributes: attributes
+            .into_iter()
+            .map(|(n, a)| (n.to_owned(), a))
+            .collect(),
+    };
+    let file = vec![
+        ("path", needed(ValueType::Text)),
+        ("content", plain(ValueType::Text)),
+        ("mode", mode),
+        ("sha256", computed(ValueType::Text)),
+        ("bytes", computed(ValueType::Integer)),
+    ];
+    let data = vec![
+        ("input", plain(ValueType::Any)),
+        ("id", computed(ValueType::Text)),
+    ];
+    let types = [
+        ("local_file", kind(Some("path"), file)),
+        (
+            "local_directory",
+            kind(Some("path"), vec![("path", needed(ValueType::Text))]),
+        ),
+        ("local_data", kind(None, data)),
+    ];
+    ProviderSchema {
+        provider: ProviderName::new("local").unwrap(),
+        version: "1".to_owned(),
+        types: types
+            .into_iter()
+            .map(|(n, t)| (TypeName::new(n).unwrap(), t))
+            .collect(),
+    }
+}

@@ -76,7 +76,44 @@ pub struct Evaluator<'a> {
     version: &'a str,
 }
 
+/// The version of the language; part of every cache key.
+pub(crate) const NICKEL: &str = "0.19.0";
+
 impl<'a> Evaluator<'a> {
+    /// An evaluator of `tree`.
+    pub(crate) fn new(
+        tree: &'a dyn Tree,
+        shipped: &'a Library,
+        evaluators: &'a Evaluators,
+        cache: &'a dyn EvaluationCache,
+        limits: &'a Limits,
+        version: &'a str,
+    ) -> Self {
+        Self {
+            tree,
+            shipped,
+            evaluators,
+            cache,
+            limits,
+            version,
+        }
+    }
+
+    /// The tree.
+    pub(crate) fn tree(&self) -> &'a dyn Tree {
+        self.tree
+    }
+
+    /// How many files are evaluated at the same time.
+    pub(crate) fn width(&self) -> usize {
+        self.evaluators.width()
+    }
+
+    /// Whether there is anything at `path`.
+    pub(crate) fn has(&self, path: &str) -> Result<bool, LoadError> {
+        Ok(self.tree.entry(path)?.is_some())
+    }
+
     /// Evaluates the file at `path` to data.
     ///
     /// *Errors*: what is wrong with the file is a finding; an error means that the tree could not
@@ -196,9 +233,18 @@ fn virtual_root() -> String {
 /// For tests: evaluates files of `tree` in this process, without confinement.
 #[cfg(test)]
 pub(crate) fn in_process(tree: &dyn Tree) -> Evaluator<'_> {
+    in_process_with(tree, Vec::new())
+}
+
+/// The same, with the types of `schemas`.
+#[cfg(test)]
+pub(crate) fn in_process_with(
+    tree: &dyn Tree,
+    schemas: Vec<stratum_core::ports::ProviderSchema>,
+) -> Evaluator<'_> {
     Evaluator {
         tree,
-        shipped: Box::leak(Box::default()),
+        shipped: Box::leak(Box::new(Library::new(schemas))),
         evaluators: Box::leak(Box::new(Evaluators::here())),
         cache: &crate::memory::Forgetful,
         limits: Box::leak(Box::default()),

@@ -6,8 +6,11 @@ use nickel_lang_core::eval::cache::CacheImpl;
 use nickel_lang_core::eval::value::{Container, EnumVariantData, NickelValue, ValueContentRef};
 use nickel_lang_core::eval::{Environment, VirtualMachine, VmContext};
 use nickel_lang_core::position::PosIdx;
+use nickel_lang_core::term::MergePriority;
 use nickel_lang_core::term::record::RecordData;
 use stratum_core::finding::{Finding, codes};
+
+use crate::contracts::MARK;
 
 use super::flat::DEEPEST;
 use super::node::{Datum, Field, Node, Place};
@@ -135,33 +138,23 @@ impl<'a> Walk<'a> {
     }
 
     /// The fields; all are evaluated even when one fails.
-    ///
-    /// Fields that are not exported are left out, unless a person gave them a value: only the
-    /// engine's own contract hides fields, and it hides what a person cannot set.
     fn record(&mut self, record: &RecordData, place: Place, depth: usize) -> Option<Vec<Field>> {
         let mut fields = Vec::with_capacity(record.fields.len());
         let mut whole = true;
         for (id, field) in &record.fields {
+            if is_hidden(field) {
+                continue;
+            }
             let files = self.context.import_resolver.sources.files();
-            let mut name = self.spots.place(files, id.pos);
+            let name = self.spots.place(files, id.pos);
             let Some(value) = field.value_with_pending_contracts() else {
-                if !field.metadata.opt() && !field.metadata.not_exported() {
+                if !field.metadata.opt() {
                     let message = format!("missing definition for `{}`", id.label());
                     self.refused(&codes::MISSING_FIELD, message, place);
                     whole = false;
                 }
                 continue;
             };
-            if field.metadata.not_exported() {
-                let given = field
-                    .value
-                    .as_ref()
-                    .and_then(|value| self.place(value.pos_idx()));
-                if given.is_none() {
-                    continue;
-                }
-                name = name.or(given);
-            }
             if id.label() == "$stratum" {
                 let message = "the name `$stratum` is reserved".to_owned();
                 self.refused(&codes::NOT_DATA, message, name.or(place));
@@ -233,6 +226,14 @@ impl<'a> Walk<'a> {
             self.findings.push(finding);
         }
     }
+}
+
+/// Whether a field is left out of the result: hidden by a person, or filled in by the engine's
+/// contract and not given by a person (then it still has the priority of a default).
+fn is_hidden(field: &nickel_lang_core::term::record::Field) -> bool {
+    let filled = field.metadata.doc() == Some(MARK);
+    let given = *field.metadata.priority() != MergePriority::Bottom;
+    field.metadata.not_exported() && !(filled && given)
 }
 
 /// Text joined from parts: at once when all are known.

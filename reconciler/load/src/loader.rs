@@ -1,0 +1,224 @@
+//! The Loader: a tree becomes Settings and Desired.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use stratum_core::desired::{Closure, Desired, Revision};
+use stratum_core::digest::Digest;
+use stratum_core::finding::{Finding, codes};
+use stratum_core::ids::EnvironmentName;
+use stratum_core::ports::{
+    EvaluationCache, LoadError, Loaded, Loader, ProviderSchema, Tree, TreeError, TreeKind,
+};
+use stratum_core::settings::{Limits, Settings};
+use stratum_core::source::Source;
+use stratum_core::suggest;
+
+use crate::evaluate::{Evaluator, Evaluators};
+use crate::infrastructure::{self, Infrastructure, Validate};
+use crate::secrets;
+use crate::shipped::Library;
+use crate::{registry, sealed, settings};
+
+/// Reads repositories that are written in Nickel.
+///
+/// *Guarantees*: nothing outside the tree is read; code of the tree runs in the children of
+/// `evaluators` only; the same tree gives the same answer.
+pub struct NickelLoader {
+    evaluators: Arc<Evaluators>,
+    library: Library,
+    validate: Validate,
+    cache: Arc<dyn EvaluationCache>,
+    version: String,
+}
+
+impl NickelLoader {
+    /// A loader that knows the types of `schemas`; `validate` asks the provider of a type what it
+    /// thinks of the attributes of a resource (with unknowns and references in them).
+    pub fn new(
+        evaluators: Arc<Evaluators>,
+        schemas: Vec<ProviderSchema>,
+        validate: Validate,
+        cache: Arc<dyn EvaluationCache>,
+    ) -> Self {
+        let contracts =
+            Digest::of_json(&(crate::shipped::RESOURCE, crate::shipped::REPO, &schemas));
+        let version = format!(
+            "{}+nickel-{}+{}",
+            env!("CARGO_PKG_VERSION"),
+            crate::evaluate::NICKEL,
+            contracts.short()
+        );
+        Self {
+            evaluators,
+            library: Library::new(schemas),
+            validate,
+            cache,
+            version,
+        }
+    }
+
+    /// The evaluating children.
+    pub fn evaluators(&self) -> &Evaluators {
+        &self.evaluators
+    }
+
+    fn evaluator<'a>(&'a self, tree: &'a dyn Tree, limits: &'a Limits) -> Evaluator<'a> {
+        Evaluator::new(
+            tree,
+            &self.library,
+            &self.evaluators,
+            self.cache.as_ref(),
+            limits,
+            &self.version,
+        )
+    }
+
+    fn environment(
+        &self,
+        tree: &dyn Tree,
+        settings: &Settings,
+        environment: &EnvironmentName,
+    ) -> Result<Infrastructure, LoadError> {
+        let evaluator = self.evaluator(tree, &settings.limits);
+        let schemas = self.library.schemas();
+        let mut found = infrastructure::load(&evaluator, schemas, &self.validate, environment)?;
+        let sealed = sealed::load_secrets(tree, environment)?;
+        let empty = settings
+            .environments
+            .get(environment)
+            .is_some_and(|e| e.empty);
+        if !found.present && sealed.resources.is_empty() && !empty {
+            found.findings.push(missing(environment));
+        }
+        found
+            .findings
+            .extend(secrets::fill(&mut found.resources, &sealed.resources));
+        found.findings.extend(sealed.findings);
+        found.closure.0.extend(sealed.closure.0);
+        found.resources.extend(sealed.resources);
+        Ok(found)
+    }
+
+    /// The digest of what an environment was read from, its own settings included.
+    fn inputs(&self, closure: &Closure, settings: &Settings, name: &EnvironmentName) -> Digest {
+        let own = Digest::of_json(&settings.environments.get(name));
+        closure.digest(&format!("{} {own}", self.version))
+    }
+}
+
+fn missing(environment: &EnvironmentName) -> Finding {
+    let message = format!("the environment `{environment}` has no files");
+    Finding::error(&codes::ENVIRONMENT_MISSING, message)
+        .at(Source::start_of(settings::FILE))
+        .hint(format!(
+            "write `infra/{environment}.ncl`, or set `empty = true` for `{environment}` in `stratum.ncl`"
+        ))
+}
+
+impl Loader for NickelLoader {
+    fn settings(&self, tree: &dyn Tree) -> Result<Loaded<Settings>, LoadError> {
+        settings::load(&self.evaluator(tree, &Limits::default()))
+    }
+
+    fn environments(
+        &self,
+        tree: &dyn Tree,
+        settings: &Settings,
+    ) -> Result<Vec<EnvironmentName>, LoadError> {
+        let mut names: Vec<EnvironmentName> = settings.environments.keys().cloned().collect();
+        if registry::has_repository(tree)? {
+            names.push(EnvironmentName::repository());
+        }
+        Ok(names)
+    }
+
+    fn load(
+        &self,
+        tree: &dyn Tree,
+        revision: &Revision,
+        settings: &Settings,
+        environment: &EnvironmentName,
+    ) -> Result<Loaded<Desired>, LoadError> {
+        let (resources, closure, findings) = if environment.is_repository() {
+            let evaluator = self.evaluator(tree, &settings.limits);
+            let found = registry::load_repository(tree, &evaluator, settings)?;
+            (found.resources, found.closure, found.findings)
+        } else {
+            let found = self.environment(tree, settings, environment)?;
+            (found.resources, found.closure, found.findings)
+        };
+        let value = (!findings.iter().any(Finding::is_error)).then(|| Desired {
+            environment: environment.clone(),
+            revision: revision.commit.clone(),
+            inputs: self.inputs(&closure, settings, environment),
+            closure,
+            resources,
+        });
+        Ok(Loaded { value, findings })
+    }
+
+    fn strays(&self, tree: &dyn Tree, settings: &Settings) -> Result<Vec<Finding>, LoadError> {
+        let evaluator = self.evaluator(tree, &settings.limits);
+        let mut used = BTreeSet::new();
+        for environment in settings.environments.keys() {
+            for path in infrastructure::files(tree, environment)?.0 {
+                used.extend(evaluator.close(&path)?.objects.0.into_keys());
+            }
+        }
+        let mut findings = Vec::new();
+        stray_files(tree, "infra", &used, settings, &mut findings)?;
+        findings.extend(sealed::stray_secrets(tree, settings)?);
+        Ok(findings)
+    }
+
+    fn unchanged(&self, tree: &dyn Tree, closure: &Closure) -> Result<bool, LoadError> {
+        for (path, id) in &closure.0 {
+            if tree.entry(path)?.map(|entry| entry.id) != *id {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn version(&self) -> &str {
+        &self.version
+    }
+}
+
+/// A warning for every Nickel file below `folder` that nothing uses.
+fn stray_files(
+    tree: &dyn Tree,
+    folder: &str,
+    used: &BTreeSet<String>,
+    settings: &Settings,
+    findings: &mut Vec<Finding>,
+) -> Result<(), TreeError> {
+    for entry in tree.list(folder)? {
+        let path = format!("{folder}/{}", entry.name);
+        if entry.kind == TreeKind::Folder {
+            stray_files(tree, &path, used, settings, findings)?;
+        } else if path.ends_with(".ncl") && !used.contains(&path) {
+            let message = format!("`{path}` belongs to no environment, and none imports it");
+            let name = path
+                .strip_prefix("infra/")
+                .and_then(|rest| rest.split(['/', '.']).next());
+            let names = settings.environments.keys().map(EnvironmentName::as_str);
+            let hint = name
+                .and_then(|name| suggest::suggest(name, names))
+                .map(|name| format!("did you mean the environment `{name}`?"))
+                .unwrap_or_else(|| {
+                    "name its environment in `stratum.ncl`, or import it".to_owned()
+                });
+            findings.push(
+                Finding::warning(&codes::STRAY_FILE, message)
+                    .at(Source::start_of(path))
+                    .hint(hint),
+            );
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,142 @@
+use super::*;
+use crate::memory::{Forgetful, MemoryTree, local_schema};
+use stratum_core::ids::CommitId;
+
+fn loader(cache: Arc<dyn EvaluationCache>) -> NickelLoader {
+    let evaluators = Arc::new(Evaluators::here());
+    NickelLoader::new(
+        evaluators,
+        vec![local_schema()],
+        Arc::new(|_, _| Vec::new()),
+        cache,
+    )
+}
+
+fn revision() -> Revision {
+    Revision {
+        commit: CommitId::new("a".repeat(40)).unwrap(),
+        inputs: stratum_core::ids::ObjectId::new("b".repeat(40)).unwrap(),
+        author: "A <a@b>".to_owned(),
+        committed_at: "2026-11-24T00:00:00Z".parse().unwrap(),
+        subject: String::new(),
+        message: String::new(),
+    }
+}
+
+const SETTINGS: &str = "{ name = \"shop\", environments = { staging = {}, production = {} } }";
+
+fn load(loader: &NickelLoader, tree: &MemoryTree, name: &str) -> Loaded<Desired> {
+    let settings = loader.settings(tree).unwrap().value.unwrap();
+    loader
+        .load(
+            tree,
+            &revision(),
+            &settings,
+            &EnvironmentName::new(name).unwrap(),
+        )
+        .unwrap()
+}
+
+#[test]
+fn a_changed_file_and_a_new_one_change_the_inputs_and_others_do_not() {
+    let loader = loader(Arc::new(Forgetful));
+    let files = [
+        ("stratum.ncl", SETTINGS),
+        ("infra/staging/a.ncl", "import \"../../lib.ncl\""),
+        ("lib.ncl", "{ local_data.a = {} }"),
+        ("README.md", "x"),
+    ];
+    let tree = MemoryTree::new(files);
+    let before = load(&loader, &tree, "staging").value.unwrap();
+    let readme = tree.clone().with("README.md", TreeKind::File, b"y");
+    assert!(loader.unchanged(&readme, &before.closure).unwrap());
+    assert_eq!(
+        load(&loader, &readme, "staging").value.unwrap().inputs,
+        before.inputs
+    );
+    for (path, text) in [
+        ("lib.ncl", "{ local_data.b = {} }"),
+        ("infra/staging/b.ncl", "{}"),
+        ("infra/staging.ncl", "{}"),
+    ] {
+        let changed = tree.clone().with(path, TreeKind::File, text.as_bytes());
+        assert!(
+            !loader.unchanged(&changed, &before.closure).unwrap(),
+            "{path}"
+        );
+        assert_ne!(
+            load(&loader, &changed, "staging").value.unwrap().inputs,
+            before.inputs
+        );
+    }
+}
+
+#[test]
+fn an_environment_without_files_is_named() {
+    let loader = loader(Arc::new(Forgetful));
+    let tree = MemoryTree::new([("stratum.ncl", SETTINGS)]);
+    let loaded = load(&loader, &tree, "production");
+    assert_eq!(loaded.value, None);
+    assert_eq!(loaded.findings[0].code.0, "STR0108");
+}
+
+#[test]
+fn strays_are_warned_about_with_the_nearest_environment() {
+    let loader = loader(Arc::new(Forgetful));
+    let tree = MemoryTree::new([
+        ("stratum.ncl", SETTINGS),
+        ("infra/staging.ncl", "import \"lib/used.ncl\""),
+        ("infra/lib/used.ncl", "{}"),
+        ("infra/prodution.ncl", "{}"),
+    ]);
+    let settings = loader.settings(&tree).unwrap().value.unwrap();
+    let strays = loader.strays(&tree, &settings).unwrap();
+    assert_eq!(strays.len(), 1);
+    assert_eq!(
+        strays[0].hint.as_deref(),
+        Some("did you mean the environment `production`?")
+    );
+    assert!(!strays[0].is_error());
+}
+
+#[derive(Default)]
+struct Counting {
+    kept: std::sync::Mutex<std::collections::BTreeMap<String, Vec<u8>>>,
+    hits: std::sync::atomic::AtomicUsize,
+}
+
+impl EvaluationCache for Counting {
+    fn get(&self, key: &str) -> Option<Vec<u8>> {
+        let found = self.kept.lock().unwrap().get(key).cloned();
+        self.hits.fetch_add(
+            usize::from(found.is_some()),
+            std::sync::atomic::Ordering::Relaxed,
+        );
+        found
+    }
+
+    fn put(&self, key: &str, value: &[u8]) {
+        self.kept
+            .lock()
+            .unwrap()
+            .insert(key.to_owned(), value.to_vec());
+    }
+}
+
+#[test]
+fn what_was_evaluated_once_is_kept_by_its_closure() {
+    let cache = Arc::new(Counting::default());
+    let loader = loader(cache.clone());
+    let tree = MemoryTree::new([
+        ("stratum.ncl", SETTINGS),
+        (
+            "infra/staging.ncl",
+            "{ local_data.a = {}, local_flie.b = {} }",
+        ),
+    ]);
+    let first = load(&loader, &tree, "staging");
+    let second = load(&loader, &tree, "staging");
+    assert_eq!(first.findings, second.findings);
+    assert_eq!(first.findings.len(), 1, "{:?}", first.findings);
+    assert_eq!(cache.hits.load(std::sync::atomic::Ordering::Relaxed), 2);
+}
