@@ -18,6 +18,7 @@ use crate::agents::Agents;
 use crate::document::{Document, Item};
 use crate::reading::Reading;
 use schema::Schemas;
+pub(crate) use shape::glob;
 
 /// What pipelines may name.
 pub(crate) struct World<'a> {
