@@ -63,3 +63,39 @@ impl Shipped for Library {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::evaluate::in_process;
+    use crate::memory::MemoryTree;
+
+    /// Each file of `schemas/tests` says in its first lines what is expected of it.
+    #[test]
+    fn the_cases_beside_the_contracts_hold() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../schemas/tests");
+        let mut count = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let expected: Vec<&str> =
+                text.lines().filter_map(|line| line.strip_prefix("# expect: ")).collect();
+            assert!(!expected.is_empty(), "{path:?} expects nothing");
+            let tree = MemoryTree::new([("cases/case.ncl", text.as_str())]);
+            let evaluated = in_process(&tree).file("cases/case.ncl").unwrap();
+            let mut found: Vec<String> = evaluated
+                .findings
+                .iter()
+                .map(|finding| {
+                    let place = finding.source.as_ref().unwrap();
+                    format!("{} {}:{}", finding.code, place.line, place.column)
+                })
+                .collect();
+            if found.is_empty() {
+                found.push("ok".to_owned());
+            }
+            assert_eq!(found, expected, "{path:?}: {:#?}", evaluated.findings);
+            count += 1;
+        }
+        assert!(count >= 9, "only {count} cases");
+    }
+}

@@ -1,5 +1,7 @@
 //! Loading with real child processes: hostile files, limits, confinement.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail this way")]
+
 #[path = "../../src/memory.rs"]
 mod memory;
 
