@@ -1,1 +1,3 @@
 //! The end-to-end tests of stratum, in one binary.
+
+mod boundaries;

@@ -1,1 +1,74 @@
 //! The command line: one file per command, the terminal, the wiring.
+//!
+//! *Guarantees*: stdout is the answer, stderr is everything else, and each failure ends with the
+//! next command to try. Nothing here decides anything about the world: it builds every adapter and
+//! hands them to the runtime as core's ports.
+
+mod arguments;
+mod clock;
+mod commands;
+mod context;
+mod exit;
+mod failure;
+mod files;
+mod git;
+mod holder;
+mod log;
+mod show;
+mod style;
+mod ui;
+mod wiring;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::arguments::Arguments;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::ui::{ColorChoice, Loudness, Ui};
+
+/// Reads the arguments of the process, carries out the command, and gives the exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let first = arguments.get(1).and_then(|word| word.to_str());
+    if let Some(code) = wiring::helper_process(first) {
+        return code;
+    }
+    match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => dispatch(arguments).into(),
+        Err(error) => refuse(&error).into(),
+    }
+}
+
+fn dispatch(arguments: Arguments) -> Exit {
+    let ui = Ui::new(arguments.global.color, arguments.global.loudness());
+    let context = Context::new(ui.clone(), arguments.global);
+    match arguments.command.run(&context) {
+        Ok(exit) => exit,
+        Err(error) => {
+            ui.complain(&error.render(ui.side_theme()));
+            for hint in error.hints() {
+                ui.hint(&hint);
+            }
+            error.exit()
+        }
+    }
+}
+
+/// Help and version are answers; everything else is a mistake of the person.
+fn refuse(error: &clap::Error) -> Exit {
+    let ui = Ui::new(ColorChoice::Auto, Loudness::Normal);
+    let colored = |color: bool| match color {
+        true => error.render().ansi().to_string(),
+        false => error.render().to_string(),
+    };
+    if error.use_stderr() {
+        ui.complain(&colored(ui.side_theme().color));
+        Exit::Wrong
+    } else {
+        ui.answer(&colored(ui.theme().color));
+        Exit::Done
+    }
+}

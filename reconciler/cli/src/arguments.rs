@@ -1,0 +1,144 @@
+//! What can be given on the command line.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use crate::commands;
+use crate::context::Context;
+use crate::exit::{self, Exit};
+use crate::failure::CommandError;
+use crate::ui::{ColorChoice, Loudness};
+
+/// Keeps the world in the state that one git repository describes.
+///
+/// A push is planned, judged by policy, applied step by step with a checkpoint before each step,
+/// rolled back if a step fails, and written back to the repository as an execution record. These
+/// commands read, check and prepare; only `reconcile` applies, and `git revert` is the undo button.
+#[derive(Debug, Parser)]
+#[command(
+    name = "stratum",
+    version,
+    max_term_width = 100,
+    propagate_version = false,
+    disable_help_subcommand = true,
+    after_help = exit::TABLE
+)]
+pub(crate) struct Arguments {
+    /// Options of every command.
+    #[command(flatten)]
+    pub(crate) global: GlobalArguments,
+
+    /// The command.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct GlobalArguments {
+    /// The repository: a folder, or the address of a remote [default: where you stand]
+    #[arg(long, global = true, value_name = "PATH|URL", env = "STRATUM_REPO")]
+    pub(crate) repo: Option<String>,
+
+    /// The state [default: stratum/state.db in the git folder]
+    #[arg(long, global = true, value_name = "PATH", env = "STRATUM_STATE")]
+    pub(crate) state: Option<PathBuf>,
+
+    /// Answer in JSON, version 1
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// When to use colours; `NO_COLOR` is heeded
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: ColorChoice,
+
+    /// Say nothing but the answer and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+
+    /// Say more; twice for the most
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+impl GlobalArguments {
+    /// How much is said on stderr.
+    pub(crate) fn loudness(&self) -> Loudness {
+        match (self.quiet, self.verbose) {
+            (true, _) => Loudness::Quiet,
+            (false, 0) => Loudness::Normal,
+            (false, _) => Loudness::Verbose,
+        }
+    }
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Init(commands::init::InitArguments),
+    Check(commands::check::CheckArguments),
+    Plan(commands::plan::PlanArguments),
+    Reconcile(commands::reconcile::ReconcileArguments),
+    Status(commands::status::StatusArguments),
+    Get(commands::get::GetArguments),
+    Show(commands::show::ShowArguments),
+    History(commands::history::HistoryArguments),
+    Explain(commands::explain::ExplainArguments),
+    Demo(commands::demo::DemoArguments),
+    Doctor(commands::doctor::DoctorArguments),
+    Completions(commands::completions::CompletionsArguments),
+    #[command(hide = true)]
+    Man(commands::man::ManArguments),
+}
+
+impl Command {
+    /// Carries out the command.
+    pub(crate) fn run(&self, context: &Context) -> Result<Exit, CommandError> {
+        match self {
+            Self::Init(arguments) => commands::init::run(context, arguments),
+            Self::Check(arguments) => commands::check::run(context, arguments),
+            Self::Plan(arguments) => commands::plan::run(context, arguments),
+            Self::Reconcile(arguments) => commands::reconcile::run(context, arguments),
+            Self::Status(arguments) => commands::status::run(context, arguments),
+            Self::Get(arguments) => commands::get::run(context, arguments),
+            Self::Show(arguments) => commands::show::run(context, arguments),
+            Self::History(arguments) => commands::history::run(context, arguments),
+            Self::Explain(arguments) => commands::explain::run(context, arguments),
+            Self::Demo(arguments) => commands::demo::run(context, arguments),
+            Self::Doctor(arguments) => commands::doctor::run(context, arguments),
+            Self::Completions(arguments) => commands::completions::run(context, arguments),
+            Self::Man(arguments) => commands::man::run(context, arguments),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn definitions_are_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_and_option_has_help() {
+        for command in Arguments::command().get_subcommands() {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            for argument in command.get_arguments() {
+                let name = format!("{} {}", command.get_name(), argument.get_id());
+                assert!(argument.get_help().is_some(), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn global_options_may_follow_the_command() {
+        let arguments = Arguments::try_parse_from(["stratum", "status", "--json", "-vv"]).unwrap();
+        assert!(arguments.global.json);
+        assert_eq!(arguments.global.loudness(), Loudness::Verbose);
+    }
+}

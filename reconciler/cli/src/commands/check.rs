@@ -1,0 +1,147 @@
+//! `stratum check`
+
+use std::sync::Arc;
+
+use stratum_core::desired::Revision;
+use stratum_core::finding::Finding;
+use stratum_core::ids::{CommitId, ObjectId};
+use stratum_core::ports::{Loader, Repository as _, RepositoryError, Tree};
+
+use crate::context::{Context, Place};
+use crate::exit::Exit;
+use crate::failure::CommandError;
+use crate::files::Files;
+use crate::show;
+use crate::wiring;
+
+/// Checks everything that can be known without touching the world
+///
+/// Without options it checks the files of the work tree, as they are now. A bare repository has
+/// none; its HEAD is checked instead.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckArguments {
+    /// Check what the next commit would have
+    #[arg(long, conflicts_with = "rev")]
+    staged: bool,
+
+    /// Check this commit, branch or tag
+    #[arg(long, value_name = "REV")]
+    rev: Option<String>,
+
+    /// Answer in SARIF 2.1.0
+    #[arg(long, conflicts_with = "json")]
+    sarif: bool,
+}
+
+/// Carries out the command.
+pub(crate) fn run(context: &Context, arguments: &CheckArguments) -> Result<Exit, CommandError> {
+    let place = context.place()?;
+    let (tree, revision) = choose(context, arguments, &place)?;
+    let providers = wiring::providers()?;
+    let loader = wiring::loader(&providers, None)?;
+    let findings = check(loader.as_ref(), tree.as_ref(), &revision)?;
+    answer(context, arguments, &findings, tree.as_ref())?;
+    Ok(wiring::exit_of(&findings))
+}
+
+fn answer(
+    context: &Context,
+    arguments: &CheckArguments,
+    findings: &[Finding],
+    tree: &dyn Tree,
+) -> Result<(), CommandError> {
+    let ui = &context.ui;
+    if arguments.sarif {
+        ui.answer_json(&show::sarif::log(findings))?;
+    } else if context.global.json {
+        ui.answer_json(&show::json::CheckView::new(findings))?;
+    } else {
+        let texts = |path: &str| text(tree, path);
+        ui.answer(&show::finding::findings(ui.theme(), findings, &texts));
+        ui.answer(&format!("{}\n", show::finding::count(findings)));
+    }
+    if let Some(first) = findings.iter().find(|finding| finding.is_error()) {
+        ui.hint(&format!(
+            "`stratum explain {}` says more about it",
+            first.code
+        ));
+    }
+    Ok(())
+}
+
+/// Everything that is wrong with a tree, each thing once, in order of place.
+pub(crate) fn check(
+    loader: &dyn Loader,
+    tree: &dyn Tree,
+    revision: &Revision,
+) -> Result<Vec<Finding>, CommandError> {
+    let settings = loader.settings(tree)?;
+    let mut findings = settings.findings;
+    if let Some(settings) = settings.value {
+        for environment in loader.environments(tree, &settings)? {
+            let loaded = loader.load(tree, revision, &settings, &environment)?;
+            findings.extend(loaded.findings);
+        }
+        findings.extend(loader.strays(tree, &settings)?);
+    }
+    findings
+        .sort_by(|a, b| (&a.source, &a.code, &a.message).cmp(&(&b.source, &b.code, &b.message)));
+    findings.dedup();
+    Ok(findings)
+}
+
+/// The text of a file of the tree, to show a line of it.
+pub(crate) fn text(tree: &dyn Tree, path: &str) -> Option<String> {
+    let entry = tree.entry(path).ok()??;
+    String::from_utf8(tree.blob(&entry.id, path).ok()?).ok()
+}
+
+fn choose(
+    context: &Context,
+    arguments: &CheckArguments,
+    place: &Place,
+) -> Result<(Arc<dyn Tree>, Revision), CommandError> {
+    let repository = &place.repository;
+    let has_files = !repository.is_bare() && !repository.is_mirror();
+    if let Some(name) = &arguments.rev {
+        return at(place, name);
+    }
+    if !has_files {
+        context
+            .ui
+            .say("the repository has no work tree: checking its HEAD");
+        return at(place, "HEAD");
+    }
+    let folder = std::path::PathBuf::from(context.location());
+    let files = match arguments.staged {
+        true => Files::of_index(&folder)?,
+        false => Files::of_work_tree(&folder)?,
+    };
+    Ok((Arc::new(files), present(place)?))
+}
+
+fn at(place: &Place, name: &str) -> Result<(Arc<dyn Tree>, Revision), CommandError> {
+    let commit = place.repository.resolve(name)?;
+    let tree = place.repository.tree(&commit)?;
+    Ok((tree, place.repository.revision(&commit)?))
+}
+
+/// What stands for the commit that is not made yet: HEAD, or zeros where there is none.
+fn present(place: &Place) -> Result<Revision, CommandError> {
+    let nothing = "0".repeat(40);
+    let defect = |error: stratum_core::ids::IdError| CommandError::machine(error.to_string());
+    match place.repository.resolve("HEAD") {
+        Ok(commit) => Ok(place.repository.revision(&commit)?),
+        Err(RepositoryError::Empty { .. } | RepositoryError::NoSuchRevision { .. }) => {
+            Ok(Revision {
+                commit: CommitId::new(nothing.clone()).map_err(defect)?,
+                inputs: ObjectId::new(nothing).map_err(defect)?,
+                author: String::new(),
+                committed_at: jiff::Timestamp::UNIX_EPOCH,
+                subject: String::new(),
+                message: String::new(),
+            })
+        }
+        Err(error) => Err(error.into()),
+    }
+}

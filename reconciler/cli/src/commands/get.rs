@@ -1,0 +1,189 @@
+//! `stratum get`
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use stratum_core::ids::{Address, EnvironmentName};
+use stratum_core::journal::Event;
+use stratum_core::ports::{Observation, Store as _, StoreError};
+use stratum_core::resource::ResourceState;
+use stratum_store::SqliteStore;
+
+use crate::commands::plan::unknown_environment;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::CommandError;
+use crate::show::json::{GetView, ResourceView, VERSION};
+use crate::show::status::look;
+use crate::show::table::{Cell, Table};
+use crate::show::when;
+use crate::style::{Theme, harmless};
+
+/// Runs that are read to find when a resource last changed.
+const RUNS: u32 = 200;
+
+/// Lists resources as they were last applied and observed
+#[derive(Debug, clap::Args)]
+pub(crate) struct GetArguments {
+    /// Only these: a type, an address, or the beginning of one
+    filter: Option<String>,
+
+    /// Of this environment only
+    #[arg(long, value_name = "NAME")]
+    env: Option<EnvironmentName>,
+}
+
+/// Carries out the command.
+pub(crate) fn run(context: &Context, arguments: &GetArguments) -> Result<Exit, CommandError> {
+    let place = context.place()?;
+    context.block_on(async {
+        let store = place.state().await?.ok_or_else(|| StoreError::Missing {
+            path: place.state.display().to_string(),
+        })?;
+        let mut resources = all(&store, arguments.env.as_ref()).await?;
+        if let Some(filter) = &arguments.filter {
+            resources.retain(|resource| matches(&resource.address, filter));
+        }
+        if context.global.json {
+            context.ui.answer_json(&GetView {
+                version: VERSION,
+                resources,
+            })?;
+        } else if resources.is_empty() {
+            context.ui.say("no such resources");
+        } else {
+            let text = table(context.ui.theme(), &resources, Timestamp::now());
+            context.ui.answer(&text);
+        }
+        Ok(Exit::Done)
+    })
+}
+
+/// The resources of one environment, or of all.
+async fn all(
+    store: &SqliteStore,
+    environment: Option<&EnvironmentName>,
+) -> Result<Vec<ResourceView>, CommandError> {
+    let rows = store.environments().await?;
+    let names: Vec<EnvironmentName> = rows.into_iter().map(|row| row.name).collect();
+    if let Some(wanted) = environment
+        && !names.contains(wanted)
+    {
+        return Err(unknown_environment(&names, wanted));
+    }
+    let mut resources = Vec::new();
+    for name in names
+        .iter()
+        .filter(|name| environment.is_none_or(|wanted| *name == wanted))
+    {
+        let observed = store.observed(name).await?;
+        let observed: BTreeMap<&Address, &Observation> =
+            observed.iter().map(|seen| (&seen.address, seen)).collect();
+        let changed = changes(store, name).await?;
+        for (address, state) in store.base(name).await?.resources {
+            let seen = observed.get(&address).copied();
+            resources.push(view(&state, seen, changed.get(&address).copied()));
+        }
+    }
+    Ok(resources)
+}
+
+/// When a step last changed each address, as far back as the last runs go.
+async fn changes(
+    store: &SqliteStore,
+    environment: &EnvironmentName,
+) -> Result<BTreeMap<Address, Timestamp>, CommandError> {
+    let mut changed = BTreeMap::new();
+    for summary in store.history(Some(environment), RUNS).await? {
+        let Some(run) = store.run(&summary.id).await? else {
+            continue;
+        };
+        for (at, event) in run.events.iter().rev() {
+            let (Event::Done { step, .. } | Event::Restored { step, .. }) = event else {
+                continue;
+            };
+            if let Some(step) = run.run.plan.step(*step) {
+                changed.entry(step.address.clone()).or_insert(*at);
+            }
+        }
+    }
+    Ok(changed)
+}
+
+fn view(
+    state: &ResourceState,
+    seen: Option<&Observation>,
+    changed_at: Option<Timestamp>,
+) -> ResourceView {
+    let environment = &state.address.environment;
+    let depends_on = state.depends_on.iter().map(|local| Address {
+        environment: environment.clone(),
+        local: local.clone(),
+    });
+    ResourceView {
+        address: state.address.clone(),
+        kind: state.kind,
+        r#type: state.address.r#type().to_string(),
+        provider: state.provider.clone(),
+        condition: condition(state),
+        drifted: seen.map(|seen| seen.drifted.clone()).unwrap_or_default(),
+        changed_at,
+        observed_at: seen.map(|seen| seen.at),
+        depends_on: depends_on.collect(),
+    }
+}
+
+/// The condition of one resource.
+pub(crate) fn condition(state: &ResourceState) -> &'static str {
+    if state.unknown.is_some() {
+        "Unknown"
+    } else if state.tainted {
+        "Stalled"
+    } else {
+        "Ready"
+    }
+}
+
+fn matches(address: &Address, filter: &str) -> bool {
+    let (whole, local) = (address.to_string(), address.local.to_string());
+    address.r#type().as_str() == filter || whole.starts_with(filter) || local.starts_with(filter)
+}
+
+fn table(theme: &Theme, resources: &[ResourceView], now: Timestamp) -> String {
+    let mut table = Table::new(&["ADDRESS", "CONDITION", "CHANGED", "DRIFTED"]);
+    for resource in resources {
+        let (_, role) = look(resource.condition);
+        let changed = resource.changed_at.map(|at| when::ago(now, at));
+        let drifted = match resource.drifted.as_slice() {
+            [] => "-".to_owned(),
+            paths => harmless(&paths.join(", ")),
+        };
+        table.row(vec![
+            harmless(&resource.address.to_string()).into(),
+            Cell::painted(role, resource.condition),
+            changed.unwrap_or_else(|| "-".to_owned()).into(),
+            drifted.into(),
+        ]);
+    }
+    table.render(theme)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_types_addresses_or_beginnings() {
+        let address: Address = "staging/local_file.index".parse().unwrap();
+        for filter in [
+            "local_file",
+            "staging/",
+            "local_file.ind",
+            "staging/local_file.index",
+        ] {
+            assert!(matches(&address, filter), "{filter}");
+        }
+        assert!(!matches(&address, "local_directory"));
+        assert!(!matches(&address, "index"));
+    }
+}

@@ -1,0 +1,186 @@
+//! `stratum init`
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use stratum_core::ids::EnvironmentName;
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::CommandError;
+use crate::git;
+use crate::style::{Mark, Role};
+
+/// Makes a repository ready: settings and a first environment
+///
+/// It writes what is not there yet and never changes what is. Run it as often as you like.
+#[derive(Debug, clap::Args)]
+pub(crate) struct InitArguments {
+    /// The work tree
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+
+    /// The name of the repository [default: that of the folder]
+    #[arg(long)]
+    name: Option<String>,
+
+    /// An environment; may be given several times
+    #[arg(long = "env", value_name = "NAME", default_value = "production")]
+    environments: Vec<EnvironmentName>,
+}
+
+/// A file to write, below the work tree.
+struct Draft {
+    path: String,
+    text: String,
+}
+
+/// Carries out the command.
+pub(crate) fn run(context: &Context, arguments: &InitArguments) -> Result<Exit, CommandError> {
+    let folder = top(&arguments.folder)?;
+    let name = match &arguments.name {
+        Some(name) => name.clone(),
+        None => name_of(&folder),
+    };
+    let mut written = Vec::new();
+    let mut kept = Vec::new();
+    for draft in drafts(&folder, &name, &arguments.environments) {
+        match write_new(&folder.join(&draft.path), &draft.text) {
+            Ok(true) => written.push(draft.path),
+            Ok(false) => kept.push(draft.path),
+            Err(error) => {
+                let message = format!("`{}` could not be written", draft.path);
+                return Err(CommandError::machine(message).because(&error));
+            }
+        }
+    }
+    answer(context, &written, &kept)?;
+    Ok(Exit::Done)
+}
+
+fn answer(context: &Context, written: &[String], kept: &[String]) -> Result<(), CommandError> {
+    let ui = &context.ui;
+    if context.global.json {
+        let answer = json!({ "version": 1, "written": written, "kept": kept });
+        ui.answer_json(&answer)?;
+        return Ok(());
+    }
+    let theme = ui.theme();
+    for path in written {
+        ui.answer(&format!(
+            "{} {path}\n",
+            theme.marked(Mark::Good, Role::Good)
+        ));
+    }
+    for path in kept {
+        let mark = theme.marked(Mark::Idle, Role::Quiet);
+        ui.answer(&format!("{mark} {path} (is there already)\n"));
+    }
+    ui.hint("`stratum check` looks at the files; `git add -A && git commit`, then `stratum plan`");
+    Ok(())
+}
+
+/// The top of the work tree that holds `folder`.
+fn top(folder: &Path) -> Result<PathBuf, CommandError> {
+    if !folder.is_dir() {
+        let message = format!("there is no folder `{}`", folder.display());
+        return Err(CommandError::given(message).hint(format!("`mkdir {}`", folder.display())));
+    }
+    match git::text(folder, &["rev-parse", "--show-toplevel"]) {
+        Ok(top) => Ok(PathBuf::from(top)),
+        Err(_) => {
+            let message = format!("`{}` is not in a git work tree", folder.display());
+            Err(CommandError::given(message)
+                .hint("`git init` makes one; of a bare repository, make a clone first"))
+        }
+    }
+}
+
+fn name_of(folder: &Path) -> String {
+    let name = folder
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
+    name.unwrap_or_else(|| "repository".to_owned())
+}
+
+fn drafts(folder: &Path, name: &str, environments: &[EnvironmentName]) -> Vec<Draft> {
+    let mut drafts = vec![Draft {
+        path: "stratum.ncl".to_owned(),
+        text: settings(name, environments),
+    }];
+    for environment in environments {
+        // An environment in a folder of its own has its files already.
+        if !folder.join("infra").join(environment.as_str()).is_dir() {
+            drafts.push(Draft {
+                path: format!("infra/{environment}.ncl"),
+                text: infrastructure(environment),
+            });
+        }
+    }
+    drafts
+}
+
+fn settings(name: &str, environments: &[EnvironmentName]) -> String {
+    let names: String = environments
+        .iter()
+        .map(|environment| format!("    {environment} = {{}},\n"))
+        .collect();
+    // A string of Nickel, with what its quotes and `%{` mean taken away.
+    let name = serde_json::Value::from(name)
+        .to_string()
+        .replace("%{", "\\%{");
+    format!(
+        "# What stratum keeps, and how. Every other setting has a default.\n{{\n  name = {name},\n  environments = {{\n{names}  }},\n}}\n"
+    )
+}
+
+fn infrastructure(environment: &EnvironmentName) -> String {
+    format!(
+        "# The resources of `{environment}`. A push of a change to them is all it takes.\n\
+         {{\n  local_file.hello = {{\n    path = \"hello.txt\",\n    \
+         content = \"hello from {environment}\\n\",\n  }},\n}}\n"
+    )
+}
+
+/// Writes a file that is not there yet; `false` when it is.
+fn write_new(path: &Path, text: &str) -> io::Result<bool> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    match fs::File::create_new(path) {
+        Ok(mut file) => file.write_all(text.as_bytes()).map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_settings_are_the_smallest() {
+        let environments = [EnvironmentName::new("production").unwrap()];
+        let expected = "\
+# What stratum keeps, and how. Every other setting has a default.
+{
+  name = \"a \\\"shop\\\" \\%{x}\",
+  environments = {
+    production = {},
+  },
+}
+";
+        assert_eq!(settings("a \"shop\" %{x}", &environments), expected);
+    }
+
+    #[test]
+    fn what_is_there_is_never_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("infra/a.ncl");
+        assert!(write_new(&path, "first").unwrap());
+        assert!(!write_new(&path, "second").unwrap());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first");
+    }
+}

@@ -1,0 +1,15 @@
+//! The commands, one file each; the doc comment of its arguments is its help.
+
+pub(crate) mod check;
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod doctor;
+pub(crate) mod explain;
+pub(crate) mod get;
+pub(crate) mod history;
+pub(crate) mod init;
+pub(crate) mod man;
+pub(crate) mod plan;
+pub(crate) mod reconcile;
+pub(crate) mod show;
+pub(crate) mod status;

@@ -1,0 +1,284 @@
+//! `stratum plan`
+
+use std::sync::Arc;
+
+use stratum_core::finding::any_error;
+use stratum_core::ids::{CommitId, EnvironmentName};
+use stratum_core::ports::{Base, Loader, Repository as _, Store as _};
+use stratum_core::settings::Settings;
+use stratum_core::suggest;
+use stratum_runtime::{Preview, PreviewBase, PreviewRequest, Providers, Roots, preview, site_of};
+use stratum_store::SqliteStore;
+
+use crate::clock::SystemClock;
+use crate::commands::check;
+use crate::context::{Context, Place};
+use crate::exit::Exit;
+use crate::failure::CommandError;
+use crate::show;
+use crate::style::Role;
+use crate::wiring;
+
+/// Shows what would change, and what policy says
+///
+/// Each environment is planned from its branch against the state, with the world as it is now.
+/// With `--base` two commits are compared, and neither state nor world is looked at.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PlanArguments {
+    /// Compare with this commit, as if it were applied
+    #[arg(long, value_name = "REV")]
+    base: Option<String>,
+
+    /// Plan this commit instead of each environment's branch
+    #[arg(long, value_name = "REV")]
+    head: Option<String>,
+
+    /// Plan this environment only
+    #[arg(long, value_name = "NAME")]
+    env: Option<EnvironmentName>,
+
+    /// End with 2 when there are changes
+    #[arg(long)]
+    detailed_exitcode: bool,
+}
+
+/// Carries out the command.
+pub(crate) fn run(context: &Context, arguments: &PlanArguments) -> Result<Exit, CommandError> {
+    let place = context.place()?;
+    context.block_on(async {
+        let planner = Planner::new(&place, arguments).await?;
+        planner.answer(context, arguments).await
+    })
+}
+
+/// What all environments of one `plan` share.
+struct Planner<'a> {
+    place: &'a Place,
+    providers: Providers,
+    loader: Arc<dyn Loader>,
+    store: Option<SqliteStore>,
+    /// The commit that was asked for, if one was.
+    head: Option<CommitId>,
+    base: Option<CommitId>,
+    /// The commit the settings are read from.
+    settings_from: CommitId,
+}
+
+impl<'a> Planner<'a> {
+    async fn new(place: &'a Place, arguments: &PlanArguments) -> Result<Self, CommandError> {
+        let repository = &place.repository;
+        let resolve = |name: &Option<String>| -> Result<Option<CommitId>, CommandError> {
+            Ok(name
+                .as_deref()
+                .map(|name| repository.resolve(name))
+                .transpose()?)
+        };
+        let (head, base) = (resolve(&arguments.head)?, resolve(&arguments.base)?);
+        let settings_from = match &head {
+            Some(head) => head.clone(),
+            None => repository.resolve("HEAD")?,
+        };
+        let providers = wiring::providers()?;
+        Ok(Self {
+            place,
+            loader: wiring::loader(&providers, None)?,
+            providers,
+            store: place.state().await?,
+            head,
+            base,
+            settings_from,
+        })
+    }
+
+    async fn answer(
+        &self,
+        context: &Context,
+        arguments: &PlanArguments,
+    ) -> Result<Exit, CommandError> {
+        let tree = self.place.repository.tree(&self.settings_from)?;
+        let loaded = self.loader.settings(tree.as_ref())?;
+        let Some(settings) = loaded.value.filter(|_| !any_error(&loaded.findings)) else {
+            let nothing = Preview {
+                plan: None,
+                findings: loaded.findings,
+                verdict: stratum_core::verdict::Verdict::default(),
+            };
+            return self.show(context, arguments, None, &self.settings_from, &nothing);
+        };
+        let all = self.loader.environments(tree.as_ref(), &settings)?;
+        if self.store.is_none() && self.base.is_none() {
+            context
+                .ui
+                .say("nothing was reconciled here yet, so everything is new");
+        }
+        let mut exit = Exit::Done;
+        for environment in chosen(&all, arguments.env.as_ref())? {
+            let commit = self.commit(&settings, environment)?;
+            let made = self.preview(&settings, environment, &commit).await?;
+            exit = exit.max(self.show(context, arguments, Some(environment), &commit, &made)?);
+        }
+        Ok(exit)
+    }
+
+    /// The commit an environment is planned from.
+    fn commit(
+        &self,
+        settings: &Settings,
+        environment: &EnvironmentName,
+    ) -> Result<CommitId, CommandError> {
+        let own = settings.environments.get(environment);
+        match (&self.head, own.and_then(|own| own.branch.as_ref())) {
+            (Some(head), _) => Ok(head.clone()),
+            (None, Some(branch)) => Ok(self.place.repository.resolve(branch.as_str())?),
+            (None, None) => Ok(self.settings_from.clone()),
+        }
+    }
+
+    async fn preview(
+        &self,
+        settings: &Settings,
+        environment: &EnvironmentName,
+        commit: &CommitId,
+    ) -> Result<Preview, CommandError> {
+        let (base, root) = self.known(environment).await?;
+        let roots = Roots {
+            state_folder: self.place.state_folder().to_owned(),
+            trial: None,
+        };
+        let own = settings
+            .environments
+            .get(environment)
+            .cloned()
+            .unwrap_or_default();
+        let site = site_of(&roots, environment, &own, root.as_deref());
+        let (clock, gate) = (SystemClock::new(), wiring::gate());
+        let request = PreviewRequest {
+            repository: self.place.repository.as_ref(),
+            loader: self.loader.as_ref(),
+            gate: gate.as_ref(),
+            providers: &self.providers,
+            clock: &clock,
+            environment,
+            settings,
+            head: commit,
+            site: &site,
+            base: match &self.base {
+                Some(base) => PreviewBase::Commit(base),
+                None => PreviewBase::State(&base),
+            },
+        };
+        Ok(preview(request).await?)
+    }
+
+    /// The state of an environment, and where its local resources lie.
+    async fn known(
+        &self,
+        environment: &EnvironmentName,
+    ) -> Result<(Base, Option<String>), CommandError> {
+        let Some(store) = &self.store else {
+            return Ok((Base::default(), None));
+        };
+        let rows = store.environments().await?;
+        let root = rows
+            .into_iter()
+            .find(|row| row.name == *environment)
+            .and_then(|row| row.root);
+        Ok((store.base(environment).await?, root))
+    }
+
+    fn show(
+        &self,
+        context: &Context,
+        arguments: &PlanArguments,
+        environment: Option<&EnvironmentName>,
+        commit: &CommitId,
+        made: &Preview,
+    ) -> Result<Exit, CommandError> {
+        let ui = &context.ui;
+        if context.global.json {
+            match &made.plan {
+                Some(plan) => {
+                    let view = show::json::PlanView::new(plan, &made.verdict, &made.findings);
+                    ui.answer_json_line(&view)?;
+                }
+                None => {
+                    let view = show::json::no_plan(environment, commit, &made.findings);
+                    ui.answer_json_line(&view)?;
+                }
+            }
+        } else {
+            self.show_findings(context, commit, made)?;
+            if let (Some(plan), Some(environment)) = (&made.plan, environment) {
+                let theme = ui.theme();
+                let name = theme.paint(Role::Strong, environment);
+                ui.answer(&format!("{name} at {}\n\n", commit.short()));
+                ui.answer(&show::plan::plan(theme, plan, &made.verdict));
+                ui.answer("\n");
+            }
+        }
+        Ok(exit_of(made, arguments.detailed_exitcode))
+    }
+
+    fn show_findings(
+        &self,
+        context: &Context,
+        commit: &CommitId,
+        made: &Preview,
+    ) -> Result<(), CommandError> {
+        if made.findings.is_empty() {
+            return Ok(());
+        }
+        let tree = self.place.repository.tree(commit)?;
+        let texts = |path: &str| check::text(tree.as_ref(), path);
+        let theme = context.ui.side_theme();
+        let text = show::finding::findings(theme, &made.findings, &texts);
+        context.ui.complain(&text);
+        if let Some(first) = made.findings.iter().find(|finding| finding.is_error()) {
+            let hint = format!("`stratum explain {}` says more about it", first.code);
+            context.ui.hint(&hint);
+        }
+        Ok(())
+    }
+}
+
+fn exit_of(made: &Preview, detailed: bool) -> Exit {
+    let Some(plan) = &made.plan else {
+        return Exit::Wrong;
+    };
+    if any_error(&made.findings) {
+        Exit::Wrong
+    } else if made.verdict.refused(plan).next().is_some() {
+        Exit::Denied
+    } else if detailed && !plan.is_empty() {
+        Exit::Changes
+    } else {
+        Exit::Done
+    }
+}
+
+/// The environments that were asked for.
+fn chosen<'a>(
+    all: &'a [EnvironmentName],
+    wanted: Option<&EnvironmentName>,
+) -> Result<Vec<&'a EnvironmentName>, CommandError> {
+    let Some(wanted) = wanted else {
+        return Ok(all.iter().collect());
+    };
+    match all.iter().find(|name| *name == wanted) {
+        Some(name) => Ok(vec![name]),
+        None => Err(unknown_environment(all, wanted)),
+    }
+}
+
+/// The failure that names an environment that is not there.
+pub(crate) fn unknown_environment(
+    all: &[EnvironmentName],
+    wanted: &EnvironmentName,
+) -> CommandError {
+    let error = CommandError::given(format!("there is no environment `{wanted}`"));
+    let names = all.iter().map(EnvironmentName::as_str);
+    match suggest::hint(wanted.as_str(), names) {
+        Some(hint) => error.hint(hint),
+        None => error.hint("`stratum status` lists the environments"),
+    }
+}

@@ -1,0 +1,167 @@
+//! `stratum status`
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use stratum_core::condition::Condition;
+use stratum_core::ids::EnvironmentName;
+use stratum_core::ports::{EnvironmentRow, Repository as _, Store as _};
+use stratum_store::SqliteStore;
+
+use crate::context::{Context, Place};
+use crate::exit::Exit;
+use crate::failure::CommandError;
+use crate::show;
+use crate::show::json::{EnvironmentView, StatusView, VERSION};
+use crate::wiring;
+
+/// Time between two looks at the state with `--watch`.
+const EVERY: Duration = Duration::from_millis(250);
+
+/// Shows how every environment is
+#[derive(Debug, clap::Args)]
+pub(crate) struct StatusArguments {
+    /// Show it again whenever it changes, until told to stop
+    #[arg(short, long)]
+    watch: bool,
+}
+
+/// Carries out the command.
+pub(crate) fn run(context: &Context, arguments: &StatusArguments) -> Result<Exit, CommandError> {
+    let place = context.place()?;
+    context.block_on(async {
+        if arguments.watch {
+            return watch(context, &place).await;
+        }
+        let store = place.state().await?;
+        let view = view(&place, store.as_ref()).await?;
+        answer(context, &view)?;
+        Ok(Exit::Done)
+    })
+}
+
+/// Writes the status as text or as JSON.
+pub(crate) fn answer(context: &Context, view: &StatusView) -> Result<(), CommandError> {
+    if context.global.json {
+        context.ui.answer_json(view)?;
+    } else {
+        context.ui.answer(&text(context, view));
+    }
+    Ok(())
+}
+
+fn text(context: &Context, view: &StatusView) -> String {
+    show::status::status(context.ui.theme(), &view.environments, Timestamp::now())
+}
+
+async fn watch(context: &Context, place: &Place) -> Result<Exit, CommandError> {
+    let mut shown = None;
+    let mut store = None;
+    while !context.ui.is_closed() {
+        if store.is_none() {
+            store = place.state().await?;
+        }
+        let view = view(place, store.as_ref()).await?;
+        // Ages are part of the text, so a terminal is refreshed when they change as well.
+        let text = text(context, &view);
+        let now = (view.environments.clone(), text.clone());
+        if shown.as_ref() != Some(&now) {
+            let changed = shown.as_ref().is_none_or(|(before, _)| *before != now.0);
+            if context.global.json {
+                if changed {
+                    context.ui.answer_json_line(&view)?;
+                }
+            } else if context.ui.rewrites() || changed {
+                context.ui.answer_again(&text);
+            }
+            shown = Some(now);
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+    Ok(Exit::Done)
+}
+
+/// How every environment is: those of the state, and those of the settings that nobody looked at.
+pub(crate) async fn view(
+    place: &Place,
+    store: Option<&SqliteStore>,
+) -> Result<StatusView, CommandError> {
+    let mut environments = BTreeMap::new();
+    if let Some(store) = store {
+        for row in store.environments().await? {
+            let view = environment(store, &row).await?;
+            environments.insert(row.name, view);
+        }
+    }
+    if environments.is_empty() {
+        for name in named(place)? {
+            let view = never_looked_at(&name);
+            environments.insert(name, view);
+        }
+    }
+    Ok(StatusView {
+        version: VERSION,
+        environments: environments.into_values().collect(),
+    })
+}
+
+async fn environment(
+    store: &SqliteStore,
+    row: &EnvironmentRow,
+) -> Result<EnvironmentView, CommandError> {
+    let base = store.base(&row.name).await?;
+    let observed = store.observed(&row.name).await?;
+    let drifted = observed
+        .iter()
+        .filter(|seen| !seen.drifted.is_empty() && base.resources.contains_key(&seen.address));
+    let unknown = base
+        .resources
+        .values()
+        .filter(|resource| resource.unknown.is_some());
+    Ok(EnvironmentView {
+        name: row.name.clone(),
+        condition: row.condition.as_str(),
+        reason: row.reason.clone(),
+        revision: row.revision.clone(),
+        desired_revision: row.desired_revision.clone(),
+        resources: base.resources.len(),
+        drifted: drifted.count(),
+        unknown: unknown.count(),
+        held: row.hold.as_ref().map(|hold| hold.revision.clone()),
+        last_run: row.last_run.clone(),
+        observed_at: row.observed_at,
+    })
+}
+
+/// The environments that HEAD names; none when it cannot be read, since that is for `check`.
+fn named(place: &Place) -> Result<Vec<EnvironmentName>, CommandError> {
+    let head = place.repository.resolve("HEAD")?;
+    let tree = place.repository.tree(&head)?;
+    let providers = wiring::providers()?;
+    let loader = wiring::loader(&providers, None)?;
+    match loader.settings(tree.as_ref())?.value {
+        Some(settings) => Ok(loader.environments(tree.as_ref(), &settings)?),
+        None => {
+            let message = "HEAD has no `stratum.ncl` that can be used";
+            Err(CommandError::given(message)
+                .hint("`stratum check --rev HEAD` says why; `stratum init` writes one"))
+        }
+    }
+}
+
+fn never_looked_at(name: &EnvironmentName) -> EnvironmentView {
+    EnvironmentView {
+        name: name.clone(),
+        condition: Condition::Unknown.as_str(),
+        reason: "nothing was reconciled here yet".to_owned(),
+        revision: None,
+        desired_revision: None,
+        resources: 0,
+        drifted: 0,
+        unknown: 0,
+        held: None,
+        last_run: None,
+        observed_at: None,
+    }
+}

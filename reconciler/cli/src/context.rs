@@ -1,0 +1,157 @@
+//! What every command starts from: the terminal, the repository, the state.
+
+use std::ffi::OsStr;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use stratum_core::digest::Digest;
+use stratum_core::ports::StoreError;
+use stratum_repo::{GitRepository, Options};
+use stratum_store::{Access, SqliteStore};
+
+use crate::arguments::GlobalArguments;
+use crate::failure::CommandError;
+use crate::ui::Ui;
+
+/// What every command starts from.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// The terminal.
+    pub(crate) ui: Ui,
+    /// Options of every command.
+    pub(crate) global: GlobalArguments,
+}
+
+/// A repository and where its state is.
+pub(crate) struct Place {
+    /// The repository.
+    pub(crate) repository: Arc<GitRepository>,
+    /// The file of the state; absolute.
+    pub(crate) state: PathBuf,
+}
+
+impl Context {
+    /// The context of this process.
+    pub(crate) fn new(ui: Ui, global: GlobalArguments) -> Self {
+        Self { ui, global }
+    }
+
+    /// Opens the repository that was named, or the one this process stands in.
+    pub(crate) fn place(&self) -> Result<Place, CommandError> {
+        let location = self.location();
+        let options = Options {
+            mirror: Some(remote_folder(&location)?.join("mirror.git")),
+            ..Options::default()
+        };
+        let repository = GitRepository::open(&location, options)?;
+        let folder = if repository.is_mirror() {
+            remote_folder(&location)?
+        } else {
+            repository.state_folder()
+        };
+        let state = match &self.global.state {
+            Some(path) => absolute(path)?,
+            None => folder.join("state.db"),
+        };
+        Ok(Place {
+            repository: Arc::new(repository),
+            state,
+        })
+    }
+
+    /// The repository as it was named: `--repo`, else what git told a hook, else this folder.
+    pub(crate) fn location(&self) -> String {
+        let of_git = || {
+            std::env::var("GIT_DIR")
+                .ok()
+                .filter(|path| !path.is_empty())
+        };
+        self.global
+            .repo
+            .clone()
+            .or_else(of_git)
+            .unwrap_or_else(|| ".".to_owned())
+    }
+
+    /// Carries out asynchronous work to its end.
+    pub(crate) fn block_on<T>(
+        &self,
+        work: impl Future<Output = Result<T, CommandError>>,
+    ) -> Result<T, CommandError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| {
+                CommandError::machine("the threads that do the work could not be started")
+                    .because(&error)
+            })?;
+        runtime.block_on(work)
+    }
+}
+
+impl Place {
+    /// The folder of the state.
+    pub(crate) fn state_folder(&self) -> &Path {
+        self.state.parent().unwrap_or(Path::new("/"))
+    }
+
+    /// The state, for reading; `None` when nothing was reconciled yet.
+    pub(crate) async fn state(&self) -> Result<Option<SqliteStore>, StoreError> {
+        match SqliteStore::open(&self.state, Access::ReadOnly).await {
+            Ok(store) => Ok(Some(store)),
+            Err(StoreError::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The path from the root.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
+    std::path::absolute(path).map_err(|error| {
+        CommandError::given(format!("`{}` is not a usable path", path.display())).because(&error)
+    })
+}
+
+/// Where the mirror and the state of a remote are.
+///
+/// *Source*: XDG Base Directory Specification 0.8, `XDG_STATE_HOME`.
+fn remote_folder(location: &str) -> Result<PathBuf, CommandError> {
+    let variable = |name| std::env::var_os(name).filter(|value| is_absolute(value));
+    let state = variable("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".local/state")))
+        .unwrap_or_else(|| PathBuf::from("/var/lib"));
+    let name: String = location
+        .trim_end_matches('/')
+        .trim_end_matches(".git")
+        .rsplit(['/', ':'])
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || *c == '-' || *c == '_')
+        .collect();
+    let digest = Digest::of_bytes(location.as_bytes()).short();
+    absolute(&state.join("stratum").join(format!("{name}-{digest}")))
+}
+
+fn is_absolute(value: &OsStr) -> bool {
+    Path::new(value).is_absolute()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remotes_have_folders_of_their_own() {
+        let name = |location| {
+            let folder = remote_folder(location).unwrap();
+            folder.file_name().unwrap().to_string_lossy().into_owned()
+        };
+        let one = name("https://example.org/a/shop.git");
+        assert!(one.starts_with("shop-"), "{one}");
+        assert_ne!(one, name("https://example.org/b/shop.git"));
+        assert!(name("git@example.org:../../x").starts_with("x-"));
+    }
+}

@@ -1,0 +1,247 @@
+//! Errors at the edge: what went wrong, why, and the next command to try.
+
+use std::error::Error;
+
+use stratum_core::ports::{LeaseError, LoadError, RepositoryError, StoreError};
+use stratum_runtime::RuntimeError;
+
+use crate::exit::Exit;
+use crate::style::{Role, Theme, one_line};
+
+/// Whose fault a failure is; decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Of what the person gave.
+    Given,
+    /// Of the machine or of stratum.
+    Machine,
+}
+
+/// A failure of a command, as people see it.
+///
+/// *Guarantees*: it is shown as one sentence, the reasons behind it, and at least one hint.
+#[derive(Debug)]
+pub(crate) struct CommandError {
+    fault: Fault,
+    message: String,
+    reasons: Vec<String>,
+    hints: Vec<String>,
+}
+
+impl CommandError {
+    /// Something is wrong with what was given.
+    pub(crate) fn given(message: impl Into<String>) -> Self {
+        Self {
+            fault: Fault::Given,
+            message: message.into(),
+            reasons: Vec::new(),
+            hints: Vec::new(),
+        }
+    }
+
+    /// Something is wrong with the machine or with stratum.
+    pub(crate) fn machine(message: impl Into<String>) -> Self {
+        Self {
+            fault: Fault::Machine,
+            ..Self::given(message)
+        }
+    }
+
+    /// The same, because of `source` and all that is behind it.
+    pub(crate) fn because(mut self, source: &(dyn Error + 'static)) -> Self {
+        let mut next = Some(source);
+        while let Some(error) = next {
+            let reason = error.to_string();
+            if self.reasons.last() != Some(&reason) && self.message != reason {
+                self.reasons.push(reason);
+            }
+            next = error.source();
+        }
+        self
+    }
+
+    /// The same, with the next command to try.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    fn of(fault: Fault, error: &(dyn Error + 'static)) -> Self {
+        let bare = Self {
+            fault,
+            ..Self::given(error.to_string())
+        };
+        match error.source() {
+            Some(source) => bare.because(source),
+            None => bare,
+        }
+    }
+
+    /// The exit code.
+    pub(crate) fn exit(&self) -> Exit {
+        match self.fault {
+            Fault::Given => Exit::Wrong,
+            Fault::Machine => Exit::Internal,
+        }
+    }
+
+    /// The hint lines; never none.
+    pub(crate) fn hints(&self) -> Vec<String> {
+        if self.hints.is_empty() {
+            return vec!["`stratum doctor` looks at what may be missing here".to_owned()];
+        }
+        self.hints.clone()
+    }
+
+    /// The failure without its hints.
+    pub(crate) fn render(&self, theme: &Theme) -> String {
+        let mut text = format!(
+            "{}: {}\n",
+            theme.paint(Role::Bad, "error"),
+            one_line(&self.message)
+        );
+        for reason in &self.reasons {
+            text.push_str(&format!("  because: {}\n", one_line(reason)));
+        }
+        text
+    }
+}
+
+impl From<RepositoryError> for CommandError {
+    fn from(error: RepositoryError) -> Self {
+        let (fault, hint) = match &error {
+            RepositoryError::Missing { .. } => (
+                Fault::Given,
+                "go to a repository, or name one with `--repo PATH`; \
+                 `git init && stratum init` makes one",
+            ),
+            RepositoryError::Unsupported { .. } => {
+                (Fault::Given, "`stratum doctor` says what can be read")
+            }
+            RepositoryError::Empty { .. } => (
+                Fault::Given,
+                "push a first commit to it; `stratum init` in a clone writes the first files",
+            ),
+            RepositoryError::NoSuchRevision { .. } => (
+                Fault::Given,
+                "`git log --oneline --all` lists what there is",
+            ),
+            RepositoryError::Remote { .. } => (
+                Fault::Machine,
+                "try `git ls-remote` with the same address: it needs the same network and keys",
+            ),
+            RepositoryError::Race { .. } => (Fault::Machine, "run the command again"),
+            RepositoryError::Git { .. } => (
+                Fault::Machine,
+                "`git fsck` in the repository says whether it is whole",
+            ),
+        };
+        Self::of(fault, &error).hint(hint)
+    }
+}
+
+impl From<StoreError> for CommandError {
+    fn from(error: StoreError) -> Self {
+        let hint = match &error {
+            StoreError::Missing { .. } => {
+                "nothing was reconciled here yet: `stratum reconcile --once` does it, and \
+                 `--state PATH` names a state elsewhere"
+            }
+            StoreError::Newer { .. } => "use the newer stratum that wrote it",
+            StoreError::Damaged { .. } => {
+                "keep the file, and put back a copy of it; `stratum doctor` looks at it again"
+            }
+            StoreError::Full { .. } => "`df -h` shows which disk is full; make room on it",
+            StoreError::Fenced { .. } | StoreError::Moved { .. } => "run the command again",
+            StoreError::Database { .. } => "`stratum doctor` looks at the state",
+        };
+        let fault = match &error {
+            StoreError::Missing { .. } | StoreError::Newer { .. } => Fault::Given,
+            StoreError::Damaged { .. }
+            | StoreError::Full { .. }
+            | StoreError::Fenced { .. }
+            | StoreError::Moved { .. }
+            | StoreError::Database { .. } => Fault::Machine,
+        };
+        Self::of(fault, &error).hint(hint)
+    }
+}
+
+impl From<LeaseError> for CommandError {
+    fn from(error: LeaseError) -> Self {
+        match error {
+            LeaseError::Store(error) => error.into(),
+            LeaseError::Held { .. } => Self::of(Fault::Given, &error)
+                .hint("`stratum status` shows what it does; it picks up new commits by itself"),
+        }
+    }
+}
+
+impl From<LoadError> for CommandError {
+    fn from(error: LoadError) -> Self {
+        let hint = match &error {
+            LoadError::Tree(_) => "`git fsck` in the repository says whether it is whole",
+            LoadError::Evaluator { .. } => "`stratum doctor` tries the evaluator",
+        };
+        Self::of(Fault::Machine, &error).hint(hint)
+    }
+}
+
+impl From<RuntimeError> for CommandError {
+    fn from(error: RuntimeError) -> Self {
+        match error {
+            RuntimeError::Repository(error) => error.into(),
+            RuntimeError::Store(error) => error.into(),
+            RuntimeError::Lease(error) => error.into(),
+            RuntimeError::Load(error) => error.into(),
+            RuntimeError::Stopped => Self::of(Fault::Machine, &error)
+                .hint("`stratum reconcile` goes on where it was stopped"),
+            RuntimeError::Gate(_)
+            | RuntimeError::Journal(_)
+            | RuntimeError::NoProvider { .. }
+            | RuntimeError::TaskEnded => {
+                Self::of(Fault::Machine, &error).hint("`stratum status` shows where things stand")
+            }
+        }
+    }
+}
+
+impl From<serde_json::Error> for CommandError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::machine("the answer could not be written as JSON").because(&error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_a_sentence_its_reasons_and_a_hint() {
+        let io = std::io::Error::other("no such device");
+        let error = CommandError::from(RepositoryError::Git {
+            doing: "read `HEAD`".to_owned(),
+            source: Box::new(io),
+        });
+        let expected = "error: could not read `HEAD`\n  because: no such device\n";
+        assert_eq!(error.render(&Theme::PLAIN), expected);
+        assert_eq!(error.exit(), Exit::Internal);
+        assert_eq!(
+            error.hints(),
+            ["`git fsck` in the repository says whether it is whole"]
+        );
+    }
+
+    #[test]
+    fn a_missing_repository_is_the_persons_to_mend() {
+        let error = CommandError::from(RepositoryError::Missing {
+            path: "x".to_owned(),
+        });
+        assert_eq!(error.exit(), Exit::Wrong);
+    }
+
+    #[test]
+    fn every_failure_has_a_hint() {
+        assert_eq!(CommandError::machine("x").hints().len(), 1);
+    }
+}

@@ -1,0 +1,14 @@
+//! How the engine's types are written for people and for programs; nothing here does I/O.
+
+pub(crate) mod finding;
+pub(crate) mod json;
+pub(crate) mod live;
+pub(crate) mod plan;
+pub(crate) mod run;
+#[cfg(test)]
+pub(crate) mod sample;
+pub(crate) mod sarif;
+pub(crate) mod status;
+pub(crate) mod table;
+pub(crate) mod value;
+pub(crate) mod when;

@@ -1,0 +1,166 @@
+//! How text looks on this terminal: colours, symbols, width.
+//!
+//! *Guarantees*: meaning never depends on colour alone; without colour and Unicode every text says
+//! the same.
+
+use anstyle::{AnsiColor, Style};
+
+/// What a piece of text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Something is made, or well.
+    Good,
+    /// Something changes, or needs attention.
+    Warning,
+    /// Something is taken away, or wrong.
+    Bad,
+    /// Something is named or taken over.
+    Name,
+    /// A heading.
+    Strong,
+    /// What is worth less attention.
+    Quiet,
+}
+
+/// A symbol, with a form for terminals without Unicode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// Well.
+    Good,
+    /// Not well.
+    Bad,
+    /// In work.
+    Busy,
+    /// Waiting, or set aside.
+    Idle,
+    /// Nobody knows.
+    Unknown,
+    /// Put back.
+    Back,
+}
+
+/// How text looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Theme {
+    /// Whether to use colours.
+    pub(crate) color: bool,
+    /// Whether to use characters beyond ASCII.
+    pub(crate) unicode: bool,
+    /// Columns of the terminal.
+    pub(crate) width: usize,
+}
+
+impl Theme {
+    /// No colours, no Unicode, 80 columns: what a pipe gets, except that pipes get Unicode.
+    pub(crate) const PLAIN: Self = Self {
+        color: false,
+        unicode: false,
+        width: 80,
+    };
+
+    /// `text` in the look of `role`.
+    pub(crate) fn paint(&self, role: Role, text: impl std::fmt::Display) -> String {
+        if !self.color {
+            return text.to_string();
+        }
+        let style = look(role);
+        format!("{style}{text}{style:#}")
+    }
+
+    /// The symbol, uncoloured.
+    pub(crate) fn mark(&self, mark: Mark) -> &'static str {
+        let (unicode, ascii) = match mark {
+            Mark::Good => ("✓", "ok"),
+            Mark::Bad => ("✗", "!!"),
+            Mark::Busy => ("⟳", ".."),
+            Mark::Idle => ("○", "--"),
+            Mark::Unknown => ("?", "??"),
+            Mark::Back => ("↩", "<-"),
+        };
+        if self.unicode { unicode } else { ascii }
+    }
+
+    /// The symbol, in the look of `role`.
+    pub(crate) fn marked(&self, mark: Mark, role: Role) -> String {
+        self.paint(role, self.mark(mark))
+    }
+
+    /// An arrow from before to after.
+    pub(crate) fn arrow(&self) -> &'static str {
+        if self.unicode { "→" } else { "->" }
+    }
+
+    /// A line across, for headings.
+    pub(crate) fn rule(&self) -> String {
+        let piece = if self.unicode { "─" } else { "-" };
+        piece.repeat(self.width.min(78))
+    }
+}
+
+fn look(role: Role) -> Style {
+    let color = |color: AnsiColor| Style::new().fg_color(Some(color.into()));
+    match role {
+        Role::Good => color(AnsiColor::Green),
+        Role::Warning => color(AnsiColor::Yellow),
+        Role::Bad => color(AnsiColor::Red),
+        Role::Name => color(AnsiColor::Cyan),
+        Role::Strong => Style::new().bold(),
+        Role::Quiet => Style::new().dimmed(),
+    }
+}
+
+/// Text of others, made harmless for a terminal: control characters are shown, not obeyed.
+pub(crate) fn harmless(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '\n' | '\t' => c,
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+            c if c.is_control() => '\u{fffd}',
+            c => c,
+        })
+        .collect()
+}
+
+/// [`harmless`], on one line.
+pub(crate) fn one_line(text: &str) -> String {
+    harmless(&text.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// The beginning of `text` that fits into `width` columns, with dots when something is left out.
+pub(crate) fn fit(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(width.saturating_sub(3)).collect();
+    format!("{}...", kept.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escape_sequences_and_direction_marks_are_not_obeyed() {
+        assert_eq!(
+            harmless("a\u{1b}[2Jb\u{202e}c\n"),
+            "a\u{fffd}[2Jb\u{fffd}c\n"
+        );
+        assert_eq!(one_line("a\n  b\r\nc"), "a b c");
+    }
+
+    #[test]
+    fn without_color_text_is_bare() {
+        assert_eq!(Theme::PLAIN.paint(Role::Bad, "x"), "x");
+        let colored = Theme {
+            color: true,
+            ..Theme::PLAIN
+        };
+        assert_eq!(colored.paint(Role::Bad, "x"), "\u{1b}[31mx\u{1b}[0m");
+    }
+
+    #[test]
+    fn long_text_is_cut_with_dots() {
+        assert_eq!(fit("abcdefgh", 6), "abc...");
+        assert_eq!(fit("abc", 3), "abc");
+    }
+}

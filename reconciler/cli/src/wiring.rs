@@ -1,0 +1,95 @@
+//! Builds every adapter, and hands it over as one of core's ports.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use stratum_core::finding::Finding;
+use stratum_core::ids::{ProviderName, TypeName};
+use stratum_core::ports::{EvaluationCache, Gate, Loader, Provider, ProviderSchema};
+use stratum_core::value::Record;
+use stratum_core::verdict::ReversibleOnly;
+use stratum_load::{Evaluators, NickelLoader};
+use stratum_providers::local::LocalProvider;
+use stratum_providers::registry::RegistryProvider;
+use stratum_runtime::Providers;
+
+use crate::failure::CommandError;
+
+/// Carries out what this program does when it is executed again as a helper of itself: evaluating
+/// untrusted code, running one command, supervising one service. `None`: it is not a helper.
+pub(crate) fn helper_process(first_argument: Option<&str>) -> Option<ExitCode> {
+    if first_argument == Some(stratum_load::EVALUATE_ARGUMENT) {
+        return Some(stratum_load::evaluate_main());
+    }
+    stratum_providers::reexec::run(first_argument)
+}
+
+/// This program, for helpers.
+pub(crate) fn this_program() -> Result<PathBuf, CommandError> {
+    std::env::current_exe().map_err(|error| {
+        CommandError::machine("the path of this program cannot be found").because(&error)
+    })
+}
+
+/// Everything that makes resources.
+pub(crate) fn providers() -> Result<Providers, CommandError> {
+    let defect = |error: stratum_core::ids::IdError| {
+        CommandError::machine("a provider could not be made").because(&error)
+    };
+    let local = LocalProvider::new(this_program()?).map_err(defect)?;
+    let registry = RegistryProvider::new().map_err(defect)?;
+    let all: [Arc<dyn Provider>; 2] = [Arc::new(local), Arc::new(registry)];
+    Ok(Providers::new(all))
+}
+
+/// The reader of repositories; results of evaluation are kept in `cache`, if there is one.
+pub(crate) fn loader(
+    providers: &Providers,
+    cache: Option<Arc<dyn EvaluationCache>>,
+) -> Result<Arc<dyn Loader>, CommandError> {
+    let evaluators = Arc::new(Evaluators::new(this_program()?));
+    let schemas: Vec<ProviderSchema> = providers.schemas().into_iter().cloned().collect();
+    let asked = providers.clone();
+    let owners: BTreeMap<TypeName, ProviderName> = schemas
+        .iter()
+        .flat_map(|schema| {
+            schema
+                .types
+                .keys()
+                .map(|name| (name.clone(), schema.provider.clone()))
+        })
+        .collect();
+    let validate = move |name: &TypeName, desired: &Record| {
+        let provider = owners.get(name).and_then(|owner| asked.get(owner).ok());
+        provider.map_or_else(Vec::new, |provider| provider.validate(name, desired))
+    };
+    let cache = cache.unwrap_or_else(|| Arc::new(NoCache));
+    let loader = NickelLoader::new(evaluators, schemas, Arc::new(validate), cache);
+    Ok(Arc::new(loader))
+}
+
+/// Keeps nothing: for commands that must not write.
+struct NoCache;
+
+impl EvaluationCache for NoCache {
+    fn get(&self, _key: &str) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn put(&self, _key: &str, _value: &[u8]) {}
+}
+
+/// What judges plans.
+pub(crate) fn gate() -> Arc<dyn Gate> {
+    Arc::new(ReversibleOnly)
+}
+
+/// Whether any finding is an error: the commands that only read then end with 1.
+pub(crate) fn exit_of(findings: &[Finding]) -> crate::exit::Exit {
+    match stratum_core::finding::any_error(findings) {
+        true => crate::exit::Exit::Wrong,
+        false => crate::exit::Exit::Done,
+    }
+}

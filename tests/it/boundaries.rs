@@ -1,0 +1,165 @@
+//! Fails on a dependency that is not in the picture of the house.
+//!
+//! The rooms are the crates under `reconciler/`. Arrows point one way: `main` to `cli`, `cli` to
+//! every adapter and `runtime`, all of them to `core`. A heavy library belongs to one room.
+
+use cargo_metadata::{DependencyKind, MetadataCommand, Package};
+
+/// The rooms, and the rooms each may use.
+const PICTURE: &[(&str, &[&str])] = &[
+    ("core", &[]),
+    ("load", &["core"]),
+    ("repo", &["core"]),
+    ("store", &["core"]),
+    ("providers", &["core"]),
+    ("runtime", &["core"]),
+    ("testkit", &["core"]),
+    (
+        "cli",
+        &["core", "load", "repo", "store", "providers", "runtime"],
+    ),
+];
+
+/// Libraries that the pure room may use: none of them touches a file, a clock or a network.
+const PURE: &[&str] = &[
+    "async-trait",
+    "base64",
+    "jiff",
+    "serde",
+    "serde_json",
+    "sha2",
+    "strsim",
+    "thiserror",
+];
+
+/// Libraries that every other room may use besides the pure ones.
+const COMMON: &[&str] = &["futures-util", "rustix", "tokio", "tracing"];
+
+/// Libraries that belong to one room.
+const OWNED: &[(&str, &str)] = &[
+    ("anstyle", "cli"),
+    ("clap", "cli"),
+    ("clap_complete", "cli"),
+    ("clap_mangen", "cli"),
+    ("croner", "load"),
+    ("fluent-syntax", "load"),
+    ("getrandom", "cli"),
+    ("gix", "repo"),
+    ("globset", "load"),
+    ("http-body-util", "providers"),
+    ("hyper", "providers"),
+    ("hyper-util", "providers"),
+    ("landlock", "load"),
+    ("minijinja", "load"),
+    ("nickel-lang-core", "load"),
+    ("notify", "repo"),
+    ("pulldown-cmark", "load"),
+    ("regex", "load"),
+    ("seccompiler", "load"),
+    ("serde-saphyr", "load"),
+    ("similar", "cli"),
+    ("sqlx", "store"),
+    ("toml", "load"),
+    ("tracing-subscriber", "cli"),
+];
+
+/// Libraries of the rooms that make temporary things, and of every room's tests.
+const TEMPORARY: &[(&str, &[&str])] = &[("tempfile", &["cli", "testkit"])];
+
+/// Libraries that any room may use in its tests.
+const IN_TESTS: &[&str] = &["proptest", "stratum-testkit", "tempfile"];
+
+#[test]
+fn no_dependency_leaves_the_picture() {
+    let packages = workspace();
+    let mut complaints = Vec::new();
+    for package in &packages {
+        let Some(room) = package.name.strip_prefix("stratum-") else {
+            continue;
+        };
+        for dependency in &package.dependencies {
+            let in_tests = dependency.kind == DependencyKind::Development;
+            complaints.extend(complaint(room, &dependency.name, in_tests));
+        }
+    }
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+}
+
+#[test]
+fn every_room_is_in_the_picture_and_the_program_is_only_the_command_line() {
+    let packages = workspace();
+    let rooms: Vec<&str> = packages
+        .iter()
+        .filter_map(|package| package.name.strip_prefix("stratum-"))
+        .collect();
+    for room in &rooms {
+        assert!(
+            PICTURE.iter().any(|(known, _)| known == room),
+            "`{room}` is not in the picture"
+        );
+    }
+    let program = packages.iter().find(|package| package.name.as_str() == "stratum");
+    let uses: Vec<&str> = program
+        .unwrap()
+        .dependencies
+        .iter()
+        .filter(|dependency| dependency.kind == DependencyKind::Normal)
+        .map(|dependency| dependency.name.as_str())
+        .collect();
+    assert_eq!(uses, ["stratum-cli"]);
+}
+
+#[test]
+fn edges_outside_the_picture_are_seen() {
+    assert_eq!(complaint("runtime", "stratum-core", false), None);
+    assert_eq!(complaint("store", "sqlx", false), None);
+    assert_eq!(complaint("store", "stratum-testkit", true), None);
+    for (room, dependency, in_tests) in [
+        ("core", "tokio", false),
+        ("core", "stratum-load", false),
+        ("load", "stratum-store", false),
+        ("runtime", "sqlx", false),
+        ("cli", "stratum-testkit", false),
+        ("core", "stratum-load", true),
+        ("providers", "some-new-library", false),
+    ] {
+        let found = complaint(room, dependency, in_tests);
+        assert!(found.is_some(), "{room} -> {dependency} went unseen");
+    }
+}
+
+fn workspace() -> Vec<Package> {
+    let mut command = MetadataCommand::new();
+    command.manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+    command.no_deps();
+    command.exec().unwrap().packages
+}
+
+/// What is wrong with `room` using `dependency`; `None` when it may.
+fn complaint(room: &str, dependency: &str, in_tests: bool) -> Option<String> {
+    if in_tests && IN_TESTS.contains(&dependency) {
+        return None;
+    }
+    if let Some(other) = dependency.strip_prefix("stratum-") {
+        let (_, allowed) = PICTURE.iter().find(|(known, _)| *known == room)?;
+        return (!allowed.contains(&other))
+            .then(|| format!("`{room}` may not use the room `{other}`"));
+    }
+    if PURE.contains(&dependency) || (room != "core" && COMMON.contains(&dependency)) {
+        return None;
+    }
+    let several = TEMPORARY.iter().find(|(name, _)| *name == dependency);
+    if several.is_some_and(|(_, rooms)| rooms.contains(&room)) {
+        return None;
+    }
+    match OWNED.iter().find(|(name, _)| *name == dependency) {
+        Some((_, owner)) if *owner == room => None,
+        Some((_, owner)) => Some(format!(
+            "`{room}` may not use `{dependency}`: it belongs to `{owner}`"
+        )),
+        None => Some(format!(
+            "`{dependency}` of `{room}` is not in the picture: give it a room in {}",
+            file!()
+        )),
+    }
+}
