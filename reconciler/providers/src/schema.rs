@@ -123,9 +123,11 @@ pub(crate) fn same(a: &Record, b: &Record, name: &str) -> bool {
     a.get(name).unwrap_or(&Value::Null) == b.get(name).unwrap_or(&Value::Null)
 }
 
-/// The first attribute that holds a secret or an unknown, with a sentence why it cannot be used.
-pub(crate) fn unusable(record: &Record) -> Option<String> {
-    for (name, value) in record {
+/// The first attribute that a person gave and that holds a secret or an unknown, with a sentence
+/// why it cannot be used.
+pub(crate) fn unusable(schema: &TypeSchema, record: &Record) -> Option<String> {
+    let computed = |name| schema.attributes.get(name).is_some_and(|a| !a.settable);
+    for (name, value) in record.iter().filter(|(name, _)| !computed(*name)) {
         let mut secret = false;
         value.secrets(&mut |_| secret = true);
         if secret {

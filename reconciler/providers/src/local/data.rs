@@ -58,6 +58,8 @@ fn id(token: &Token) -> String {
 
 fn made(planned: &Record, prior: Option<&Instance>, token: &Token) -> Instance {
     let mut record = planned.clone();
+    let input = planned.get("input").cloned().unwrap_or_default();
+    record.insert("output".to_owned(), input);
     let kept = prior.and_then(|prior| prior.attributes.get("id")).cloned();
     let id = kept.unwrap_or_else(|| Value::text(id(token)));
     record.insert("id".to_owned(), id);

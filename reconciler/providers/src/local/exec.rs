@@ -11,6 +11,7 @@
 //!   the reconciler, what `env` says, `STRATUM_ADDRESS` and `STRATUM_TOKEN`, and nothing else.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,6 +25,7 @@ use stratum_core::value::{Path, Record, Value};
 
 use super::LocalType;
 use super::attributes::{before, broken, instance, own_folder, refused, working_folder};
+use super::lanes::Lanes;
 use super::steps::{Outcome, StepError, Steps};
 use crate::process::{Command, Ended, run};
 use crate::schema::{
@@ -38,10 +40,11 @@ const GONE: i32 = 3;
 pub(crate) struct Exec {
     schema: TypeSchema,
     program: PathBuf,
+    lanes: Arc<Lanes>,
 }
 
 impl Exec {
-    pub(crate) fn new(program: PathBuf) -> Self {
+    pub(crate) fn new(program: PathBuf, lanes: &Arc<Lanes>) -> Self {
         let list = || ValueType::List(Box::new(ValueType::Text));
         let timeout = optional("After this a command is ended.", ValueType::Duration);
         let schema = TypeSchema {
@@ -76,13 +79,20 @@ impl Exec {
                 ),
             ]),
         };
-        Self { schema, program }
+        let lanes = Arc::clone(lanes);
+        Self {
+            schema,
+            program,
+            lanes,
+        }
     }
 
     fn steps(&self, call: Call<'_>) -> Steps {
         Steps {
             folder: own_folder(call.site, "steps", call.address),
             program: self.program.clone(),
+            address: call.address.clone(),
+            lanes: Arc::clone(&self.lanes),
         }
     }
 }
@@ -379,7 +389,7 @@ impl LocalType for Exec {
 
     async fn import(&self, call: ImportCall<'_>) -> Result<Instance, ProviderError> {
         let known = with_defaults(&self.schema, call.desired);
-        if let Some(why) = unusable(&known) {
+        if let Some(why) = unusable(&self.schema, &known) {
             return Err(ProviderError::input(why));
         }
         match see(call.call, &known, call.id).await? {

@@ -68,6 +68,8 @@ use stratum_core::value::Record;
 use lanes::Lanes;
 use placed::Placed;
 
+use crate::schema::unusable;
+
 /// One type of the provider; the methods are those of [`Provider`].
 #[async_trait]
 trait LocalType: Send + Sync {
@@ -110,7 +112,10 @@ impl LocalProvider {
                 "local_symlink",
                 Box::new(Placed::new(symlink::Symlink, &lanes)),
             ),
-            ("local_exec", Box::new(exec::Exec::new(program.clone()))),
+            (
+                "local_exec",
+                Box::new(exec::Exec::new(program.clone(), &lanes)),
+            ),
             ("local_service", Box::new(service::Service::new(program))),
         ];
         let types = list
@@ -168,10 +173,12 @@ impl Provider for LocalProvider {
     }
 
     async fn apply(&self, call: ApplyCall<'_>) -> Result<Option<Instance>, ApplyError> {
-        if let Some(why) = call.planned.and_then(crate::schema::unusable) {
+        let found = self.of_changing(call.call)?;
+        let unusable = |planned| unusable(found.schema(), planned);
+        if let Some(why) = call.planned.and_then(unusable) {
             return Err(ApplyError::nothing_happened(why));
         }
-        self.of_changing(call.call)?.apply(call).await
+        found.apply(call).await
     }
 
     async fn restore(&self, call: RestoreCall<'_>) -> Result<Option<Instance>, ApplyError> {

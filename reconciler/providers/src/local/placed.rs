@@ -321,7 +321,7 @@ impl<S: Shape> LocalType for Placed<S> {
             Ok(match (entry, &planned) {
                 (None, None) => Located::Done(None),
                 (Some(entry), Some(planned)) if wanted(shape, &spot, planned)?.fits(&entry) => {
-                    Located::Done(Some(instance(planned.clone())))
+                    Located::Done(Some(instance(completed(shape, planned))))
                 }
                 _ => Located::NotDone,
             })
@@ -406,7 +406,15 @@ fn make<S: Shape>(
         folder::unmark(&spot, &spot.absolute())
             .map_err(|error| folder::doing("take over", &spot)(folder::errno(&error)))?;
     }
-    Ok(planned.clone())
+    Ok(completed(shape, planned))
+}
+
+/// What was planned, with what follows from it; it may have been planned before its parts were
+/// known.
+fn completed<S: Shape>(shape: &S, planned: &Record) -> Record {
+    let mut record = planned.clone();
+    shape.complete(&mut record);
+    record
 }
 
 /// Whether what is there may be changed: it is as planned already, or as it was before, or a
@@ -463,7 +471,12 @@ fn put_back<S: Shape>(
         };
     }
     let as_before = |now: &Entry| before.as_ref().is_some_and(|b| b.content == now.content);
-    let as_planned = |now: &Entry| planned.is_some_and(|planned| is_content(shape, planned, now));
+    let planned = planned.map(|planned| completed(shape, planned));
+    let as_planned = |now: &Entry| {
+        planned
+            .as_ref()
+            .is_some_and(|planned| is_content(shape, planned, now))
+    };
     if let Some(now) = &now
         && !as_before(now)
         && !as_planned(now)

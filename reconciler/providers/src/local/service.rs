@@ -223,7 +223,7 @@ async fn wait_for_check(
 ) -> Result<Status, String> {
     let (begun, within) = (Instant::now(), check.within.min(call.timeout));
     loop {
-        let why = match alive(supervised.status())? {
+        let why = match alive(supervised)? {
             Some(status) => match HealthProbe.probe(check, &call.site.root).await {
                 Ok(()) => return Ok(status),
                 Err(error) => error.to_string(),
@@ -240,7 +240,7 @@ async fn wait_for_check(
 
 async fn wait_until_settled(supervised: &Supervised) -> Result<Status, String> {
     tokio::time::sleep(SETTLE).await;
-    match alive(supervised.status())? {
+    match alive(supervised)? {
         Some(status) if status.restarts == 0 => Ok(status),
         Some(_) | None => Err("its program ended as soon as it was started".to_owned()),
     }
@@ -249,9 +249,14 @@ async fn wait_until_settled(supervised: &Supervised) -> Result<Status, String> {
 /// The status while the program runs; `None` while it waits to be started again.
 ///
 /// *Errors*: one clause, when it will not run again by itself.
-fn alive(status: Option<Status>) -> Result<Option<Status>, String> {
-    let Some(status) = status else {
-        return Err("its program ended before it was healthy".to_owned());
+fn alive(supervised: &Supervised) -> Result<Option<Status>, String> {
+    let Some(status) = supervised.status() else {
+        return Err(match supervised.last_phase() {
+            Some(Phase::Ended(how) | Phase::NeverRan(how)) => format!("its program {how}"),
+            Some(Phase::Running(_) | Phase::Waiting(_)) | None => {
+                "the process that supervises it is gone".to_owned()
+            }
+        });
     };
     match &status.phase {
         Phase::Running(_) => Ok(Some(status)),
@@ -375,7 +380,7 @@ impl LocalType for Service {
             .await
             .map_err(|error: ServiceError| ProviderError::person(error.to_string()))?;
         let Some(planned) = call.planned else {
-            let gone = status.is_none() && supervised.leftover().is_none();
+            let gone = !supervised.is_supervised() && supervised.leftover().is_none();
             return Ok(if gone {
                 Located::Done(None)
             } else {

@@ -4,12 +4,15 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use stratum_core::ids::Address;
 use thiserror::Error;
 use tokio::io::AsyncWriteExt;
 
+use super::lanes::Lanes;
 use crate::process::{Command, Ended, Identity, Instruction, Line, append, lines};
 use crate::reexec::EXEC_ARGUMENT;
 
@@ -58,6 +61,10 @@ pub(crate) struct Steps {
     pub(crate) folder: PathBuf,
     /// The program that is executed again.
     pub(crate) program: PathBuf,
+    /// The resource.
+    pub(crate) address: Address,
+    /// Keep what a call that was given up still writes from meeting the next call.
+    pub(crate) lanes: Arc<Lanes>,
 }
 
 impl Steps {
@@ -74,12 +81,13 @@ impl Steps {
             Outcome::Running => return Err(StepError::Running { what }),
             Outcome::Never | Outcome::Lost => {}
         }
-        let intending = (self.clone(), path.clone(), what.clone());
-        let intended =
-            tokio::task::spawn_blocking(move || intending.0.intend(&intending.1, &intending.2));
+        let (steps, at, shown) = (self.clone(), path.clone(), what.clone());
+        let intended = self
+            .lanes
+            .run(&self.address, move || steps.intend(&at, &shown))
+            .await;
         let step = intended
-            .await
-            .unwrap_or_else(|error| Err(io::Error::other(error)))
+            .unwrap_or_else(|| Err(io::Error::other("the work was broken off")))
             .map_err(before("write the step file"))?;
         let mut child = tokio::process::Command::new(&self.program)
             .arg(EXEC_ARGUMENT)

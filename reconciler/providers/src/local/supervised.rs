@@ -16,6 +16,9 @@ use crate::reexec::SUPERVISE_ARGUMENT;
 /// The time a supervisor gets to say that it is there, or to end after it was told to.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Stands in the lock of a service whose supervisor was told to stop.
+const STOPPING: &str = "stopping";
+
 /// Why a service could not be started or stopped.
 #[derive(Debug, Error)]
 pub(crate) enum ServiceError {
@@ -63,26 +66,32 @@ impl Supervised {
     }
 
     /// Whether a supervisor lives: it holds the lock as long as it does.
-    fn is_supervised(&self) -> bool {
+    pub(crate) fn is_supervised(&self) -> bool {
         match File::open(self.lock_path()) {
             Ok(lock) => matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)),
             Err(_) => false,
         }
     }
 
-    /// The status, if a supervisor lives and has written one.
+    /// What stands in the lock: the token of the step that started the service, or [`STOPPING`].
+    fn held_by(&self) -> Option<String> {
+        std::fs::read_to_string(self.lock_path()).ok()
+    }
+
+    /// The status, if a supervisor lives, was not told to stop, and has written one.
     pub(crate) fn status(&self) -> Option<Status> {
         if !self.is_supervised() {
             return None;
         }
-        let token = std::fs::read_to_string(self.lock_path()).ok()?;
-        read_status(&self.folder).filter(|status| status.token == token.trim())
+        let token = self.held_by()?;
+        read_status(&self.folder).filter(|status| status.token == token)
     }
 
-    /// The status once a supervisor that is just starting has written it; `None` without one.
+    /// The status once a supervisor that is just starting has written it; `None` without one, and
+    /// when it was told to stop.
     pub(crate) async fn settled(&self) -> Result<Option<Status>, ServiceError> {
         let begun = Instant::now();
-        while self.is_supervised() {
+        while self.is_supervised() && self.held_by().as_deref() != Some(STOPPING) {
             if let Some(status) = self.status() {
                 return Ok(Some(status));
             }
@@ -94,6 +103,11 @@ impl Supervised {
         Ok(None)
     }
 
+    /// How the program was when its supervisor last wrote it down, whether that still lives or not.
+    pub(crate) fn last_phase(&self) -> Option<Phase> {
+        read_status(&self.folder).map(|status| status.phase)
+    }
+
     /// A program whose supervisor was killed, and that still runs.
     pub(crate) fn leftover(&self) -> Option<Identity> {
         let status = read_status(&self.folder)?;
@@ -101,18 +115,23 @@ impl Supervised {
     }
 
     /// Stops the service; fine when it does not run.
+    ///
+    /// *Guarantees*: from the moment the supervisor is told to stop, nobody takes the service for
+    /// running, also when this is given up half way.
     pub(crate) async fn stop(&self) -> Result<(), ServiceError> {
         let begun = Instant::now();
-        if let Some(status) = self.settled().await? {
-            if let Some(supervisor) = status.supervisor {
+        let mut told = false;
+        while self.is_supervised() {
+            let supervisor = read_status(&self.folder).and_then(|status| status.supervisor);
+            if let (false, Some(supervisor)) = (told, supervisor) {
+                std::fs::write(self.lock_path(), STOPPING).map_err(machine("stop the service"))?;
                 supervisor.signal(Signal::TERM);
+                told = true;
             }
-            while self.is_supervised() {
-                if begun.elapsed() > GRACE + PATIENCE {
-                    return Err(self.silent("end"));
-                }
-                pause().await;
+            if begun.elapsed() > GRACE + PATIENCE {
+                return Err(self.silent("end"));
             }
+            pause().await;
         }
         if let Some(leftover) = self.leftover() {
             kill_group_gently(leftover, GRACE).await;

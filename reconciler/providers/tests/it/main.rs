@@ -1,1 +1,9 @@
 //! Real files, real processes, real kills.
+#![cfg(test)]
+
+mod conformance;
+mod exec;
+mod kept;
+mod placed;
+mod probe;
+mod service;

@@ -4,14 +4,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use stratum_core::ids::{CommitId, RunId, StepId, Token};
-use stratum_core::kinds::Kind;
+use stratum_core::ids::{RunId, StepId, Token};
 use stratum_core::plan::Reversibility;
 use stratum_core::ports::{
     ApplyCall, ApplyError, Call, CheckpointCall, Effect, ImportCall, LocateCall, Located, PlanCall,
     Proposal, Provider, ReadCall, RestoreCall, Site, TypeSchema,
 };
-use stratum_core::resource::{Checkpoint, Instance, Meta, ResourceState};
+use stratum_core::resource::{Checkpoint, Instance, ResourceState};
 use stratum_core::value::{Record, Value};
 
 use super::Case;
@@ -130,18 +129,15 @@ impl<'a> Driver<'a> {
     }
 
     fn state(&self, instance: &Instance) -> Outcome<ResourceState> {
-        Ok(ResourceState {
-            address: self.case.address.clone(),
-            kind: Kind::Infrastructure,
-            provider: self.provider.schema().provider.clone(),
-            instance: instance.clone(),
-            schema_version: self.schema()?.version,
-            depends_on: Vec::new(),
-            meta: Meta::default(),
-            revision: CommitId::new("0".repeat(40)).map_err(|error| error.to_string())?,
-            tainted: false,
-            unknown: None,
-        })
+        let state = serde_json::json!({
+            "address": self.case.address,
+            "kind": "infrastructure",
+            "provider": self.provider.schema().provider,
+            "instance": instance,
+            "schema_version": self.schema()?.version,
+            "revision": "0".repeat(40),
+        });
+        serde_json::from_value(state).map_err(|error| error.to_string())
     }
 
     /// Applies, without judging the answer.

@@ -29,10 +29,12 @@ async fn schema(driver: &Driver<'_>) -> Outcome {
         return Err(format!("the place `{place}` is no attribute"));
     }
     for (name, attribute) in &schema.attributes {
-        let contradicts = (attribute.required
-            && (attribute.computed || attribute.default.is_some()))
-            || (attribute.required && !attribute.settable)
-            || (!attribute.settable && !attribute.computed);
+        let required = !attribute.computed && attribute.settable && attribute.default.is_none();
+        let contradicts = if attribute.required {
+            !required
+        } else {
+            !attribute.settable && !attribute.computed
+        };
         if contradicts || attribute.doc.is_empty() {
             return Err(format!(
                 "the attribute `{name}` contradicts itself or has no sentence"

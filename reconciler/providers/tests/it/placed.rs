@@ -1,0 +1,247 @@
+//! What is particular to files: confinement, foreign files, modes, crashes.
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use stratum_core::ports::{Certainty, Located};
+use stratum_core::value::{Path, Value};
+
+use crate::kept::{Place, record};
+
+#[tokio::test]
+async fn no_path_leads_through_a_symlink() {
+    let place = Place::new("t/local_file.a");
+    let outside = place.folder.path().join("outside");
+    std::fs::create_dir_all(&outside).unwrap();
+    std::fs::create_dir_all(place.root()).unwrap();
+    symlink(&outside, place.root().join("way")).unwrap();
+    std::fs::write(outside.join("secret"), "s").unwrap();
+    symlink(outside.join("secret"), place.root().join("end")).unwrap();
+    let error = place
+        .make(0, r#"{"path": "way/x", "content": "c"}"#)
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .message
+            .contains("`way`, on the way to `way/x`, is a symlink"),
+        "{error}"
+    );
+    let error = place
+        .make(1, r#"{"path": "end", "content": "c"}"#)
+        .await
+        .unwrap_err();
+    assert!(
+        error.message.contains("is a symlink") && error.certainty == Certainty::NothingHappened
+    );
+    assert_eq!(
+        std::fs::read_to_string(outside.join("secret")).unwrap(),
+        "s"
+    );
+    assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn absolute_paths_must_lie_in_a_declared_root() {
+    let mut place = Place::new("t/local_file.a");
+    let declared = place.folder.path().join("declared");
+    let wanted = format!(r#"{{"path": "{}/x", "content": "c"}}"#, declared.display());
+    let error = place.plan(None, Some(&record(&wanted))).await.unwrap_err();
+    assert!(error.message.contains("lies neither in"), "{error}");
+    place.site.roots.push(declared.clone());
+    let error = place.make(0, &wanted).await.unwrap_err();
+    assert!(error.message.contains("make it first"), "{error}");
+    std::fs::create_dir(&declared).unwrap();
+    place.make(1, &wanted).await.unwrap();
+    assert_eq!(std::fs::read_to_string(declared.join("x")).unwrap(), "c");
+}
+
+#[tokio::test]
+async fn what_stratum_did_not_make_is_left_alone() {
+    let place = Place::new("t/local_file.a");
+    std::fs::create_dir_all(place.root()).unwrap();
+    std::fs::write(place.root().join("a"), "mine").unwrap();
+    let desired = record(r#"{"path": "a", "content": "theirs"}"#);
+    let step = place.step(0, None, Some(&desired)).await.unwrap();
+    let error = place.apply(&step).await.unwrap_err();
+    assert!(error.message.contains("is there already"), "{error}");
+    assert_eq!(error.certainty, Certainty::NothingHappened);
+    assert_eq!(place.restore(&step).await.unwrap(), None);
+    assert_eq!(
+        std::fs::read_to_string(place.root().join("a")).unwrap(),
+        "mine"
+    );
+}
+
+#[tokio::test]
+async fn a_change_by_somebody_else_stops_the_step_and_the_restore() {
+    let place = Place::new("t/local_file.a");
+    let first = place
+        .make(0, r#"{"path": "a", "content": "one"}"#)
+        .await
+        .unwrap();
+    let desired = record(r#"{"path": "a", "content": "two"}"#);
+    let step = place.step(1, Some(&first), Some(&desired)).await.unwrap();
+    std::fs::write(place.root().join("a"), "mine").unwrap();
+    let error = place.apply(&step).await.unwrap_err();
+    assert!(
+        error.message.contains("changed since it was planned"),
+        "{error}"
+    );
+    let error = place.restore(&step).await.unwrap_err();
+    assert!(
+        error.message.contains("neither as it was nor as planned"),
+        "{error}"
+    );
+    assert_eq!(
+        std::fs::read_to_string(place.root().join("a")).unwrap(),
+        "mine"
+    );
+}
+
+#[tokio::test]
+async fn drift_is_read_and_put_back_as_it_was_found() {
+    let place = Place::new("t/local_file.a");
+    let first = place
+        .make(0, r#"{"path": "a", "content": "one"}"#)
+        .await
+        .unwrap();
+    let file = place.root().join("a");
+    std::fs::write(&file, b"\xff\xfe not text").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let drifted = place.read(&first).await.unwrap().unwrap();
+    assert_eq!(drifted.attributes["mode"], Value::text("0600"));
+    assert_ne!(drifted.attributes["sha256"], first.attributes["sha256"]);
+    let desired = record(r#"{"path": "a", "content": "one"}"#);
+    let step = place.step(1, Some(&drifted), Some(&desired)).await.unwrap();
+    assert_eq!(place.apply(&step).await.unwrap().as_ref(), Some(&first));
+    place.restore(&step).await.unwrap();
+    assert_eq!(std::fs::read(&file).unwrap(), b"\xff\xfe not text");
+    assert_eq!(
+        std::fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+}
+
+#[tokio::test]
+async fn what_a_crash_left_beside_the_file_goes() {
+    let place = Place::new("t/local_file.a");
+    std::fs::create_dir_all(place.root().join("d")).unwrap();
+    let desired = record(r#"{"path": "d/a", "content": "one"}"#);
+    let step = place.step(0, None, Some(&desired)).await.unwrap();
+    let left = place
+        .root()
+        .join("d")
+        .join(format!(".stratum-{}", step.token.as_str()));
+    std::fs::write(&left, "on").unwrap();
+    assert_eq!(place.locate(&step).await.unwrap(), Located::NotDone);
+    place.restore(&step).await.unwrap();
+    assert!(!left.exists());
+    std::fs::write(&left, "on").unwrap();
+    place.apply(&step).await.unwrap();
+    assert!(!left.exists() && place.root().join("d/a").exists());
+}
+
+#[tokio::test]
+async fn folders_made_for_files_go_with_the_last_of_them() {
+    let (one, mut two) = (Place::new("t/local_file.a"), Place::new("t/local_file.b"));
+    two.site = one.site.clone();
+    let first = one
+        .step(
+            0,
+            None,
+            Some(&record(r#"{"path": "d/e/a", "content": ""}"#)),
+        )
+        .await
+        .unwrap();
+    one.apply(&first).await.unwrap();
+    let second = two
+        .step(1, None, Some(&record(r#"{"path": "d/b", "content": ""}"#)))
+        .await
+        .unwrap();
+    two.apply(&second).await.unwrap();
+    one.restore(&first).await.unwrap();
+    assert!(one.root().join("d/b").exists() && !one.root().join("d/e").exists());
+    two.restore(&second).await.unwrap();
+    assert!(!one.root().join("d").exists());
+}
+
+#[tokio::test]
+async fn a_folder_with_something_in_it_is_not_removed() {
+    let place = Place::new("t/local_directory.a");
+    let made = place.make(0, r#"{"path": "d"}"#).await.unwrap();
+    std::fs::write(place.root().join("d/x"), "").unwrap();
+    let step = place.step(1, Some(&made), None).await.unwrap();
+    let error = place.apply(&step).await.unwrap_err();
+    assert!(error.message.contains("is not empty"), "{error}");
+    assert_eq!(error.certainty, Certainty::NothingHappened);
+}
+
+#[tokio::test]
+async fn another_spelling_of_a_path_is_no_replacement() {
+    let place = Place::new("t/local_file.a");
+    let made = place
+        .make(0, r#"{"path": "a/b", "content": ""}"#)
+        .await
+        .unwrap();
+    let plan = async |path: &str| {
+        let desired = record(&format!(r#"{{"path": "{path}", "content": ""}}"#));
+        place
+            .plan(Some(&made), Some(&desired))
+            .await
+            .unwrap()
+            .replace
+    };
+    assert_eq!(plan("./a//b").await, []);
+    assert_eq!(plan("a/c").await, [Path::of("path")]);
+}
+
+#[tokio::test]
+async fn owners_are_set_as_root_and_refused_otherwise() {
+    let place = Place::new("t/local_file.a");
+    let wanted = r#"{"path": "a", "content": "", "owner": "4321:1234"}"#;
+    let root = rustix::process::geteuid().is_root();
+    match place.make(0, wanted).await {
+        Ok(made) => {
+            use std::os::unix::fs::MetadataExt;
+            let stat = std::fs::metadata(place.root().join("a")).unwrap();
+            assert!(root && (stat.uid(), stat.gid()) == (4321, 1234));
+            assert_eq!(place.read(&made).await.unwrap().unwrap(), made);
+        }
+        Err(error) => assert!(
+            !root && error.certainty == Certainty::NothingHappened,
+            "{error}"
+        ),
+    }
+    let error = place
+        .make(1, r#"{"path": "b", "content": "", "owner": "nobody-such"}"#)
+        .await;
+    assert!(error.unwrap_err().message.contains("there is no user"));
+}
+
+#[tokio::test]
+async fn secrets_are_refused_until_they_can_be_unsealed() {
+    let place = Place::new("t/local_file.a");
+    let wanted = r#"{"path": "a", "content": {"$stratum": {"secret": {"path": "p", "key": "k"}}}}"#;
+    let error = place.make(0, wanted).await.unwrap_err();
+    assert!(error.message.contains("cannot unseal"), "{error}");
+    assert!(!place.root().join("a").exists());
+}
+
+#[tokio::test]
+async fn checkpoints_do_not_keep_what_the_state_holds() {
+    let place = Place::new("t/local_file.a");
+    let long = "x".repeat(100_000);
+    let first = place
+        .make(0, &format!(r#"{{"path": "a", "content": "{long}"}}"#))
+        .await
+        .unwrap();
+    let desired = record(r#"{"path": "a", "content": "short"}"#);
+    let step = place.step(1, Some(&first), Some(&desired)).await.unwrap();
+    assert!(step.checkpoint.kept.0.len() < 300);
+    place.apply(&step).await.unwrap();
+    place.restore(&step).await.unwrap();
+    assert_eq!(
+        std::fs::read_to_string(place.root().join("a")).unwrap(),
+        long
+    );
+}
