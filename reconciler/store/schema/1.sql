@@ -41,7 +41,8 @@ CREATE INDEX runs_open ON runs (key) WHERE open = 1;
 
 CREATE TABLE plans (
   run  INTEGER PRIMARY KEY REFERENCES runs (key),
-  body TEXT NOT NULL                  -- Run as JSON
+  body BLOB NOT NULL                  -- Run as JSON, packed: its length (4 bytes, little end
+                                      -- first), then an LZ4 block
 ) STRICT;
 
 CREATE TABLE events (

@@ -13,6 +13,7 @@ mod error;
 mod event;
 mod lease;
 mod open;
+mod pack;
 mod read;
 mod reader;
 mod schema;

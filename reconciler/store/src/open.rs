@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
@@ -74,7 +76,7 @@ pub(crate) async fn verify(connection: &mut SqliteConnection) -> Result<(), Fail
 
 /// Creates the file if there is none, as a whole or not at all.
 ///
-/// It is made under another name and then linked to its own: whoever comes second finds it made.
+/// Only its owner may read it. It is made under another name and then linked to its own: whoever comes second finds it made.
 pub(crate) async fn create(path: &Path) -> Result<(), StoreError> {
     if path.exists() {
         return Ok(());
@@ -82,19 +84,30 @@ pub(crate) async fn create(path: &Path) -> Result<(), StoreError> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(|error| io_failure(error, "creating its folder"))?;
     }
-    let draft = with_suffix(path, &format!(".new-{}", std::process::id()));
+    static DRAFTS: AtomicU32 = AtomicU32::new(0);
+    let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
+    let draft = with_suffix(path, &format!(".new-{}-{number}", std::process::id()));
+    // What a dead process of this number left.
+    discard(&draft);
     let made = fill(&draft).await.and_then(|()| publish(&draft, path));
-    for suffix in ["", "-wal", "-shm", "-journal"] {
-        remove(&with_suffix(&draft, suffix));
-    }
+    discard(&draft);
     made
+}
+
+fn discard(draft: &Path) {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        remove(&with_suffix(draft, suffix));
+    }
 }
 
 async fn fill(draft: &Path) -> Result<(), StoreError> {
     const DOING: &str = "creating the state";
     let outside = |failure: Failure| failure.outside(draft, DOING);
+    // The state may hold what only its owner should read; SQLite gives its log the same mode.
+    let mut private = fs::OpenOptions::new();
+    let private = private.write(true).create_new(true).mode(0o600).open(draft);
+    private.map_err(|error| io_failure(error, DOING))?;
     let options = options(draft)
-        .create_if_missing(true)
         .page_size(PAGE_BYTES)
         .journal_mode(SqliteJournalMode::Wal);
     let opened = options.connect().await;

@@ -17,6 +17,7 @@ use tokio::runtime::Handle;
 use crate::error::{Failure, to_json};
 use crate::lease::Held;
 use crate::open::{self, Access};
+use crate::pack::pack;
 use crate::read;
 use crate::reader::Reader;
 use crate::time::to_nanoseconds;
@@ -353,7 +354,7 @@ fn start_of(lease: &Lease, run: &Run, started: &Entry) -> Result<Start, Failure>
     Ok(Start {
         environment: run.environment.clone(),
         planned: run.plan.base.serial,
-        body: to_json(run)?,
+        body: pack(&to_json(run)?),
         summary: to_json(&RunSummary::begin(run))?,
         addresses: to_json(&addresses)?,
         started: Append {

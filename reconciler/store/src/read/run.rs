@@ -1,12 +1,15 @@
 //! Runs and their journals.
 
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use sqlx::SqliteConnection;
-use stratum_core::ids::{Address, EnvironmentName, RunId, StepId};
+use stratum_core::ids::{Address, EnvironmentName, RunId};
 use stratum_core::ports::Unfinished;
 use stratum_core::run::RunSummary;
 
 use crate::error::{Failure, from_json, unreadable};
 use crate::event::event_id;
+use crate::pack::unpack;
 use crate::time::from_nanoseconds;
 
 /// The runs that have not ended, or whose record is not yet in git, oldest first.
@@ -43,11 +46,7 @@ async fn journal(
     key: i64,
     id: &str,
 ) -> Result<Option<Unfinished>, Failure> {
-    let body: Option<String> = sqlx::query_scalar("SELECT body FROM plans WHERE run = ?")
-        .bind(key)
-        .fetch_optional(&mut *connection)
-        .await?;
-    let Some(body) = body else {
+    let Some(run) = plan(connection, key, id).await? else {
         return Ok(None);
     };
     let sql = "SELECT at, event FROM events WHERE id >= ? AND id < ? ORDER BY id";
@@ -62,7 +61,6 @@ async fn journal(
         let at = from_nanoseconds(*at).map_err(|error| unreadable(what(), error))?;
         events.push((at, from_json(text, what)?));
     }
-    let run = from_json(&body, || format!("the plan of run `{id}`"))?;
     Ok(Some(Unfinished { run, events }))
 }
 
@@ -84,18 +82,46 @@ pub(crate) async fn history(
     rows.iter().map(read).collect()
 }
 
-/// The address of one step of a run, read from its plan.
-pub(crate) async fn address(
+/// The addresses of the steps of a run, in order, read from its plan.
+pub(crate) async fn addresses(
     connection: &mut SqliteConnection,
     key: i64,
-    step: StepId,
-) -> Result<Option<Address>, Failure> {
-    let sql = "SELECT json_extract(body, '$.plan.steps[' || ? || '].address') \
-               FROM plans WHERE run = ?";
-    let text: Option<Option<String>> = sqlx::query_scalar(sql)
-        .bind(i64::from(step.0))
+    id: &RunId,
+) -> Result<Vec<Address>, Failure> {
+    let run: Option<RunOutline> = plan(connection, key, id.as_str()).await?;
+    let steps = run.map(|run| run.plan.steps).unwrap_or_default();
+    Ok(steps.into_iter().map(|step| step.address).collect())
+}
+
+#[derive(Deserialize)]
+struct RunOutline {
+    plan: PlanOutline,
+}
+
+#[derive(Deserialize)]
+struct PlanOutline {
+    steps: Vec<StepOutline>,
+}
+
+#[derive(Deserialize)]
+struct StepOutline {
+    address: Address,
+}
+
+/// A run as it was started, or some of it; `None` when it has no journal.
+async fn plan<T: DeserializeOwned>(
+    connection: &mut SqliteConnection,
+    key: i64,
+    id: &str,
+) -> Result<Option<T>, Failure> {
+    let body: Option<Vec<u8>> = sqlx::query_scalar("SELECT body FROM plans WHERE run = ?")
         .bind(key)
         .fetch_optional(connection)
         .await?;
-    Ok(text.flatten().and_then(|text| text.parse().ok()))
+    let Some(body) = body else {
+        return Ok(None);
+    };
+    let what = || format!("the plan of run `{id}`");
+    let text = unpack(&body).map_err(|error| unreadable(what(), error))?;
+    from_json(&text, what).map(Some)
 }

@@ -194,6 +194,8 @@ async fn head(connection: &mut SqliteConnection, run: &RunId) -> Result<Head, Fa
 }
 
 impl Head {
+    /// Takes an event into the summary. The plan is read only for the first failure, which names
+    /// its address.
     async fn fold(
         &mut self,
         connection: &mut SqliteConnection,
@@ -201,7 +203,10 @@ impl Head {
     ) -> Result<(), Failure> {
         let failed = matches!(line.event, Event::Failed { .. } | Event::Unknown { .. });
         let address = match line.event.step() {
-            Some(step) if failed => read::run::address(connection, self.key, step).await?,
+            Some(step) if failed && self.summary.reason.is_empty() => {
+                let steps = read::run::addresses(connection, self.key, &self.summary.id).await?;
+                steps.into_iter().nth(step.index())
+            }
             Some(_) | None => None,
         };
         self.summary.add(line.at, &line.event, address.as_ref());

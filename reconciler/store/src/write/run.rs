@@ -15,8 +15,8 @@ pub(crate) struct Start {
     pub(crate) environment: EnvironmentName,
     /// The serial its plan was made on.
     pub(crate) planned: u64,
-    /// The run, as JSON.
-    pub(crate) body: String,
+    /// The run, as packed JSON.
+    pub(crate) body: Vec<u8>,
     /// Its summary, as JSON.
     pub(crate) summary: String,
     /// The addresses of its steps in order, as JSON.

@@ -34,6 +34,20 @@ async fn nothing_to_read_is_said_and_nothing_is_created() {
 }
 
 #[tokio::test]
+async fn only_its_owner_may_read_the_state_and_its_log() {
+    use std::os::unix::fs::MetadataExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let store = open(&path).await;
+    lease(&store, "a").await;
+    assert_eq!(names(folder.path()).len(), 3);
+    for name in names(folder.path()) {
+        let mode = fs::metadata(folder.path().join(&name)).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_state_at_rest_is_read_without_leaving_anything_behind() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a state#1?.db");
