@@ -77,8 +77,10 @@ mod tests {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let text = std::fs::read_to_string(&path).unwrap();
-            let expected: Vec<&str> =
-                text.lines().filter_map(|line| line.strip_prefix("# expect: ")).collect();
+            let expected: Vec<&str> = text
+                .lines()
+                .filter_map(|line| line.strip_prefix("# expect: "))
+                .collect();
             assert!(!expected.is_empty(), "{path:?} expects nothing");
             let tree = MemoryTree::new([("cases/case.ncl", text.as_str())]);
             let evaluated = in_process(&tree).file("cases/case.ncl").unwrap();

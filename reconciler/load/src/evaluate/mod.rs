@@ -1,5 +1,6 @@
 //! One Nickel file of a tree becomes JSON, with the place of every value.
 
+mod balance;
 mod child;
 mod confine;
 mod death;
@@ -32,7 +33,7 @@ pub use confine::{Confinement, Enforcement};
 pub use pool::Evaluators;
 
 use node::{Node, Places};
-use protocol::{Answer, Blob, Request};
+use protocol::{Answer, Request};
 
 /// What one file evaluates to.
 #[derive(Debug, Clone, Default)]
@@ -169,7 +170,19 @@ impl<'a> Evaluator<'a> {
         let key = output
             .closure
             .digest(&format!("{} {path} {resources}", self.version));
-        let answer = self.answer(&key.to_string(), path, blobs, contract)?;
+        let balance = output
+            .pieces
+            .values()
+            .any(|(count, _)| *count >= balance::FEW);
+        let root = virtual_root();
+        let request = Request {
+            root,
+            main: path.to_owned(),
+            blobs,
+            balance,
+            contract,
+        };
+        let answer = self.answer(&key.to_string(), &request)?;
         findings.extend(answer.findings);
         output.value = flat::gather(&mut answer.value.into_iter());
         output.files = answer.files;
@@ -177,13 +190,7 @@ impl<'a> Evaluator<'a> {
         Ok(output)
     }
 
-    fn answer(
-        &self,
-        key: &str,
-        path: &str,
-        blobs: Vec<Blob>,
-        contract: Option<String>,
-    ) -> Result<Answer, LoadError> {
+    fn answer(&self, key: &str, request: &Request) -> Result<Answer, LoadError> {
         let kept = self
             .cache
             .get(key)
@@ -191,13 +198,7 @@ impl<'a> Evaluator<'a> {
         if let Some(answer) = kept {
             return Ok(answer);
         }
-        let request = Request {
-            root: virtual_root(),
-            main: path.to_owned(),
-            blobs,
-            contract,
-        };
-        let answer = self.evaluators.evaluate(&request, self.limits)?;
+        let answer = self.evaluators.evaluate(request, self.limits)?;
         let lasting = answer
             .findings
             .iter()

@@ -13,6 +13,7 @@ use nickel_lang_core::label::Label;
 use nickel_lang_core::position::PosIdx;
 use nickel_lang_core::term::RuntimeContract;
 
+use super::balance::balance_file;
 use super::flat::flatten;
 use super::protocol::{Answer, Blob, Format, Request};
 use super::report::report;
@@ -84,6 +85,10 @@ impl Machine {
         main: FileId,
         spots: &mut Spots,
     ) -> (Vec<super::flat::Item>, Vec<stratum_core::finding::Finding>) {
+        if request.balance {
+            let context = &mut self.context;
+            balance_file(&mut context.import_resolver, &mut context.pos_table, main);
+        }
         let prepared = self
             .context
             .prepare_eval(main)

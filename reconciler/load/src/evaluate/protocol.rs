@@ -47,6 +47,8 @@ pub(crate) struct Request {
     pub(crate) main: String,
     /// The file and everything it imports.
     pub(crate) blobs: Vec<Blob>,
+    /// The file has records in many pieces.
+    pub(crate) balance: bool,
     /// A contract that the engine adds, as Nickel.
     pub(crate) contract: Option<String>,
 }

@@ -116,3 +116,40 @@ fn a_contract_in_another_file_blames_the_person_who_breaks_it() {
 fn endless_structures_end() {
     assert_eq!(found("{ a = { b = a } }")[0].0, "STR0211");
 }
+
+#[test]
+fn a_record_in_many_pieces_is_the_same_record() {
+    let pieces = |count: usize| {
+        let text: String = (0..count)
+            .map(|n| {
+                format!(
+                    "  a.r{n} = {{ n = {n}, next = a.r{}.n }},\n",
+                    (n + 1) % count
+                )
+            })
+            .collect();
+        evaluate(&format!("{{\n{text}}}"))
+    };
+    let (few, many) = (pieces(5), pieces(100));
+    assert_eq!((&few.findings, &many.findings), (&vec![], &vec![]));
+    let many_value = many.value.unwrap();
+    assert_eq!(
+        many_value["a"]["r41"],
+        serde_json::json!({ "n": 41, "next": 42 })
+    );
+    assert_eq!(many_value["a"].as_object().unwrap().len(), 100);
+    assert_eq!(
+        many.sources
+            .get(&Path("a.r41.n".to_owned()))
+            .map(|s| s.line),
+        Some(43)
+    );
+}
+
+#[test]
+fn pieces_that_conflict_are_found_where_they_stand() {
+    let text: String = (0..40).map(|n| format!("a.r{} = {n},\n", n % 39)).collect();
+    let rows = found(&format!("{{\n{text}}}"));
+    assert_eq!((rows.len(), rows[0].0.as_str()), (1, "STR0206"));
+    assert!([2, 41].contains(&rows[0].1), "{rows:?}");
+}
