@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use gix::ObjectId;
 
+/// How many files are flushed at the same time.
+const THREADS: usize = 16;
+
 /// Flushes loose objects and the folders that name them. An object that is not loose is in a pack,
 /// which git flushed when it made it.
 pub(crate) fn sync_objects(objects: &Path, ids: &[ObjectId]) -> io::Result<()> {
@@ -15,16 +18,30 @@ pub(crate) fn sync_objects(objects: &Path, ids: &[ObjectId]) -> io::Result<()> {
     sync_folders(objects, paths.into_iter())
 }
 
-/// Flushes the files that are there.
+/// Flushes the files that are there, many at once: a file system that is asked at the same time
+/// answers all with one commit of its journal, instead of one commit for each.
 pub(crate) fn sync_files(paths: impl Iterator<Item = PathBuf>) -> io::Result<()> {
-    for path in paths {
-        match File::open(path) {
-            Ok(file) => file.sync_all()?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => (),
-            Err(error) => return Err(error),
-        }
+    let paths: Vec<PathBuf> = paths.collect();
+    let share = paths.len().div_ceil(THREADS).max(1);
+    std::thread::scope(|scope| {
+        let shares = paths.chunks(share);
+        let threads: Vec<_> = shares
+            .map(|share| scope.spawn(|| share.iter().try_for_each(|path| sync(path))))
+            .collect();
+        threads.into_iter().try_for_each(|thread| {
+            thread
+                .join()
+                .unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
+        })
+    })
+}
+
+fn sync(path: &Path) -> io::Result<()> {
+    match File::open(path) {
+        Ok(file) => file.sync_all(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
-    Ok(())
 }
 
 /// Flushes every folder from `top` down to the files.

@@ -24,10 +24,12 @@ mod open;
 mod pool;
 mod publish;
 mod read;
+mod record;
 mod redact;
 mod shadow;
 mod system;
 mod tree;
+mod turn;
 mod watch;
 mod write;
 

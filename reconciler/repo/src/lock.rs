@@ -1,23 +1,30 @@
-//! Moving refs by compare-and-swap.
+//! Moving refs by compare-and-swap, under the locks that git uses.
+//!
+//! gix can do this too, but it writes a lock in two steps and locks the packed refs as well, so
+//! that a process killed in between leaves a lock that nobody can tell from a living one. Here a
+//! lock appears at once, whole and flushed, and says which commit of ours it is for.
+//!
+//! *Source*: gitrepository-layout(5); the lock of `refs/x` is `refs/x.lock`, and renaming it moves
+//! the ref.
 
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use gix::actor::SignatureRef;
-use gix::lock::acquire::Fail;
-use gix::refs::transaction::{PreviousValue, RefEdit};
-use gix::refs::{FullName, Target};
+use gix::refs::FullName;
 use gix::{ObjectId, Repository};
 use stratum_core::ports::RepositoryError;
 
 use crate::durable;
 use crate::failure::git as failed;
+use crate::turn;
 
-/// How long another process's lock is waited for.
-const PATIENCE: Duration = Duration::from_millis(100);
-/// A lock of our own making that is older than this was left behind by a process that died; one is
-/// held for a few milliseconds.
-const LEFT_BEHIND: Duration = Duration::from_secs(30);
+/// A lock of our own making that is older than this was left behind by a process that died: a
+/// living one would have the turn, and git holds a lock for milliseconds.
+const LEFT_BEHIND: Duration = Duration::from_secs(1);
+/// How often a folder is made again that git removes while it packs refs.
+const FOLDER_TRIES: u32 = 5;
 
 /// One ref, from where it was seen to where it goes.
 #[derive(Debug, Clone)]
@@ -39,6 +46,21 @@ pub(crate) enum Swap {
     Lost,
     /// None was moved: another process holds this lock.
     Busy(PathBuf),
+}
+
+/// A lock that is held; dropping it gives it up.
+struct Lock {
+    path: PathBuf,
+    renamed: bool,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if !self.renamed {
+            // What stays behind is recognised as ours later.
+            let _already_gone = fs::remove_file(&self.path);
+        }
+    }
 }
 
 /// Reads the packed refs again where there are any.
@@ -70,91 +92,97 @@ pub(crate) fn read(
 ///
 /// *Guarantees*: durable when it returns `Moved`. What a process killed in the middle leaves is
 /// either nothing or refs that were moved one after the other, in the order given.
-pub(crate) fn swap(
-    repository: &Repository,
-    moves: &[Move],
-    committer: SignatureRef<'_>,
-) -> Result<Swap, RepositoryError> {
+pub(crate) fn swap(repository: &Repository, moves: &[Move]) -> Result<Swap, RepositoryError> {
     let folder = repository.common_dir();
-    let edits = moves.iter().map(edit);
-    let patience = Fail::AfterDurationWithBackoff(PATIENCE);
-    let prepared = match repository
-        .refs
-        .transaction()
-        .prepare(edits, patience, patience)
-    {
-        Ok(prepared) => prepared,
-        Err(error) => return why(repository, moves, error),
-    };
-    let locks = moves.iter().map(|change| lock_of(folder, change));
-    durable::sync_files(locks).map_err(failed("flush the refs to disk"))?;
-    prepared
-        .commit(committer)
-        .map_err(failed("move the refs"))?;
-    let refs = moves.iter().map(|change| path_of(folder, change));
-    durable::sync_folders(folder, refs).map_err(failed("flush the refs to disk"))?;
-    Ok(Swap::Moved)
-}
-
-fn edit(change: &Move) -> RefEdit {
-    let expected = match change.old {
-        Some(old) => PreviousValue::MustExistAndMatch(Target::Object(old)),
-        None => PreviousValue::MustNotExist,
-    };
-    RefEdit::update(change.name.clone(), change.new, expected, "stratum: record")
-}
-
-/// Tells a lost race and a lock from a failure, by looking instead of by reading the message.
-fn why(
-    repository: &Repository,
-    moves: &[Move],
-    error: gix::Error,
-) -> Result<Swap, RepositoryError> {
-    let folder = repository.common_dir();
+    let _turn = turn::take(folder)?;
+    let mut locks = Vec::new();
+    for change in moves {
+        match lock(repository, folder, change)? {
+            Ok(lock) => locks.push(lock),
+            Err(busy) => return Ok(Swap::Busy(busy)),
+        }
+    }
+    refresh(repository)?;
     for change in moves {
         if read(repository, &change.name)? != change.old {
             return Ok(Swap::Lost);
         }
     }
-    let packed = folder.join("packed-refs.lock");
-    let locks = moves.iter().map(|change| lock_of(folder, change));
-    match locks.chain([packed]).find(|lock| lock.exists()) {
-        Some(lock) => {
-            remove_ours(repository, &lock);
-            Ok(Swap::Busy(lock))
-        }
-        None => Err(failed("lock the refs")(error)),
+    for (change, lock) in moves.iter().zip(&mut locks) {
+        let path = path_of(folder, change);
+        // An empty folder that a deleted branch left; anything else there is not removed by this.
+        let _no_empty_folder = fs::remove_dir(&path);
+        let moving = failed(format!("move `{}`", change.name));
+        fs::rename(&lock.path, path).map_err(moving)?;
+        lock.renamed = true;
+    }
+    let refs = moves.iter().map(|change| path_of(folder, change));
+    durable::sync_folders(folder, refs).map_err(failed("flush the refs to disk"))?;
+    Ok(Swap::Moved)
+}
+
+/// Takes the lock of a ref, or answers the lock that another process holds.
+fn lock(
+    repository: &Repository,
+    folder: &Path,
+    change: &Move,
+) -> Result<Result<Lock, PathBuf>, RepositoryError> {
+    let mut path = path_of(folder, change).into_os_string();
+    path.push(".lock");
+    let path = PathBuf::from(path);
+    if path.exists() {
+        remove_ours(repository, &path);
+    }
+    match place(folder, &path, &format!("{}\n", change.new)) {
+        Ok(()) => Ok(Ok(Lock {
+            path,
+            renamed: false,
+        })),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Err(path)),
+        Err(error) => Err(failed(format!("lock `{}`", change.name))(error)),
     }
 }
 
+/// Puts a file with `text` at `path`, at once and whole, unless one is there.
+fn place(folder: &Path, path: &Path, text: &str) -> io::Result<()> {
+    // The turn is ours, so this name is too.
+    let draft = folder.join("stratum-ref");
+    let mut file = File::create(&draft)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    let mut linked = Ok(());
+    for _ in 0..FOLDER_TRIES {
+        path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        linked = fs::hard_link(&draft, path);
+        match &linked {
+            Err(error) if error.kind() == ErrorKind::NotFound => (),
+            Ok(()) | Err(_) => break,
+        }
+    }
+    fs::remove_file(&draft)?;
+    linked
+}
+
 /// Removes a lock that this program left behind when it was killed: it is old, and what it would
-/// have written is a commit with the trailer of a run. Any other lock is left to its owner.
+/// have written is a commit of a run. Any other lock is left to its owner.
 fn remove_ours(repository: &Repository, lock: &Path) {
-    let age = std::fs::metadata(lock).and_then(|lock| lock.modified());
+    let age = fs::metadata(lock).and_then(|lock| lock.modified());
     let old = age.is_ok_and(|at| {
-        SystemTime::now()
-            .duration_since(at)
-            .is_ok_and(|age| age > LEFT_BEHIND)
+        let age = SystemTime::now().duration_since(at);
+        age.is_ok_and(|age| age > LEFT_BEHIND)
     });
     let ours = || {
-        let id = std::fs::read_to_string(lock).ok()?;
+        let id = fs::read_to_string(lock).ok()?;
         let id = ObjectId::from_hex(id.trim().as_bytes()).ok()?;
         let commit = repository.find_commit(id).ok()?;
-        Some(crate::publish::is_of_a_run(commit.message_raw_sloppy()))
+        Some(crate::write::is_of_a_run(commit.message_raw_sloppy()))
     };
     if old && ours() == Some(true) {
         tracing::warn!(lock = %lock.display(), "removed a lock left behind by a process that died");
-        // Who else removes it at the same time is right as well.
-        let _already_gone = std::fs::remove_file(lock);
+        let _already_gone = fs::remove_file(lock);
     }
 }
 
 fn path_of(folder: &Path, change: &Move) -> PathBuf {
     folder.join(change.name.to_string())
-}
-
-fn lock_of(folder: &Path, change: &Move) -> PathBuf {
-    let mut path = path_of(folder, change).into_os_string();
-    path.push(".lock");
-    path.into()
 }

@@ -1,7 +1,6 @@
 //! A bare copy of a remote, kept by fetching and pushing through the `git` command.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use crate::git::{GitCall, GitCommand, GitOutput};
 use crate::lock::Move;
 use crate::redact::redact;
 use crate::shadow;
+use crate::turn;
 
 /// What is mirrored: branches, tags and notes; deleted here when they are deleted there.
 const REFS: [&str; 3] = [
@@ -79,7 +79,7 @@ impl Mirror {
 
     /// Fetches what changed. The first time it asks for the object format and for HEAD too.
     pub(crate) fn fetch(&self) -> Result<(), RepositoryError> {
-        let _turn = self.turn()?;
+        let _turn = turn::take(&self.folder)?;
         let first = !self.head_is_there();
         if first {
             self.learn()?;
@@ -103,7 +103,7 @@ impl Mirror {
         arguments.extend(leases.iter().map(String::as_str));
         arguments.push("origin");
         arguments.extend(refs.iter().map(String::as_str));
-        let _turn = self.turn()?;
+        let _turn = turn::take(&self.folder)?;
         let output = self.call("push", &arguments)?;
         if output.code == Some(0) {
             return Ok(Pushed::Moved);
@@ -112,15 +112,6 @@ impl Mirror {
             Some(reason) => Ok(Pushed::Rejected(reason)),
             None => Err(refused("push", &output)),
         }
-    }
-
-    /// One process talks for this mirror at a time; the others wait.
-    fn turn(&self) -> Result<File, RepositoryError> {
-        let path = self.folder.join("stratum-turn");
-        let waiting = || failed(format!("wait for `{}`", path.display()));
-        let file = File::create(&path).map_err(waiting())?;
-        file.lock().map_err(waiting())?;
-        Ok(file)
     }
 
     fn fetch_refs(&self) -> Result<(), RepositoryError> {

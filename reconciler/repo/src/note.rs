@@ -1,10 +1,9 @@
 //! The note on a reconciled commit: one line for each run, under `refs/notes/stratum`.
 
-use gix::actor::SignatureRef;
+use gix::ObjectId;
 use gix::bstr::ByteSlice;
 use gix::note::plumbing::State;
 use gix::objs::{Kind, Write};
-use gix::{ObjectId, Repository};
 
 use crate::write::Writer;
 
@@ -19,13 +18,12 @@ const LINES: usize = 200;
 /// *Guarantees*: a line that is there already is not added again, and then the answer is `None`.
 /// Notes of others and the fan-out of the tree stay as git keeps them.
 pub(crate) fn add(
-    repository: &Repository,
     writer: &Writer<'_>,
     notes: Option<ObjectId>,
     commit: ObjectId,
     line: &str,
-    committer: SignatureRef<'_>,
 ) -> Result<Option<ObjectId>, gix::Error> {
+    let repository = writer.repository;
     let root = match notes {
         Some(notes) => repository.find_commit(notes)?.tree_id()?.detach(),
         None => ObjectId::empty_tree(repository.object_hash()),
@@ -40,8 +38,9 @@ pub(crate) fn add(
     };
     let blob = writer.write_buf(Kind::Blob, text.as_bytes())?;
     let tree = state.replace(commit, blob, writer)?.tree;
-    let message = "Notes added by stratum\n";
-    writer.commit(tree, notes, committer, message).map(Some)
+    writer
+        .commit(tree, notes, "Notes added by stratum")
+        .map(Some)
 }
 
 /// The note with the line at its end; `None` when it has the line.

@@ -7,6 +7,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process_group};
+
 use crate::git::{GitCall, GitCommand, GitError, GitOutput};
 
 /// Variables that would point git at another repository than the one of the call; a hook that
@@ -40,6 +42,9 @@ const SETTINGS: [(&str, &str); 8] = [
 
 /// How long the output of a call that ended is waited for, when something it started keeps it open.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How long git may take to end when it is asked to.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Runs the `git` found on the `PATH`, with the user's own configuration, credential helpers and
 /// ssh keys.
@@ -167,15 +172,63 @@ fn wait(child: &mut Child, timeout: Duration, name: &str) -> Result<ExitStatus, 
     }
 }
 
-/// Kills the command and what it started (ssh, a credential helper).
+/// Ends the command and what it started (ssh, a credential helper): git is asked first, so that
+/// it takes its locks away.
 fn end(child: &mut Child) {
-    if let Some(group) = i32::try_from(child.id())
-        .ok()
-        .and_then(rustix::process::Pid::from_raw)
-    {
-        let _already_gone =
-            rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    for (signal, patience) in [(Signal::TERM, GOODBYE), (Signal::KILL, Duration::ZERO)] {
+        if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+            let _already_gone = kill_process_group(group, signal);
+        }
+        let until = Instant::now() + patience;
+        while Instant::now() < until && matches!(child.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
-    let _already_gone = child.kill();
     let _reaped = child.wait();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(arguments: &[&str], timeout: Duration) -> Result<GitOutput, GitError> {
+        SystemGit.run(&GitCall::new(std::env::temp_dir(), arguments, timeout))
+    }
+
+    #[test]
+    fn what_takes_too_long_is_killed_with_its_children() {
+        let begun = Instant::now();
+        let sleep = ["-c", "alias.nap=!sleep 60 & sleep 60", "nap"];
+        let error = call(&sleep, Duration::from_millis(200)).unwrap_err();
+        assert!(matches!(error, GitError::Timeout { .. }), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn output_input_and_exit_code_come_back() {
+        let long = Duration::from_secs(20);
+        let mut hash = GitCall::new(std::env::temp_dir(), &["hash-object", "--stdin"], long);
+        hash.input = vec![b'x'; 1 << 20];
+        let output = SystemGit.run(&hash).unwrap();
+        assert_eq!((output.code, output.out.trim().len()), (Some(0), 40));
+        let output = call(&["no-such-command"], long).unwrap();
+        assert_eq!(output.code, Some(1));
+        assert!(output.complaint.contains("no-such-command"));
+    }
+
+    #[test]
+    fn our_settings_win_and_do_not_show_in_the_arguments() {
+        let mut call = GitCall::new(
+            std::env::temp_dir(),
+            &["config", "remote.origin.url"],
+            Duration::from_secs(20),
+        );
+        call.settings = vec![(
+            "remote.origin.url".to_owned(),
+            "https://secret@h/x".to_owned(),
+        )];
+        assert_eq!(SystemGit.run(&call).unwrap().out, "https://secret@h/x\n");
+        call.arguments = vec!["config".to_owned(), "core.hooksPath".to_owned()];
+        assert_eq!(SystemGit.run(&call).unwrap().out, "/dev/null\n");
+    }
 }

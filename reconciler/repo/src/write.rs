@@ -3,23 +3,32 @@
 use std::cell::RefCell;
 use std::io::Read;
 
-use gix::actor::SignatureRef;
+use gix::actor::Signature;
+use gix::bstr::BStr;
 use gix::objs::tree::EntryKind;
 use gix::objs::{Commit, Data, Find, Kind, Write};
 use gix::{ObjectId, Repository};
+use stratum_core::ids::RunId;
 
 use crate::durable;
 
-/// Writes objects into one repository.
+/// The trailer by which a run's commit is known.
+const TRAILER: &str = "Stratum-Run: ";
+
+/// Writes the objects of one run into one repository.
 pub(crate) struct Writer<'a> {
-    repository: &'a Repository,
+    pub(crate) repository: &'a Repository,
+    committer: Signature,
+    run: &'a RunId,
     written: RefCell<Vec<ObjectId>>,
 }
 
 impl<'a> Writer<'a> {
-    pub(crate) fn new(repository: &'a Repository) -> Self {
+    pub(crate) fn new(repository: &'a Repository, committer: Signature, run: &'a RunId) -> Self {
         Self {
             repository,
+            committer,
+            run,
             written: RefCell::new(Vec::new()),
         }
     }
@@ -45,21 +54,21 @@ impl<'a> Writer<'a> {
         editor.write(|tree| self.write(tree))
     }
 
-    /// A commit by `committer`.
+    /// A commit with the trailer of the run.
     pub(crate) fn commit(
         &self,
         tree: ObjectId,
         parent: Option<ObjectId>,
-        committer: SignatureRef<'_>,
         message: &str,
     ) -> Result<ObjectId, gix::Error> {
+        let message = message.trim_end();
         self.write(&Commit {
             tree,
             parents: parent.into_iter().collect(),
-            author: committer.to_owned()?,
-            committer: committer.to_owned()?,
+            author: self.committer.clone(),
+            committer: self.committer.clone(),
             encoding: None,
-            message: message.into(),
+            message: format!("{message}\n\n{TRAILER}{}\n", self.run).into(),
             extra_headers: Vec::new(),
         })
     }
@@ -69,6 +78,21 @@ impl<'a> Writer<'a> {
         let objects = self.repository.objects.store_ref().path();
         durable::sync_objects(objects, &self.written.borrow())
     }
+}
+
+/// Whether a message has the trailer of this run.
+pub(crate) fn is_of_run(message: &BStr, run: &RunId) -> bool {
+    let trailer = format!("{TRAILER}{run}");
+    lines(message).any(|line| line == trailer.as_bytes())
+}
+
+/// Whether a message has the trailer of any run: then the commit was made here.
+pub(crate) fn is_of_a_run(message: &BStr) -> bool {
+    lines(message).any(|line| line.starts_with(TRAILER.as_bytes()))
+}
+
+fn lines(message: &BStr) -> impl Iterator<Item = &[u8]> {
+    message.split(|byte| *byte == b'\n')
 }
 
 /// Refuses names that git refuses in a tree: empty, `.`, `..`, `.git` and what file systems take

@@ -8,6 +8,7 @@
 )]
 
 mod hostile;
+mod killed;
 mod maintaining;
 mod mirroring;
 mod opening;

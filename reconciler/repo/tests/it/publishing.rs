@@ -149,6 +149,29 @@ fn a_lock_left_by_a_killed_process_is_removed_and_a_strange_one_is_named() {
 }
 
 #[test]
+fn a_branch_in_the_way_is_named() {
+    let scene = Scene::new();
+    let (bare, clone) = scene.pair();
+    for name in ["stratum", "stratum/records/old"] {
+        git(&bare, &["branch", name, "main"]);
+        for packed in [false, true] {
+            if packed {
+                git(&bare, &["pack-refs", "--all"]);
+            }
+            let error = open(&bare).publish(&record("run-1", None)).unwrap_err();
+            assert!(
+                matches!(error, RepositoryError::Unsupported { .. }),
+                "{error}"
+            );
+            assert!(error.to_string().contains(&format!("`{name}`")), "{error}");
+        }
+        git(&bare, &["branch", "-D", name]);
+    }
+    std::fs::create_dir_all(bare.join("refs/heads/stratum/records")).unwrap();
+    publish(&open(&bare), &record("run-1", Some(id(&clone, "HEAD"))));
+}
+
+#[test]
 fn a_branch_that_is_checked_out_gets_no_record() {
     let scene = Scene::new();
     let path = scene.ordinary("shop");
