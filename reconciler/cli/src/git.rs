@@ -25,12 +25,32 @@ pub(crate) fn run<S: AsRef<OsStr>>(
     folder: &Path,
     arguments: &[S],
 ) -> Result<Vec<u8>, CommandError> {
-    let shown = || {
-        let words = arguments.iter().map(|word| word.as_ref().to_string_lossy());
-        words.take(3).collect::<Vec<_>>().join(" ")
-    };
-    let output = command(folder).args(arguments).output().map_err(|error| {
-        CommandError::machine(format!("`git {}` could not be run", shown()))
+    let mut call = command(folder);
+    call.args(arguments);
+    output(call)
+}
+
+/// Runs `git` in `folder` and gives its standard output as text, without the last line end.
+pub(crate) fn text<S: AsRef<OsStr>>(
+    folder: &Path,
+    arguments: &[S],
+) -> Result<String, CommandError> {
+    let mut call = command(folder);
+    call.args(arguments);
+    finish(call)
+}
+
+/// Runs a call that was made with [`command`]; its answer as text, without the last line end.
+pub(crate) fn finish(call: Command) -> Result<String, CommandError> {
+    let bytes = output(call)?;
+    Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned())
+}
+
+fn output(mut call: Command) -> Result<Vec<u8>, CommandError> {
+    let words = call.get_args().map(OsStr::to_string_lossy);
+    let shown = words.take(3).collect::<Vec<_>>().join(" ");
+    let output = call.output().map_err(|error| {
+        CommandError::machine(format!("`git {shown}` could not be run"))
             .because(&error)
             .hint("install git, for example with `apt-get install git`")
     })?;
@@ -39,16 +59,6 @@ pub(crate) fn run<S: AsRef<OsStr>>(
     }
     let said = one_line(&String::from_utf8_lossy(&output.stderr));
     Err(CommandError::machine(format!(
-        "`git {}` failed: {said}",
-        shown()
+        "`git {shown}` failed: {said}"
     )))
-}
-
-/// Runs `git` in `folder` and gives its standard output as text, without the last line end.
-pub(crate) fn text<S: AsRef<OsStr>>(
-    folder: &Path,
-    arguments: &[S],
-) -> Result<String, CommandError> {
-    let bytes = run(folder, arguments)?;
-    Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned())
 }

@@ -27,15 +27,6 @@ pub(crate) fn is_alive(holder: &str) -> Option<bool> {
     Some(start_of(pid).as_deref() == Some(start))
 }
 
-/// The process of a holder, for people: `process 4711 on host`.
-pub(crate) fn sentence(holder: &str) -> String {
-    let mut parts = holder.split(' ');
-    match (parts.next(), parts.nth(1)) {
-        (Some(host), Some(pid)) => format!("process {pid} on `{host}`"),
-        _ => format!("`{holder}`"),
-    }
-}
-
 fn host() -> String {
     first_word("/proc/sys/kernel/hostname")
 }

@@ -28,6 +28,16 @@ pub(crate) fn plan(theme: &Theme, plan: &Plan, verdict: &Verdict) -> String {
     text
 }
 
+/// The plan without its attributes: a line for each step, and the summary.
+pub(crate) fn brief(theme: &Theme, plan: &Plan) -> String {
+    let mut text = String::new();
+    for step in plan.shown() {
+        write_head(&mut text, theme, step);
+    }
+    let _infallible = writeln!(text, "{}", theme.paint(Role::Strong, plan.summary()));
+    text
+}
+
 /// What policy says about a step and, for a replace, about its other half: the stricter of both.
 pub(crate) fn judgement<'a>(
     plan: &Plan,
@@ -55,6 +65,16 @@ pub(crate) fn role(action: Action) -> Role {
 }
 
 fn write_step(text: &mut String, theme: &Theme, plan: &Plan, step: &Step) {
+    write_head(text, theme, step);
+    write_reason(text, theme, plan, step);
+    if step.action != Action::Delete {
+        for change in &step.changes {
+            write_change(text, theme, step.action, change);
+        }
+    }
+}
+
+fn write_head(text: &mut String, theme: &Theme, step: &Step) {
     let symbol = theme.paint(role(step.action), format!("{:>3}", step.action.symbol()));
     let address = step.address.local.to_string();
     let source = step.source.as_ref().map(|source| {
@@ -68,12 +88,6 @@ fn write_step(text: &mut String, theme: &Theme, plan: &Plan, step: &Step) {
         None => format!("{symbol} {address}"),
     };
     let _infallible = writeln!(text, "{head}");
-    write_reason(text, theme, plan, step);
-    if step.action != Action::Delete {
-        for change in &step.changes {
-            write_change(text, theme, step.action, change);
-        }
-    }
 }
 
 fn write_reason(text: &mut String, theme: &Theme, plan: &Plan, step: &Step) {
@@ -147,12 +161,22 @@ fn write_change(text: &mut String, theme: &Theme, action: Action, change: &Chang
         }
         (before, after) => {
             let side = |value: Option<&Value>| match value {
-                Some(value) => fit(&value::line(value), theme.width.max(60) / 2),
+                Some(value) => fit(&short(value), theme.width.max(60) / 2),
                 None => "(nothing)".to_owned(),
             };
             let (before, after) = (side(before.as_ref()), side(after.as_ref()));
             let _infallible = writeln!(text, "      {path}: {before} {} {after}", theme.arrow());
         }
+    }
+}
+
+/// A digest by its beginning, anything else whole.
+fn short(value: &Value) -> String {
+    match value {
+        Value::Text(text) if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            format!("{}...", text.get(..12).unwrap_or(text))
+        }
+        value => value::line(value),
     }
 }
 

@@ -50,17 +50,16 @@ fn write_environment(
         .map_or("-", |commit| commit.short());
     let seen = environment
         .observed_at
-        .map(|then| format!("looked at {}", when::ago(now, then)))
-        .unwrap_or_else(|| "never looked at".to_owned());
+        .map(|then| theme.paint(Role::Quiet, format!(", looked at {}", when::ago(now, then))))
+        .unwrap_or_default();
     let _infallible = writeln!(
         text,
-        "{} {:<widest$}  {}  {:<12}  {}, {}",
+        "{} {:<widest$}  {}  {:<12}  {}{seen}",
         theme.marked(mark, role),
         environment.name.as_str(),
         theme.paint(role, format!("{:<11}", environment.condition)),
         revision,
         counts(environment),
-        theme.paint(Role::Quiet, seen),
     );
     if !environment.reason.is_empty() {
         let _infallible = writeln!(text, "    {}", one_line(&environment.reason));
