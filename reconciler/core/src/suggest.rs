@@ -11,14 +11,21 @@ pub fn suggest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// The hint that names the suggestion, or else all candidates when they are few.
+/// The hint that names the suggestion, or else the candidates: all when they are few, the first
+/// ones otherwise. `None` when there are none.
 pub fn hint<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let candidates: Vec<&str> = candidates.into_iter().collect();
     if let Some(candidate) = suggest(text, candidates.iter().copied()) {
         return Some(format!("did you mean `{candidate}`?"));
     }
-    let few = !candidates.is_empty() && candidates.len() <= 16;
-    few.then(|| format!("there are: `{}`", candidates.join("`, `")))
+    match candidates.get(..8) {
+        Some(first) if candidates.len() > 16 => {
+            let (count, first) = (candidates.len(), first.join("`, `"));
+            Some(format!("there are {count}, for example: `{first}`"))
+        }
+        _ if candidates.is_empty() => None,
+        _ => Some(format!("there are: `{}`", candidates.join("`, `"))),
+    }
 }
 
 #[cfg(test)]
@@ -30,5 +37,15 @@ mod tests {
         assert_eq!(suggest("contnet", ["content", "mode"]), Some("content"));
         assert_eq!(suggest("idd", ["id", "path"]), Some("id"));
         assert_eq!(suggest("zebra", ["content", "mode"]), None);
+    }
+
+    #[test]
+    fn a_hint_lists_what_there_is() {
+        assert_eq!(
+            hint("zebra", ["a", "b"]).as_deref(),
+            Some("there are: `a`, `b`")
+        );
+        assert!(hint("zebra", ["a"; 17]).is_some_and(|hint| hint.starts_with("there are 17, for")));
+        assert_eq!(hint("zebra", []), None);
     }
 }

@@ -55,17 +55,21 @@ fn page(placed: &PlacedField, pages: &[String]) -> Option<Problem> {
         Some(page) if !pages.contains(page) => {
             let message = format!("field `{id}` stands on page `{page}`, which is not there");
             let mut problem = Problem::new(&codes::FORM_FIELD, placed.path.key("page"), message);
-            problem.hint = suggest::hint(page, names);
+            problem.hint = suggest::hint(page, names).or_else(no_page);
             Some(problem)
         }
         None if !placed.grouped => {
             let message = format!("field `{id}` has no page");
             let mut problem = Problem::new(&codes::FORM_FIELD, placed.path.clone(), message);
-            problem.hint = suggest::hint("", names);
+            problem.hint = suggest::hint("", names).or_else(no_page);
             Some(problem)
         }
         Some(_) | None => None,
     }
+}
+
+fn no_page() -> Option<String> {
+    Some("write a `[[page]]` with `id` and `title`".to_owned())
 }
 
 fn needed(placed: &PlacedField) -> Option<Problem> {
