@@ -154,7 +154,7 @@ fn check_role(shape: &mut Shape<'_>, role: &Item<'_>, models: &BTreeSet<&str>) {
             .get("models")
             .is_some_and(|models| models.value.is_array())
     {
-        let hint = suggest::hint("", models.iter().copied());
+        let hint = suggest::hint("", models.iter().copied()).or_else(no_model);
         shape.error(
             role.key_source("models"),
             "a role needs at least one model".to_owned(),
@@ -169,6 +169,10 @@ fn check_role(shape: &mut Shape<'_>, role: &Item<'_>, models: &BTreeSet<&str>) {
         let hint = "raise `monthly`, or lower `weekly`".to_owned();
         shape.error(role.key_source("weekly"), message, Some(hint));
     }
+}
+
+fn no_model() -> Option<String> {
+    Some("define one under `models`".to_owned())
 }
 
 fn check_server(shape: &mut Shape<'_>, name: &str, server: &Item<'_>, agents: &mut Agents) {
@@ -203,7 +207,7 @@ fn name_models(root: &Item<'_>, models: &BTreeSet<&str>, findings: &mut Vec<Find
     for (_, role) in root.get("roles").iter().flat_map(Item::entries) {
         for item in role.get("models").iter().flat_map(Item::items) {
             if let Some(name) = item.value.as_str().filter(|name| !models.contains(name)) {
-                let hint = suggest::hint(name, models.iter().copied());
+                let hint = suggest::hint(name, models.iter().copied()).or_else(no_model);
                 shape.error(item.source(), format!("there is no model `{name}`"), hint);
             }
         }

@@ -61,7 +61,9 @@ impl<'a> Reading<'a> {
         let mut open = vec![folder.to_owned()];
         while let Some(folder) = open.pop() {
             for entry in self.tree.list(&folder)? {
-                let path = format!("{folder}/{}", entry.name);
+                let path = format!("{folder}/{}", entry.name)
+                    .trim_start_matches('/')
+                    .to_owned();
                 match entry.kind {
                     TreeKind::Folder => open.push(path),
                     TreeKind::File | TreeKind::Executable if wanted(&path) => files.push(path),

@@ -12,7 +12,7 @@ use super::{Document, place};
 
 /// Reads TOML.
 ///
-/// *Errors*: one finding with `code` for each syntax error.
+/// *Errors*: one finding with `code` for each line with a syntax error.
 pub(crate) fn toml(file: &str, text: &str, code: &Explained) -> Result<Document, Vec<Finding>> {
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
@@ -23,7 +23,10 @@ pub(crate) fn toml(file: &str, text: &str, code: &Explained) -> Result<Document,
                 .at(place(file, text, at))
                 .hint("mend the syntax here; texts stand in quotes, and every key is given once")
         };
-        return Err(errors.iter().map(finding).collect());
+        let mut findings: Vec<Finding> = errors.iter().map(finding).collect();
+        // One slip often gives two errors in its line; the first says what it is.
+        findings.dedup_by_key(|finding| finding.source.as_ref().map(|source| source.line));
+        return Err(findings);
     }
     let mut document = Document::new(Source::start_of(file));
     let mut reader = Reader {

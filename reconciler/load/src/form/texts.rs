@@ -1,0 +1,125 @@
+//! Texts for people: the bundles in `forms/locales/<language>/*.ftl`.
+
+use std::collections::BTreeSet;
+
+use fluent_syntax::ast::Entry;
+use fluent_syntax::parser::ParserError;
+use stratum_core::finding::{Finding, codes};
+use stratum_core::ports::TreeError;
+use stratum_core::suggest;
+
+use crate::document::{Item, place};
+use crate::reading::Reading;
+use crate::shape::Shape;
+
+/// The folder of the bundles.
+const FOLDER: &str = "forms/locales";
+
+/// The language that every message must be there in.
+const FALLBACK: &str = "forms/locales/en/";
+
+/// The messages of the English bundles.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Texts {
+    messages: BTreeSet<String>,
+    /// The bundles.
+    pub(crate) files: BTreeSet<String>,
+}
+
+/// Reads the bundles of all languages. What is not fluent is a finding.
+pub(crate) fn texts(reading: &mut Reading<'_>) -> Result<Texts, TreeError> {
+    let mut texts = Texts::default();
+    for file in reading.below(FOLDER, &|path| path.ends_with(".ftl"))? {
+        let Some(text) = reading.text(&file)? else {
+            continue;
+        };
+        let (resource, errors) = match fluent_syntax::parser::parse(text.as_str()) {
+            Ok(resource) => (resource, Vec::new()),
+            Err((resource, errors)) => (resource, errors),
+        };
+        for error in errors {
+            reading.note(fault(&file, &text, &error));
+        }
+        if file.starts_with(FALLBACK) {
+            for entry in &resource.body {
+                texts.add(entry);
+            }
+            texts.files.insert(file);
+        }
+    }
+    Ok(texts)
+}
+
+fn fault(file: &str, text: &str, error: &ParserError) -> Finding {
+    let reason = error
+        .to_string()
+        .to_lowercase()
+        .trim_end_matches('.')
+        .to_owned();
+    let finding = Finding::error(&codes::FORM_TEXT, format!("not fluent: {reason}"));
+    let hint = "write `id = text`, one message in a line; longer ones are indented";
+    finding.at(place(file, text, error.pos.start)).hint(hint)
+}
+
+impl Texts {
+    fn add(&mut self, entry: &Entry<&str>) {
+        if let Entry::Message(message) = entry {
+            let id = message.id.name;
+            if message.value.is_some() {
+                self.messages.insert(id.to_owned());
+            }
+            let attributes = message
+                .attributes
+                .iter()
+                .map(|attribute| format!("{id}.{}", attribute.id.name));
+            self.messages.extend(attributes);
+        }
+    }
+
+    /// Notes every fluent id of `form` that is not in the English bundles.
+    pub(super) fn check(&self, form: &Item<'_>, findings: &mut Vec<Finding>) {
+        let mut shape = Shape::new(&codes::FORM_TEXT, findings);
+        for item in named(form) {
+            let Some(id) = item
+                .value
+                .as_str()
+                .filter(|id| !self.messages.contains(*id))
+            else {
+                continue;
+            };
+            let near = suggest::suggest(id, self.messages.iter().map(String::as_str));
+            let hint = near.map_or_else(
+                || format!("add `{id} = …` to a file in `{FALLBACK}`"),
+                |near| format!("did you mean `{near}`?"),
+            );
+            let message = format!("there is no English text `{id}`");
+            shape.error(item.source(), message, Some(hint));
+        }
+    }
+
+    /// Whether `form` names any message.
+    pub(super) fn used_by(&self, form: &Item<'_>) -> bool {
+        !named(form).is_empty()
+    }
+}
+
+/// Every fluent id in `form`, in order.
+fn named<'a>(form: &Item<'a>) -> Vec<Item<'a>> {
+    const TEXTS: [&str; 6] = [
+        "title",
+        "description",
+        "label",
+        "help",
+        "placeholder",
+        "message",
+    ];
+    let mut found = Vec::new();
+    let mut open = vec![form.clone()];
+    while let Some(item) = open.pop() {
+        let inner = item.entries().map(|(_, inner)| inner).chain(item.items());
+        open.extend(inner.filter(|inner| inner.value.is_array() || inner.value.is_object()));
+        found.extend(TEXTS.iter().filter_map(|key| item.get(key)?.get("fluent")));
+    }
+    found.sort_by_key(Item::source);
+    found
+}
