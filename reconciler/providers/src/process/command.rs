@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ const ERROR_LIMIT: usize = 4096;
 const GRACE: Duration = Duration::from_secs(2);
 
 /// The time that output is waited for after the program ended, in case something it left behind
-/// still holds it.
+/// still holds it, and that the rest of a killed group is waited for.
 const LINGER: Duration = Duration::from_millis(200);
 
 /// Variables of the reconciler that its programs get; nothing else of its environment is passed
@@ -213,6 +213,7 @@ async fn wait(
         Ok(status) => status.ok(),
         Err(_) => child.wait().await.ok(),
     };
+    group.emptied().await;
     group.release();
     (status, Some(why))
 }
@@ -229,6 +230,19 @@ impl Group {
     fn signal(&self, signal: Signal) {
         if let Some(pid) = self.0 {
             let _gone_meanwhile = rustix::process::kill_process_group(pid, signal);
+        }
+    }
+
+    /// Waits until nothing of a killed group is left: a signal is not yet a death. Gives up after
+    /// a moment where nobody collects dead orphans, for they count as left.
+    async fn emptied(&self) {
+        let begun = Instant::now();
+        while begun.elapsed() < LINGER
+            && self
+                .0
+                .is_some_and(|pid| rustix::process::test_kill_process_group(pid).is_ok())
+        {
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 
@@ -361,7 +375,7 @@ mod tests {
         let file = folder.path().join("pid");
         let script = format!("sleep 60 & echo $! > {}; wait", file.display());
         let mut command = shell(&script);
-        command.timeout = Some(Duration::from_millis(300));
+        command.timeout = Some(Duration::from_millis(600));
         let ended = run(&command, std::future::pending()).await;
         assert!(
             ended.failure().unwrap().contains("ran longer than"),
