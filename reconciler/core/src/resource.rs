@@ -177,9 +177,12 @@ pub struct ResourceState {
     pub meta: Meta,
     /// The commit that was applied.
     pub revision: CommitId,
-    /// A step failed half way; the next plan replaces or repairs it.
+    /// Its creation failed half way; the next plan replaces it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tainted: bool,
+    /// A change or a restore of it failed half way; the next plan reads it and corrects it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsure: bool,
     /// Why nobody knows what became of it; it is left alone, and what depends on it waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown: Option<String>,

@@ -6,7 +6,7 @@ use stratum_core::digest::Digest;
 use stratum_core::ids::{Address, StepId, Token};
 use stratum_core::journal::{End, Event, Journal};
 use stratum_core::plan::Step;
-use stratum_core::ports::{ApplyError, Effect, Entry, Lease, Located, StateChange};
+use stratum_core::ports::{ApplyError, Certainty, Effect, Entry, Lease, Located, StateChange};
 use stratum_core::resource::{Instance, ResourceState};
 use stratum_core::value::{Record, Reference, Value, resolve_record};
 use tokio::task::JoinSet;
@@ -268,12 +268,7 @@ impl Apply {
                 vec![self.unknown(id, why, &prepared)]
             }
             Answer::Restored(Ok(instance)) => vec![self.restored(id, instance)],
-            Answer::Restored(Err(error)) => {
-                vec![Pending::of(Event::RestoreFailed {
-                    step: id,
-                    error: error.message,
-                })]
-            }
+            Answer::Restored(Err(error)) => vec![self.restore_failed(id, error.message)],
         }
     }
 
@@ -337,19 +332,58 @@ impl Apply {
     }
 
     fn failed(&self, id: StepId, error: ApplyError) -> Pending {
-        let known = error.known.and_then(|instance| self.state(id, instance));
-        let tainted = known.map(|state| {
-            StateChange::Put(Box::new(ResourceState {
-                tainted: true,
-                ..state
-            }))
-        });
+        let change = match error.certainty {
+            Certainty::NothingHappened => None,
+            Certainty::Unknown => self.doubt(id, error.known),
+        };
         let event = Event::Failed {
             step: id,
             error: error.message,
             certainty: error.certainty,
         };
-        Pending::with(event, tainted)
+        Pending::with(event, change)
+    }
+
+    /// The state of an address after a call that may have changed it: nothing that may be there is
+    /// ever forgotten.
+    fn doubt(&self, id: StepId, known: Option<Instance>) -> Option<StateChange> {
+        let step = self.step(id)?;
+        let state = match self.world.get(&step.address) {
+            Some(row) => {
+                let instance = known.unwrap_or_else(|| row.instance.clone());
+                ResourceState {
+                    instance,
+                    unsure: true,
+                    ..row.clone()
+                }
+            }
+            None => {
+                let instance = known.unwrap_or_else(|| planned_so_far(step.planned.as_ref()));
+                ResourceState {
+                    tainted: true,
+                    ..self.state(id, instance)?
+                }
+            }
+        };
+        Some(StateChange::Put(Box::new(state)))
+    }
+
+    fn restore_failed(&self, id: StepId, error: String) -> Pending {
+        let before = self
+            .journal
+            .checkpoint(id)
+            .and_then(|(c, _)| c.before.clone());
+        let there = self
+            .step(id)
+            .is_some_and(|step| self.world.contains_key(&step.address));
+        let change = match before {
+            Some(before) if !there => Some(StateChange::Put(Box::new(ResourceState {
+                unsure: true,
+                ..before
+            }))),
+            Some(_) | None => self.doubt(id, None),
+        };
+        Pending::with(Event::RestoreFailed { step: id, error }, change)
     }
 
     fn unknown(&self, id: StepId, reason: String, prepared: &Prepared) -> Pending {
@@ -358,16 +392,7 @@ impl Apply {
             .before
             .as_ref()
             .map(|state| state.instance.clone());
-        let wanted = || {
-            let planned = prepared.planned.iter().flatten();
-            let known = planned.filter(|(_, value)| value.is_known());
-            Instance {
-                attributes: known
-                    .map(|(name, value)| (name.clone(), value.clone()))
-                    .collect(),
-                ..Instance::default()
-            }
-        };
+        let wanted = || planned_so_far(prepared.planned.as_ref());
         let state = self
             .state(id, known.unwrap_or_else(wanted))
             .map(|state| ResourceState {
@@ -450,6 +475,21 @@ impl Apply {
             action,
             status,
         });
+    }
+}
+
+/// What is known of a planned resource before it is made.
+fn planned_so_far(planned: Option<&Record>) -> Instance {
+    let known = planned
+        .into_iter()
+        .flatten()
+        .filter(|(_, value)| value.is_known());
+    let attributes = known
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    Instance {
+        attributes,
+        ..Instance::default()
     }
 }
 

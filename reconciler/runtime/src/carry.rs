@@ -18,7 +18,7 @@ use stratum_core::settings::Settings;
 
 use crate::apply::{Apply, Flight};
 use crate::error::RuntimeError;
-use crate::look::{Look, renewal, report_of};
+use crate::look::{Look, condition, renewal, report_of};
 use crate::progress::{EnvironmentReport, Progress};
 use crate::reconcile::Reconciler;
 use crate::site::site_of;
@@ -38,6 +38,7 @@ struct Drive {
 struct Origin {
     closure: Closure,
     findings: Vec<Finding>,
+    concern: Option<String>,
 }
 
 impl Reconciler {
@@ -54,6 +55,7 @@ impl Reconciler {
             desired,
             findings,
             site,
+            concern,
             ..
         } = look;
         row.condition = Condition::Reconciling;
@@ -87,6 +89,7 @@ impl Reconciler {
         let origin = Origin {
             closure: desired.closure.clone(),
             findings,
+            concern,
         };
         self.drive_run(drive, row, origin).await
     }
@@ -105,6 +108,7 @@ impl Reconciler {
         let origin = Origin {
             closure: Closure::default(),
             findings: run.findings.clone(),
+            concern: None,
         };
         if journal.end().is_some() {
             let known = row.last_run.as_ref().is_some_and(|last| *last >= run.id);
@@ -262,7 +266,7 @@ impl Reconciler {
         row.desired_revision = Some(run.revision.commit.clone());
         let outcome = match journal.end() {
             Some(End::Applied) => {
-                self.settle_applied(run, &mut row, origin.closure);
+                self.settle_applied(run, &mut row, &origin);
                 self.settle_observed(run, &mut row).await?;
                 RunOutcome::Applied
             }
@@ -296,19 +300,13 @@ impl Reconciler {
         Ok(report)
     }
 
-    fn settle_applied(&self, run: &Run, row: &mut EnvironmentRow, closure: Closure) {
+    fn settle_applied(&self, run: &Run, row: &mut EnvironmentRow, origin: &Origin) {
         row.revision = Some(run.revision.commit.clone());
         // Without the closure the next look reads the revision again, and finds nothing to do.
-        row.inputs = (closure != Closure::default()).then_some(run.plan.inputs);
-        row.closure = closure;
+        row.inputs = (origin.closure != Closure::default()).then_some(run.plan.inputs);
+        row.closure = origin.closure.clone();
         row.hold = None;
-        (row.condition, row.reason) = match run.plan.blocked.first() {
-            Some(blocked) => {
-                let reason = format!("`{}` waits: {}", blocked.address, blocked.reason);
-                (Condition::Stalled, reason)
-            }
-            None => (Condition::Ready, String::new()),
-        };
+        (row.condition, row.reason) = condition(&run.plan, origin.concern.clone());
     }
 
     /// What was changed is no longer drifted.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use stratum_core::condition::Condition;
 use stratum_core::ids::Address;
 use stratum_core::observed::{Observed, Report};
 use stratum_core::planning::DriftRule;
@@ -48,19 +47,11 @@ impl Reconciler {
                 return self.stalled(look.row, reason, findings).await;
             }
         };
-        let (row, findings) = (look.row.clone(), look.findings.clone());
-        let report = self.carry_out(look, judged).await?;
-        match fights.iter().next() {
-            Some((address, attributes)) if report.condition == Condition::Ready => {
-                let reason = fought(address, attributes);
-                let row = stratum_core::ports::EnvironmentRow {
-                    last_run: report.run.clone().or(row.last_run.clone()),
-                    ..row
-                };
-                self.stalled(row, reason, findings).await
-            }
-            Some(_) | None => Ok(report),
-        }
+        look.concern = fights
+            .iter()
+            .next()
+            .map(|(address, names)| fought(address, names));
+        self.carry_out(look, judged).await
     }
 
     /// Reads every resource and keeps what was seen.

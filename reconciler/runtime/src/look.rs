@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use stratum_core::approve::{Approved, Refusal, approve};
 use stratum_core::check::check;
-use stratum_core::condition::Condition;
+use stratum_core::condition::{Condition, Hold};
 use stratum_core::desired::{Desired, Revision};
 use stratum_core::digest::Digest;
 use stratum_core::finding::{Finding, any_error};
@@ -38,6 +38,8 @@ pub(crate) struct Look {
     pub(crate) findings: Vec<Finding>,
     pub(crate) site: Arc<Site>,
     pub(crate) trigger: Trigger,
+    /// Why the environment is not Ready even when nothing is left to do.
+    pub(crate) concern: Option<String>,
 }
 
 /// A plan that was made, judged, and accepted or not.
@@ -64,10 +66,13 @@ impl Reconciler {
         if drift.mode == DriftMode::Ignore || own.suspended || row.inputs.is_none() {
             return None;
         }
-        let jitter = drift.every.mul_f64(jitter(&row.name));
+        let now = self.ports.clock.now();
+        // A look in the future is the work of a clock that jumped back: it counts as long ago.
+        let last = row.observed_at.unwrap_or(row.changed_at);
+        let last = if last > now { Timestamp::MIN } else { last };
         Some(later(
-            row.observed_at.unwrap_or(row.changed_at),
-            drift.every + jitter,
+            last,
+            drift.every + drift.every.mul_f64(jitter(&row.name)),
         ))
     }
 
@@ -99,11 +104,8 @@ impl Reconciler {
             commit: target.commit.clone(),
         });
         self.lease(&target.environment).await?;
-        let trigger = if settled {
-            Trigger::Drift
-        } else {
-            Trigger::Push
-        };
+        // With the same inputs only the world can have changed, so it is the world that is read.
+        let trigger = if same { Trigger::Drift } else { Trigger::Push };
         match self.read(target, row, tree, trigger).await? {
             Ok(look) if trigger == Trigger::Drift => self.drift(look).await,
             Ok(look) => self.bring(look).await,
@@ -174,23 +176,17 @@ impl Reconciler {
                 .stalled(row, first_reason(&findings), findings)
                 .await?));
         };
-        if let Some(hold) = row
-            .hold
-            .clone()
-            .filter(|hold| hold.inputs == desired.inputs)
-        {
-            return Ok(Err(self
-                .stalled(row, record::held(&hold), findings)
-                .await?));
-        }
         let site = match self.site(target, &row).await? {
             Ok(site) => Arc::new(site),
             Err(reason) => return Ok(Err(self.stalled(row, reason, findings).await?)),
         };
         row.root = Some(site.root.to_string_lossy().into_owned());
-        let target = target.clone();
-        let desired = Arc::new(desired);
-        Ok(Ok(Look {
+        let hold = row
+            .hold
+            .clone()
+            .filter(|hold| hold.inputs == desired.inputs);
+        let (target, desired) = (target.clone(), Arc::new(desired));
+        let look = Look {
             target,
             row,
             revision,
@@ -198,7 +194,28 @@ impl Reconciler {
             findings,
             site,
             trigger,
-        }))
+            concern: None,
+        };
+        match hold {
+            Some(hold) => Ok(Err(self.keep_held(look, &hold).await?)),
+            None => Ok(Ok(look)),
+        }
+    }
+
+    /// The revision is held: nothing is applied, but the world is still looked at on schedule.
+    async fn keep_held(
+        &self,
+        mut look: Look,
+        hold: &Hold,
+    ) -> Result<EnvironmentReport, RuntimeError> {
+        let due = self.drift_due(&look.target.settings, &look.row);
+        if due.is_some_and(|due| due <= self.ports.clock.now()) {
+            let base = self.ports.store.base(&look.target.environment).await?;
+            self.observe_all(&mut look, &base).await?;
+            look.row.condition = Condition::Unknown; // So that the time of the look is written.
+        }
+        self.stalled(look.row, record::held(hold), look.findings)
+            .await
     }
 
     /// Where local resources lie; a root that would move away from resources is refused.
@@ -366,19 +383,14 @@ impl Reconciler {
             mut row,
             desired,
             findings,
+            concern,
             ..
         } = look;
         row.revision = Some(target.commit.clone());
         row.inputs = Some(desired.inputs);
         row.closure = desired.closure.clone();
         row.hold = None;
-        (row.condition, row.reason) = match plan.blocked.first() {
-            Some(blocked) => (
-                Condition::Stalled,
-                format!("`{}` waits: {}", blocked.address, blocked.reason),
-            ),
-            None => (Condition::Ready, String::new()),
-        };
+        (row.condition, row.reason) = condition(plan, concern);
         self.put(&mut row).await?;
         let mut report = report_of(&row, findings);
         report.outcome = Some(RunOutcome::Nothing);
@@ -451,6 +463,16 @@ impl Reconciler {
 
     pub(crate) fn blank_row(&self, environment: &EnvironmentName) -> EnvironmentRow {
         blank_row(environment.clone(), self.ports.clock.now())
+    }
+}
+
+/// The condition of an environment in which nothing is left to do.
+pub(crate) fn condition(plan: &Plan, concern: Option<String>) -> (Condition, String) {
+    let waits = plan.blocked.first();
+    let waits = waits.map(|blocked| format!("`{}` waits: {}", blocked.address, blocked.reason));
+    match waits.or(concern) {
+        Some(reason) => (Condition::Stalled, reason),
+        None => (Condition::Ready, String::new()),
     }
 }
 

@@ -128,7 +128,10 @@ impl Asker<'_> {
         base: &Base,
         drift: &DriftRule,
     ) -> Result<Planned, RuntimeError> {
-        let mut observed = Observed::default();
+        // What an earlier failure left in doubt is read first, wanted or not.
+        let doubtful = base.resources.values().filter(|s| s.unsure || s.tainted);
+        let doubtful = doubtful.map(|state| state.address.clone()).collect();
+        let mut observed = self.observe(&doubtful, base).await?;
         loop {
             let plan = match self.plan_with(desired, base, &observed, drift).await? {
                 Ok(plan) => plan,

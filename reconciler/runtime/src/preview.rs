@@ -189,6 +189,7 @@ async fn as_if_applied(
             meta: step.meta,
             revision: commit.clone(),
             tainted: false,
+            unsure: false,
             unknown: None,
         };
         (step.address, state)

@@ -298,6 +298,7 @@ pub(crate) fn state_after(
         meta: step.meta.clone(),
         revision: plan.revision.clone(),
         tainted: false,
+        unsure: false,
         unknown: None,
     }
 }

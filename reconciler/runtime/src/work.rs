@@ -155,11 +155,15 @@ impl Reconciler {
         };
         let mut reports = self.forgotten(&head, &rows, crew).await?;
         let retries = self.retries().await?;
+        let begun = self.begun().await?;
         let free = head
             .environments
             .iter()
             .filter(|name| !crew.busy.contains(*name));
-        let free: Vec<EnvironmentName> = free.cloned().collect();
+        let free: Vec<EnvironmentName> = free
+            .filter(|name| !begun.contains(*name))
+            .cloned()
+            .collect();
         for environment in free {
             let row = rows.get(&environment);
             let target = match self.target(&environment, &settings, &head, &tips) {
@@ -178,6 +182,15 @@ impl Reconciler {
             }
         }
         Ok(reports)
+    }
+
+    /// Environments with a run that has not ended: nothing else is begun there before it has.
+    async fn begun(&self) -> Result<BTreeSet<EnvironmentName>, RuntimeError> {
+        let unfinished = self.ports.store.unfinished().await?;
+        let open = unfinished
+            .into_iter()
+            .filter(|left| record::outcome(&left.run.plan, &left.events).is_none());
+        Ok(open.map(|left| left.run.environment).collect())
     }
 
     /// Does one job; what may pass by itself is queued for another try.

@@ -341,12 +341,13 @@ impl<'a> Planning<'a> {
             return None;
         }
         let mode_of = |attribute: Option<&str>| self.mode_of(resource, attribute);
-        let is_left = |attribute: &str| mode_of(Some(attribute)) != DriftMode::Correct;
+        let unsure = state.unsure || state.tainted;
+        let is_left = |attribute: &str| !unsure && mode_of(Some(attribute)) != DriftMode::Correct;
         let leave = match seen {
             Some(_) => changes
                 .iter()
                 .all(|change| is_left(change.path.attribute())),
-            None => mode_of(None) != DriftMode::Correct,
+            None => !unsure && mode_of(None) != DriftMode::Correct,
         };
         let left = changes.iter().map(|change| change.path.attribute());
         let left = left
@@ -493,6 +494,8 @@ impl<'a> Planning<'a> {
             state.meta == resource.meta
                 && state.depends_on == self.depends_on(address)
                 && state.provider == resource.provider
+                && !state.unsure
+                && !state.tainted
         })
     }
 

@@ -95,6 +95,7 @@ fn applied(desired: &Desired) -> Base {
             meta: resource.meta.clone(),
             revision: commit(),
             tainted: false,
+            unsure: false,
             unknown: None,
         };
         (resource.address.clone(), state)

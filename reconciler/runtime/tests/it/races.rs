@@ -1,1 +1,231 @@
-//! Races.
+//! Several things at once: pushes during an apply, two processes, branches that move and go.
+
+use std::time::Duration;
+
+use stratum_core::condition::Condition;
+use stratum_core::ids::{Address, BranchName};
+use stratum_core::ports::{RunOutcome, Store as _};
+use stratum_testkit::script::{Content, environment, thing};
+use stratum_testkit::world::{Fault, Operation};
+
+use crate::desk::Desk;
+
+fn one(value: &str) -> Content {
+    Content::of(vec![thing("a", value, &[])])
+}
+
+/// Lets simulated time pass until `done`, at most an hour.
+async fn until(done: impl AsyncFn() -> bool) {
+    for _ in 0..3600 {
+        if done().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    panic!("it did not come to pass within an hour");
+}
+
+#[tokio::test(start_paused = true)]
+async fn pushes_during_an_apply_are_skipped_to_the_newest_and_that_is_recorded() {
+    let desk = Desk::new(1);
+    desk.script.push(one("0"));
+    let process = desk.start();
+    let running = tokio::spawn({
+        let reconciler = process.reconciler.clone();
+        async move { reconciler.run().await }
+    });
+    until(async || desk.values().get("a").is_some_and(|value| value == "0")).await;
+    // The next apply takes its time: its answer is lost, and ten minutes pass.
+    let address: Address = "e/memory_thing.a".parse().unwrap();
+    desk.world.inject(&address, Operation::Apply, Fault::Hang);
+    desk.script.push(one("1"));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let skipped = desk.script.push(one("2"));
+    desk.script.push(one("3"));
+    until(async || desk.values()["a"] == "3").await;
+    process.stop.stop();
+    running.await.unwrap().unwrap();
+    let values: Vec<_> = desk
+        .world
+        .effects()
+        .into_iter()
+        .map(|e| e.after.unwrap()["value"].clone())
+        .collect();
+    assert!(
+        !values.contains(&stratum_core::value::Value::text("2")),
+        "{values:?}"
+    );
+    let last = desk.script.published().pop().unwrap();
+    let text = String::from_utf8(last.files[0].1.clone()).unwrap();
+    assert!(text.contains(skipped.short()), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_process_waits_while_the_first_lives() {
+    let desk = Desk::new(1);
+    desk.script.push(one("1"));
+    desk.look().await;
+    let alive = |_: &str| Some(true);
+    let now = stratum_core::ports::Clock::now(desk.clock.as_ref());
+    let ttl = Duration::from_secs(60);
+    let other = desk
+        .store
+        .acquire(&environment(), "other", now, ttl, &alive)
+        .await
+        .unwrap();
+    desk.script.push(one("2"));
+    // The other process is dead for this one, so the lease is taken over with a larger number.
+    assert_eq!(desk.look().await.condition, Condition::Ready);
+    // And the old holder can write nothing any more.
+    let row = desk.row().await;
+    assert!(desk.store.put_environment(&other, &row).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_lost_in_the_middle_stops_the_apply_and_the_new_holder_ends_it() {
+    let desk = Desk::new(1);
+    desk.script.push(Content::of(vec![
+        thing("a", "1", &[]),
+        thing("b", "1", &["a"]),
+    ]));
+    let address: Address = "e/memory_thing.a".parse().unwrap();
+    desk.world.inject(&address, Operation::Apply, Fault::Hang);
+    let first = desk.start();
+    let running = tokio::spawn({
+        let reconciler = first.reconciler.clone();
+        async move { reconciler.run_once().await }
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let second = desk.start();
+    let reports = second.reconciler.run_once().await.unwrap();
+    assert_eq!(
+        reports[0].condition,
+        Condition::Ready,
+        "{}",
+        reports[0].reason
+    );
+    desk.assert_state_is_world().await;
+    // The first finds out when it wants to write, and says so.
+    let reports = running.await.unwrap().unwrap();
+    assert!(
+        reports
+            .iter()
+            .all(|report| report.condition == Condition::Stalled || report.outcome.is_none())
+    );
+    desk.assert_state_is_world().await;
+    assert_eq!(desk.world.doubled(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_branch_that_goes_stalls_and_one_that_comes_back_goes_on() {
+    let desk = Desk::new(1);
+    let live = BranchName::new("live").unwrap();
+    let content = one("1").set(|own| own.branch = Some(BranchName::new("live").unwrap()));
+    desk.script.push(content.clone());
+    desk.script.push_to(&live, content.clone());
+    assert_eq!(desk.look().await.condition, Condition::Ready);
+    desk.script.delete_branch(&live);
+    let report = desk.look().await;
+    assert_eq!(report.condition, Condition::Stalled);
+    assert!(report.reason.contains("`live`"), "{}", report.reason);
+    assert_eq!(desk.values()["a"], "1");
+    desk.script.push_to(&live, content);
+    assert_eq!(desk.look().await.condition, Condition::Ready);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_force_push_brings_the_old_content_back() {
+    let desk = Desk::new(1);
+    let first = desk.script.push(one("1"));
+    desk.look().await;
+    desk.script.push(one("2"));
+    desk.look().await;
+    desk.script.reset(&first);
+    assert_eq!(desk.look().await.outcome, Some(RunOutcome::Applied));
+    assert_eq!(desk.values()["a"], "1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_remote_that_is_down_for_an_hour_is_waited_for() {
+    let desk = Desk::new(1);
+    desk.script.push(one("1"));
+    let process = desk.start();
+    let running = tokio::spawn({
+        let reconciler = process.reconciler.clone();
+        async move { reconciler.run().await }
+    });
+    until(async || desk.values().len() == 1).await;
+    desk.script.remote_down(true);
+    desk.script.push(one("2"));
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_eq!(desk.values()["a"], "1");
+    desk.script.remote_down(false);
+    until(async || desk.values()["a"] == "2").await;
+    until(async || desk.store.unfinished().await.unwrap().is_empty()).await;
+    process.stop.stop();
+    running.await.unwrap().unwrap();
+    assert_eq!(desk.script.published().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_in_the_middle_loses_nothing() {
+    let desk = Desk::new(1);
+    let things = (0..40).map(|i| thing(&format!("t{i}"), "1", &[])).collect();
+    desk.script.push(Content::of(things));
+    let slow: Address = "e/memory_thing.t3".parse().unwrap();
+    desk.world.inject(&slow, Operation::Checkpoint, Fault::Hang);
+    let process = desk.start();
+    let running = tokio::spawn({
+        let reconciler = process.reconciler.clone();
+        async move { reconciler.run().await }
+    });
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    process.stop.stop();
+    running.await.unwrap().unwrap();
+    desk.assert_state_is_world().await;
+    let report = desk.look().await;
+    assert_eq!(desk.world.doubled(), []);
+    assert!(
+        matches!(report.condition, Condition::Ready | Condition::Stalled),
+        "{}",
+        report.reason
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_writers_that_fight_are_reported() {
+    use stratum_core::settings::{DriftMode, DriftSettings};
+    let desk = Desk::new(1);
+    let every = Duration::from_secs(300);
+    desk.script.push(one("1").set(|own| {
+        own.drift = Some(DriftSettings {
+            mode: DriftMode::Correct,
+            every,
+        })
+    }));
+    desk.look().await;
+    let address: Address = "e/memory_thing.a".parse().unwrap();
+    let mut corrections = 0;
+    for _ in 0..6 {
+        tokio::time::sleep(Duration::from_secs(400)).await;
+        let mut thing = desk.world.thing(&address).unwrap();
+        thing.insert(
+            "value".to_owned(),
+            stratum_core::value::Value::text("theirs"),
+        );
+        desk.world.meddle(&address, Some(thing));
+        desk.look().await;
+        corrections += u32::from(desk.values()["a"] == "1");
+    }
+    assert!(
+        (2..=3).contains(&corrections),
+        "corrected {corrections} times"
+    );
+    let row = desk.row().await;
+    assert_eq!(row.condition, Condition::Stalled);
+    assert!(
+        row.reason.contains("someone else keeps changing `value`"),
+        "{}",
+        row.reason
+    );
+}

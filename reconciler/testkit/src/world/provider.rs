@@ -206,11 +206,18 @@ impl Provider for MemoryProvider {
             .planned
             .map(|planned| made(planned, call.prior, call.token));
         let there = self.world.thing(call.call.address);
-        Ok(if there == wanted {
-            Located::Done(there.map(instance))
-        } else {
-            Located::NotDone
-        })
+        // What this create made carries its token, whatever someone did to it since.
+        let token = Value::text(call.token.as_str());
+        let own = there
+            .as_ref()
+            .is_some_and(|there| there.get("id") == Some(&token));
+        Ok(
+            if there == wanted || (own && call.prior.is_none() && wanted.is_some()) {
+                Located::Done(there.map(instance))
+            } else {
+                Located::NotDone
+            },
+        )
     }
 
     async fn import(&self, call: ImportCall<'_>) -> Result<Instance, ProviderError> {
