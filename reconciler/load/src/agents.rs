@@ -28,7 +28,9 @@ pub(crate) struct Agents {
     pub(crate) groups: BTreeSet<String>,
     /// The roles that have a model; `None` without `agents.ncl`.
     pub(crate) roles: Option<BTreeSet<String>>,
-    /// Secrets that it names: the file and place, and `path#key`.
+    /// Whether `agents.ncl` is there and could not be read, so that nothing is known of it.
+    pub(crate) unread: bool,
+    /// Secrets that it names: where, and `path#key`.
     pub(crate) secrets: Vec<(stratum_core::source::Source, String)>,
 }
 

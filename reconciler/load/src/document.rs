@@ -10,7 +10,7 @@ use stratum_core::source::Source;
 use stratum_core::value::Path;
 
 pub(crate) use toml::toml;
-pub(crate) use yaml::{Fault, yaml};
+pub(crate) use yaml::yaml;
 
 use crate::evaluate::Evaluated;
 

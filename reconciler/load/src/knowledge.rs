@@ -6,7 +6,7 @@ mod markdown;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use stratum_core::digest::Digest;
 use stratum_core::finding::{Finding, codes};
@@ -40,16 +40,8 @@ struct File {
 /// The ids of the nodes, with the file and the place of each.
 type Ids = BTreeMap<String, Source>;
 
-/// What the tree knows: nodes, and how many there are of each type.
-pub(crate) struct Knowledge {
-    /// The nodes.
-    pub(crate) entries: Vec<Entry>,
-    /// The types that there are nodes of.
-    pub(crate) types: BTreeSet<&'static str>,
-}
-
 /// Reads and checks every node.
-pub(crate) fn knowledge(reading: &mut Reading<'_>) -> Result<Knowledge, TreeError> {
+pub(crate) fn knowledge(reading: &mut Reading<'_>) -> Result<Vec<Entry>, TreeError> {
     let mut files = Vec::new();
     let mut unread = Vec::new();
     for path in reading.below(FOLDER, &is_node)? {
@@ -74,9 +66,7 @@ pub(crate) fn knowledge(reading: &mut Reading<'_>) -> Result<Knowledge, TreeErro
     for file in &files {
         links::links(&file.path, &file.body, &bodies, &nodes, reading)?;
     }
-    let entries: Vec<Entry> = files.iter().filter_map(entry).collect();
-    let types = entries.iter().map(|entry| entry.r#type).collect();
-    Ok(Knowledge { entries, types })
+    Ok(files.iter().filter_map(entry).collect())
 }
 
 fn file(path: &str, text: &str, reading: &mut Reading<'_>) -> Option<File> {

@@ -37,8 +37,8 @@ pub(crate) struct Read {
     pub(crate) intent: String,
     /// The files it names.
     pub(crate) files: BTreeSet<String>,
-    /// The whole, when its form is right.
-    pub(crate) pipeline: Option<Pipeline>,
+    /// Whether its form is right.
+    pub(crate) sound: bool,
 }
 
 /// Checks one pipeline. `None` when it has no name to be known by.
@@ -87,6 +87,6 @@ fn read(root: &Item<'_>, files: BTreeSet<String>) -> Option<Read> {
         name,
         intent,
         files,
-        pipeline: root.typed(),
+        sound: root.typed::<Pipeline>().is_some(),
     })
 }

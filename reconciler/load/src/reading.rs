@@ -1,6 +1,7 @@
 //! Reads the files of a tree, and remembers which.
 
 use stratum_core::desired::Closure;
+use stratum_core::digest::Digest;
 use stratum_core::finding::{Finding, codes};
 use stratum_core::ports::{Tree, TreeEntry, TreeError, TreeKind};
 use stratum_core::source::Source;
@@ -79,6 +80,22 @@ impl<'a> Reading<'a> {
         }
         files.sort();
         Ok(files)
+    }
+
+    /// The paths of the files directly in `folder` whose names end with `end`, sorted.
+    pub(crate) fn within(&mut self, folder: &str, end: &str) -> Result<Vec<String>, TreeError> {
+        let depth = folder.matches('/').count() + 1;
+        self.below(folder, &|path| {
+            path.ends_with(end) && path.matches('/').count() == depth
+        })
+    }
+
+    /// The digest of the file at `path`; `None` when no regular file is there.
+    pub(crate) fn digest(&mut self, path: &str) -> Result<Option<Digest>, TreeError> {
+        match self.entry(path)?.filter(|entry| is_file(entry.kind)) {
+            Some(entry) => Ok(Some(Digest::of_bytes(&self.tree.blob(&entry.id, path)?))),
+            None => Ok(None),
+        }
     }
 
     /// The text of the file at `path`; `None` when there is none, or a finding says why not.

@@ -1,4 +1,10 @@
-//! What belongs to the repository and not to one environment: pipelines, forms, knowledge.
+//! What is registered by digest: sealed values, pipelines, forms, knowledge.
+
+mod repository;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use repository::{has_repository, load_repository};
 
 use std::collections::BTreeMap;
 
@@ -8,13 +14,10 @@ use stratum_core::ids::{
     Address, EnvironmentName, IdError, LocalAddress, ProviderName, ResourceName, TypeName,
 };
 use stratum_core::kinds::Kind;
-use stratum_core::ports::{LoadError, Tree, TreeError};
 use stratum_core::resource::{Meta, Resource};
-use stratum_core::settings::Settings;
 use stratum_core::source::Source;
 use stratum_core::value::{Path, Record};
 
-use crate::evaluate::Evaluator;
 use crate::reading::Reading;
 
 /// Resources read from files, what they were read from, and what was noticed.
@@ -106,18 +109,4 @@ fn resource(environment: &EnvironmentName, entry: Entry) -> Result<Resource, IdE
         meta: Meta::default(),
         sources: BTreeMap::from([(Path::default(), entry.source)]),
     })
-}
-
-/// Whether the tree has a pipeline, a form or a knowledge node.
-pub(crate) fn has_repository(_tree: &dyn Tree) -> Result<bool, TreeError> {
-    Ok(false)
-}
-
-/// Reads and checks the content of the environment `repository`.
-pub(crate) fn load_repository(
-    _tree: &dyn Tree,
-    _evaluator: &Evaluator<'_>,
-    _settings: &Settings,
-) -> Result<Registered, LoadError> {
-    Ok(Registered::default())
 }

@@ -81,16 +81,15 @@ fn rule(from: &str, to: &str) -> Vec<String> {
 fn right_nodes_become_entries_by_digest() {
     let tree = tree(&[]);
     let mut reading = Reading::new(&tree);
-    let knowledge = knowledge(&mut reading).unwrap();
+    let entries = knowledge(&mut reading).unwrap();
     assert_eq!(show(&reading.findings), [""; 0]);
-    let first = &knowledge.entries[0];
+    let first = &entries[0];
     assert_eq!((first.r#type, first.name.as_str()), ("decision", "adr-1"));
     assert_eq!(
         first.attributes["digest"].as_text().unwrap(),
         Digest::of_bytes(DECISION.as_bytes()).to_string()
     );
     assert_eq!(first.source, Source::new("knowledge/decisions/a.md", 2, 5));
-    assert_eq!(knowledge.types, ["decision", "guideline"].into());
     assert!(
         reading.closure.0.contains_key("knowledge")
             && reading.closure.0.contains_key("src/main.rs")

@@ -142,7 +142,7 @@ pub(super) fn placed(
 
 /// Tools, groups and roles that nothing defines.
 pub(super) fn names(root: &Item<'_>, agents: &Agents, findings: &mut Vec<Finding>) {
-    for step in steps(root) {
+    for step in steps(root).filter(|_| !agents.unread) {
         for item in step.get("tools").iter().flat_map(Item::items) {
             name(
                 &item,

@@ -53,7 +53,7 @@ fn found_in(text: &str, tree: &MemoryTree) -> Vec<String> {
         tools: names(&["knowledge_search", "state_read"]),
         groups: names(&["sre"]),
         roles: Some(names(&["Monitor", "DevOps"])),
-        secrets: Vec::new(),
+        ..Agents::default()
     };
     let world = World {
         agents: &agents,
