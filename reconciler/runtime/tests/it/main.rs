@@ -3,7 +3,12 @@
 
 #![allow(
     unreachable_pub,
-    reason = "one test binary: its modules share everything"
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "test code: what is wrong must be seen at once"
 )]
 
 mod desk;
