@@ -166,3 +166,52 @@ pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.push(suffix);
     PathBuf::from(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::open;
+
+    async fn write(connection: &mut SqliteConnection) {
+        sqlx::query("INSERT INTO addresses (address) VALUES ('a/b.c')")
+            .execute(connection)
+            .await
+            .unwrap();
+    }
+
+    async fn at_rest() -> (tempfile::TempDir, Reader) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        open::create(&path).await.unwrap();
+        (folder, Reader::new(path))
+    }
+
+    #[tokio::test]
+    async fn a_read_without_locks_stands_when_nobody_wrote() {
+        let (_folder, reader) = at_rest().await;
+        let view = reader.view().await.unwrap();
+        assert!(view.unlocked.is_some() && view.stands().await);
+    }
+
+    #[tokio::test]
+    async fn a_read_without_locks_is_void_when_a_writer_came() {
+        let (_folder, reader) = at_rest().await;
+        let view = reader.view().await.unwrap();
+        let mut writer = open::writer(reader.path(), u64::MAX).await.unwrap();
+        write(&mut writer).await;
+        assert!(!view.stands().await);
+        let view = reader.view().await.unwrap();
+        assert!(view.unlocked.is_none() && view.stands().await);
+    }
+
+    #[tokio::test]
+    async fn a_read_without_locks_is_void_when_a_writer_came_and_went() {
+        let (_folder, reader) = at_rest().await;
+        let view = reader.view().await.unwrap();
+        let mut writer = open::writer(reader.path(), u64::MAX).await.unwrap();
+        write(&mut writer).await;
+        sqlx::Connection::close(writer).await.unwrap();
+        assert!(!with_suffix(reader.path(), "-wal").exists());
+        assert!(!view.stands().await);
+    }
+}

@@ -102,10 +102,16 @@ async fn a_newer_version_that_is_only_in_the_log_is_seen() {
 async fn a_file_that_is_something_else_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
-    for content in [&b""[..], b"short", &[b'x'; 5_000]] {
+    let foreign = "it is not an SQLite database";
+    for (content, why) in [
+        (&b""[..], "it is empty"),
+        (b"short", foreign),
+        (&[b'x'; 5_000], foreign),
+    ] {
         fs::write(&path, content).unwrap();
         for error in refusals(&path).await {
             assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");
+            assert!(error.to_string().ends_with(why), "{error}");
         }
     }
     fs::remove_file(&path).unwrap();

@@ -1,5 +1,12 @@
 //! The store on real files, with real processes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may, and clippy does not see that the helpers of an integration test are tests"
+)]
+
 mod cache;
 mod conformance;
 mod crash;
