@@ -46,8 +46,11 @@ impl Spots {
     /// The place of byte `offset` of `id`, if that is in the tree.
     pub(crate) fn at(&self, files: &Files, id: FileId, offset: usize) -> Place {
         let index = *self.index.get(&id)?;
-        let last = files.source(id).len().saturating_sub(1);
-        let offset = u32::try_from(offset.min(last)).ok()?;
+        let text = files.source(id);
+        if offset >= text.len() {
+            return Some(end_of(text, index));
+        }
+        let offset = u32::try_from(offset).ok()?;
         match files.location(id, offset) {
             Ok(location) => {
                 let line = u32::try_from(location.line.to_usize()).ok()?;
@@ -69,4 +72,16 @@ impl Spots {
         let file = self.files.get(usize::try_from(index).ok()?)?;
         Some(Source::new(file.clone(), line, column))
     }
+}
+
+/// The place after the last character of `text`, trailing empty lines not counted.
+fn end_of(text: &str, index: u32) -> (u32, u32, u32) {
+    let text = text.trim_end_matches(['\n', '\r']);
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1);
+    let last = text.rsplit('\n').next().unwrap_or_default();
+    (
+        index,
+        count(text.matches('\n').count()),
+        count(last.chars().count()),
+    )
 }

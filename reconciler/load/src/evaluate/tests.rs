@@ -54,7 +54,9 @@ fn helpers_give_references_and_secrets() {
 
 #[test]
 fn each_mistake_has_its_code_and_place() {
-    let cases: [(&str, &str, u32, u32); 12] = [
+    let cases: [(&str, &str, u32, u32); 14] = [
+        ("{ a = ", "STR0201", 1, 7),
+        ("{\n a = 1,\n\n\n", "STR0201", 2, 8),
         ("{ a = }", "STR0201", 1, 7),
         ("{ a = (1 : String) }", "STR0202", 1, 8),
         ("{\n a | String = 1 }", "STR0203", 2, 15),

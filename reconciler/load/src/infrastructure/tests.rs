@@ -211,6 +211,15 @@ fn each_mistake_of_a_resource_has_one_finding_with_place_and_hint() {
         ),
         ("{ local_file.a = 5 }", "STR0304", 1, 14, None),
         ("[1]", "STR0304", 1, 1, None),
+        ("{ local_data = 5 }", "STR0304", 1, 3, None),
+        (
+            "{ local_data.a = {}, local_data = 5 }",
+            "STR0206",
+            1,
+            14,
+            Some("give the value that should win `priority` or `force`, or take one away"),
+        ),
+        ("let local_data = 1 in [local_data]", "STR0203", 1, 23, None),
     ];
     for (text, code, line, column, hint) in cases {
         let expected = (
