@@ -1,0 +1,264 @@
+#!/usr/bin/env python3
+"""Kills the real program with SIGKILL in the middle of its work, starts it again, and compares.
+
+Each resource is a command that writes a line for each effect it has, so that what happened can be
+counted: an orphan is a thing that exists and is not in the state, a ghost one that the state calls
+done and does not exist, a doubled effect a line that stands twice, a lost record a run that
+changed something and has no record in git.
+
+With --peer the same is done to terraform or tofu, whose resources write the same lines.
+"""
+
+import argparse
+import collections
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+GIT = {
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_AUTHOR_NAME": "Crash", "GIT_AUTHOR_EMAIL": "crash@localhost",
+    "GIT_COMMITTER_NAME": "Crash", "GIT_COMMITTER_EMAIL": "crash@localhost",
+}
+THINGS = 12
+
+
+def run(*command, cwd, check=True):
+    done = subprocess.run([str(part) for part in command], cwd=cwd, check=False, text=True,
+                          env={**os.environ, **GIT}, capture_output=True)
+    if check and done.returncode != 0:
+        sys.exit(f"{command} ended with {done.returncode}: {done.stdout}{done.stderr}")
+    return done
+
+
+class World:
+    """What the commands did: a folder of things, and a line for each effect."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.things, self.log = folder / "things", folder / "effects"
+        self.things.mkdir(parents=True)
+        self.log.touch()
+
+    def there(self):
+        return {path.name for path in self.things.iterdir() if not path.name.startswith(".")}
+
+    def doubled(self):
+        lines = collections.Counter(self.log.read_text().splitlines())
+        return [line for line, count in lines.items() if count > 1]
+
+
+class Stratum:
+    name = "stratum"
+
+    def __init__(self, program, folder):
+        self.program, self.folder, self.world = program, folder, World(folder)
+        self.bare, self.work = folder / "repo.git", folder / "work"
+        run("git", "init", "-q", "--bare", "-b", "main", self.bare, cwd=folder)
+        run("git", "init", "-q", "-b", "main", self.work, cwd=folder)
+        run("git", "remote", "add", "origin", self.bare, cwd=self.work)
+        (self.work / "infra").mkdir()
+        (self.work / "stratum.ncl").write_text(
+            '{ name = "crash", environments = { crash = { '
+            f'roots = ["{self.world.things}"] }} }} }}\n')
+        self.version = 0
+
+    def exec(self, name, depends, breaks):
+        """A command that writes its line after its effect, as most of the world's do not even do."""
+        thing = self.world.things / name
+        effect = lambda verb: (
+            f'["sh", "-c", "grep -q broken && exit 1; touch {thing}; echo {verb} '
+            f'$STRATUM_ADDRESS $STRATUM_TOKEN >> {self.world.log}; sleep 0.0{len(name)}"]')
+        needs = "".join(f'"{other}", ' for other in depends)
+        word = f"broken {self.version}" if breaks else f"version {self.version}"
+        return (f'    {name} = {{\n      inputs = {{ word = "{word}" }},\n'
+                f"      create = {effect('create')},\n"
+                f"      update = {effect('update')},\n"
+                f'      delete = ["rm", "-f", "{thing}"],\n'
+                f'      read = ["sh", "-c", "test -e {thing} && echo {{}} || exit 3"],\n'
+                f"      meta = {{ depends_on = [{needs}] }},\n    }},\n")
+
+    def push(self, dice):
+        """Every command changes or not; files come, change and go; sometimes one breaks."""
+        self.version += 1
+        files = [f"f{i}" for i in range(THINGS) if dice.random() < 0.6]
+        broken = dice.randrange(THINGS) if dice.random() < 0.2 else None
+        execs, before = [], []
+        for index in range(THINGS):
+            depends = dice.sample(before, min(len(before), dice.randrange(3)))
+            execs.append(self.exec(f"t{index}", depends, index == broken))
+            before.append(f"local_exec.t{index}")
+        contents = "".join(
+            f'    {name} = {{ path = "{self.world.things}/{name}", '
+            f'content = "{dice.randrange(3)}" }},\n' for name in files)
+        (self.work / "infra/crash.ncl").write_text(
+            "{\n  local_exec = {\n" + "".join(execs) + "  },\n  local_file = {\n" + contents
+            + "  },\n}\n")
+        run("git", "add", "-A", cwd=self.work)
+        run("git", "commit", "-q", "-m", f"version {self.version}", cwd=self.work)
+        run("git", "push", "-q", "origin", "main", cwd=self.work)
+
+    def start(self, point=None):
+        extra = {} if point is None else {"STRATUM_CRASH_AT": str(point)}
+        return subprocess.Popen([self.program, "--repo", self.bare, "-q", "reconcile", "--once"],
+                                env={**os.environ, **GIT, **extra},
+                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    def json(self, *arguments):
+        done = run(self.program, "--repo", self.bare, "--json", *arguments, cwd=self.folder)
+        return json.loads(done.stdout)
+
+    def compare(self):
+        """What is wrong, by kind."""
+        resources = self.json("get")["resources"]
+        state = {resource["address"].split(".", 1)[1] for resource in resources}
+        runs = [run for run in self.json("history")["runs"] if run["outcome"] != "denied"]
+        listed = run("git", "ls-tree", "-r", "--name-only", "stratum/records", cwd=self.bare)
+        records = listed.stdout.split()
+        lost = [r["id"] for r in runs if not any(r["id"].rsplit("-", 1)[1] in f for f in records)]
+        return {"orphans": sorted(self.world.there() - state),
+                "ghosts": sorted(state - self.world.there()),
+                "doubled": self.world.doubled(), "lost records": lost}
+
+
+class Terraform:
+    def __init__(self, program, folder):
+        self.program, self.folder, self.world = program, folder, World(folder)
+        self.name, self.version = Path(program).name, 0
+        self.write([])
+        run(self.program, "init", "-no-color", cwd=folder)
+
+    def write(self, names):
+        blocks = []
+        for name in names:
+            thing = self.world.things / name
+            blocks.append(
+                f'resource "terraform_data" "{name}" {{\n'
+                f"  triggers_replace = {self.version}\n"
+                f'  provisioner "local-exec" {{\n    command = "touch {thing}; '
+                f'echo create {name} {self.version} >> {self.world.log}; sleep 0.02"\n  }}\n'
+                f'  provisioner "local-exec" {{\n    when = destroy\n'
+                f'    command = "rm -f {thing}"\n  }}\n}}\n')
+        (self.folder / "main.tf").write_text("".join(blocks))
+
+    def push(self, dice):
+        self.version += 1
+        self.write([f"t{i}" for i in range(THINGS) if dice.random() < 0.8] or ["t0"])
+
+    def start(self, point=None):
+        return subprocess.Popen([self.program, "apply", "-auto-approve", "-no-color"],
+                                cwd=self.folder, stdout=subprocess.DEVNULL,
+                                stderr=subprocess.PIPE)
+
+    def compare(self):
+        listed = run(self.program, "state", "list", cwd=self.folder, check=False).stdout.split()
+        state = {line.split(".", 1)[1] for line in listed}
+        return {"orphans": sorted(self.world.there() - state),
+                "ghosts": sorted(state - self.world.there()),
+                "doubled": self.world.doubled(), "lost records": []}
+
+
+def end(process):
+    """Lets a process come to its end; a broken change ends with 1."""
+    _, error = process.communicate(timeout=120)
+    if process.returncode not in (0, 1):
+        sys.exit(f"it ended with {process.returncode}: {error.decode()[-3000:]}")
+
+
+def kill_at_random(subject, dice, usual):
+    """Kills it somewhere in its usual time; answers whether it was still at work."""
+    process = subject.start()
+    time.sleep(dice.random() * usual)
+    killed = process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    return killed
+
+
+def kill_at_point(subject, point):
+    """Lets it die at its nth write; answers whether it came to that write."""
+    process = subject.start(point)
+    process.communicate(timeout=120)
+    return process.returncode == -signal.SIGKILL
+
+
+def usual_time(subject, dice):
+    subject.push(dice)
+    started = time.monotonic()
+    end(subject.start())
+    return time.monotonic() - started
+
+
+def report(kills, found, subject):
+    wrong = {kind: what for kind, what in found.items() if what}
+    print(f"{subject.name}: {kills} kills; " + ", ".join(
+        f"{len(what)} {kind}" for kind, what in found.items()), flush=True)
+    return wrong
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--program", type=Path, required=True)
+    parser.add_argument("--peer", choices=["tofu", "terraform"])
+    parser.add_argument("--kills", type=int, default=60)
+    parser.add_argument("--points", type=int, default=0,
+                        help="die at each of the first so many writes too (debug builds)")
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    dice = random.Random(arguments.seed)
+    random.seed(arguments.seed)
+    folder = Path(tempfile.mkdtemp(prefix="stratum-crash-"))
+    if arguments.peer:
+        found = shutil.which(arguments.peer)
+        if not found:
+            sys.exit(f"{arguments.peer} is not on the PATH")
+        subject = Terraform(found, folder)
+    else:
+        subject = Stratum(arguments.program.resolve(), folder)
+    wrong, kills, totals = {}, 0, collections.Counter()
+    try:
+        usual = usual_time(subject, dice)
+        jobs = [("point", n) for n in range(arguments.points)]
+        while jobs or kills < arguments.kills:
+            subject.push(dice)
+            if jobs:
+                _, point = jobs.pop(0)
+                if not kill_at_point(subject, point):
+                    jobs = []
+                    print(f"a run has {point} writes", flush=True)
+                    continue
+                kills += 1
+            else:
+                kills += kill_at_random(subject, dice, usual)
+                if dice.random() < 0.3:
+                    kills += kill_at_random(subject, dice, usual)
+            end(subject.start())
+            found = subject.compare()
+            totals.update({kind: len(what) for kind, what in found.items() if kind != "doubled"})
+            if kills % 50 < 1:
+                print(f"  {kills} kills", file=sys.stderr, flush=True)
+            if not arguments.peer and any(found.values()):
+                wrong = found
+                break
+        found = subject.compare()
+        if arguments.peer:
+            found = {"orphans": range(totals["orphans"]), "ghosts": range(totals["ghosts"]),
+                     "doubled": found["doubled"], "lost records": []}
+        wrong = report(kills, wrong or found, subject)
+    finally:
+        if wrong and not arguments.peer:
+            print(f"kept for a look: {folder}\nseed: {arguments.seed}\n{wrong}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    if wrong and not arguments.peer:
+        sys.exit(1)
+
+
+main()
