@@ -183,10 +183,10 @@ def kill_at_random(subject, dice, usual):
 
 
 def kill_at_point(subject, point):
-    """Lets it die at its nth write; answers whether it came to that write."""
+    """Lets it die at its nth chance; answers whether it came to that."""
     process = subject.start(point)
     process.communicate(timeout=120)
-    return process.returncode == -signal.SIGKILL
+    return process.returncode == -signal.SIGABRT
 
 
 def usual_time(subject, dice):
@@ -209,7 +209,7 @@ def main():
     parser.add_argument("--peer", choices=["tofu", "terraform"])
     parser.add_argument("--kills", type=int, default=60)
     parser.add_argument("--points", type=int, default=0,
-                        help="die at each of the first so many writes too (debug builds)")
+                        help="die before, in and after each write too, up to so many chances (debug builds)")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     dice = random.Random(arguments.seed)
@@ -232,7 +232,7 @@ def main():
                 _, point = jobs.pop(0)
                 if not kill_at_point(subject, point):
                     jobs = []
-                    print(f"a run has {point} writes", flush=True)
+                    print(f"a run has {point} chances to die", flush=True)
                     continue
                 kills += 1
             else:

@@ -9,6 +9,7 @@
 //! changed.
 
 mod cache;
+mod crash;
 mod error;
 mod event;
 mod lease;

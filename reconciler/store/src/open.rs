@@ -182,3 +182,27 @@ fn io_failure(error: io::Error, doing: &'static str) -> StoreError {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No kill of a process shows whether the machine may die: this is what makes it so.
+    #[tokio::test]
+    async fn a_commit_waits_for_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        create(&path).await.unwrap();
+        let mut connection = writer(&path, u64::MAX).await.unwrap();
+        let sql = "SELECT journal_mode, synchronous, foreign_keys, page_size \
+                   FROM pragma_journal_mode, pragma_synchronous, pragma_foreign_keys, \
+                        pragma_page_size";
+        let found: (String, i64, i64, i64) = sqlx::query_as(sql)
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        let full = 2;
+        let wanted = ("wal".to_owned(), full, 1, i64::from(PAGE_BYTES));
+        assert_eq!(found, wanted);
+    }
+}

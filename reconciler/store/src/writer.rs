@@ -13,6 +13,7 @@ use sqlx::{Connection, SqliteConnection};
 use stratum_core::ports::StoreError;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::crash;
 use crate::error::Failure;
 use crate::write::{self, Answer, Write};
 
@@ -164,9 +165,12 @@ impl Desk {
     }
 
     async fn attempt(&mut self, writes: &[&Write]) -> Result<Vec<Answer>, Failure> {
+        crash::chance();
         self.run("BEGIN IMMEDIATE").await?;
         let answers = write::all(&mut self.connection, writes).await?;
+        crash::chance();
         self.run("COMMIT").await?;
+        crash::chance();
         Ok(answers)
     }
 
