@@ -50,6 +50,7 @@ const OWNED: &[(&str, &str)] = &[
     ("hyper", "providers"),
     ("hyper-util", "providers"),
     ("landlock", "load"),
+    ("lz4_flex", "store"),
     ("minijinja", "load"),
     ("nickel-lang-core", "load"),
     ("notify", "repo"),
@@ -98,7 +99,9 @@ fn every_room_is_in_the_picture_and_the_program_is_only_the_command_line() {
             "`{room}` is not in the picture"
         );
     }
-    let program = packages.iter().find(|package| package.name.as_str() == "stratum");
+    let program = packages
+        .iter()
+        .find(|package| package.name.as_str() == "stratum");
     let uses: Vec<&str> = program
         .unwrap()
         .dependencies

@@ -71,6 +71,7 @@ impl Context {
             .repo
             .clone()
             .or_else(of_git)
+            .or_else(here)
             .unwrap_or_else(|| ".".to_owned())
     }
 
@@ -111,6 +112,12 @@ pub(crate) fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
     std::path::absolute(path).map_err(|error| {
         CommandError::given(format!("`{}` is not a usable path", path.display())).because(&error)
     })
+}
+
+/// The folder this process stands in, where its name is text.
+fn here() -> Option<String> {
+    let folder = std::env::current_dir().ok()?;
+    folder.into_os_string().into_string().ok()
 }
 
 /// Where the mirror and the state of a remote are.

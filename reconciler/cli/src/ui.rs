@@ -146,7 +146,7 @@ impl Ui {
     /// Replaces the answer on a terminal by a newer one; elsewhere writes it below.
     pub(crate) fn answer_again(&self, text: &str) {
         if self.inner.out_terminal {
-            self.answer(&format!("\u{1b}[H\u{1b}[2J\u{1b}[3J{text}"));
+            self.answer(&format!("\u{1b}[H\u{1b}[2J{text}"));
         } else {
             self.answer(text);
         }

@@ -51,6 +51,10 @@ pub(crate) struct ReconcileArguments {
 pub(crate) fn run(context: &Context, arguments: &ReconcileArguments) -> Result<Exit, CommandError> {
     log::start(&context.ui, context.global.verbose);
     let place = context.place()?;
+    if arguments.once {
+        // Whoever watches waits for the first commit; who looks once would see nothing.
+        place.repository.require_commit()?;
+    }
     context.block_on(work(context, arguments, &place))
 }
 

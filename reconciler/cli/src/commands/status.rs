@@ -119,8 +119,15 @@ async fn environment(
         .resources
         .values()
         .filter(|resource| resource.unknown.is_some());
+    let last = store.history(Some(&row.name), 1).await?;
+    let meant = last
+        .first()
+        .filter(|run| Some(&run.revision) == row.desired_revision.as_ref());
     Ok(EnvironmentView {
         name: row.name.clone(),
+        outcome: meant
+            .and_then(|run| run.outcome)
+            .map(|outcome| outcome.as_str()),
         condition: row.condition.as_str(),
         reason: row.reason.clone(),
         revision: row.revision.clone(),
@@ -162,6 +169,7 @@ fn never_looked_at(name: &EnvironmentName) -> EnvironmentView {
         unknown: 0,
         held: None,
         last_run: None,
+        outcome: None,
         observed_at: None,
     }
 }

@@ -253,6 +253,8 @@ pub(crate) struct EnvironmentView {
     pub(crate) held: Option<CommitId>,
     /// The last run.
     pub(crate) last_run: Option<RunId>,
+    /// How the last run ended, if it was for the commit the environment should be at.
+    pub(crate) outcome: Option<&'static str>,
     /// When the world was last looked at.
     pub(crate) observed_at: Option<Timestamp>,
 }

@@ -101,7 +101,9 @@ fn next(environment: &EnvironmentView) -> Option<String> {
                 .as_ref()
                 .map_or("RUN", |run| run.as_str()),
         )),
-        ("Stalled", None, Some(run)) if !behind => Some(format!("`stratum show {run}`")),
+        ("Stalled", None, Some(run)) if environment.outcome.is_some() || !behind => {
+            Some(format!("`stratum show {run}` has the story"))
+        }
         ("Stalled", None, _) => {
             Some("`stratum check` and `stratum plan` show what is in the way".to_owned())
         }
@@ -126,6 +128,7 @@ mod tests {
             drifted: 0,
             unknown: 0,
             held: None,
+            outcome: None,
             last_run: Some(RunId::new("20261124T031500Z-1f9c2a").unwrap()),
             observed_at: Some(Timestamp::from_second(1_000).unwrap()),
         }
@@ -146,6 +149,15 @@ ok staging     Ready        aaaaaaaaaaaa  4 resources, looked at 20 s ago
 ";
         let now = Timestamp::from_second(1_020).unwrap();
         assert_eq!(status(&Theme::PLAIN, &all, now), expected);
+    }
+
+    #[test]
+    fn a_run_that_ended_badly_is_named_and_a_file_that_cannot_be_read_is_not_its_fault() {
+        let mut stalled = environment("production", "Stalled");
+        stalled.desired_revision = Some(CommitId::new("b".repeat(40)).unwrap());
+        assert!(next(&stalled).unwrap().contains("stratum check"));
+        stalled.outcome = Some("stuck");
+        assert!(next(&stalled).unwrap().contains("stratum show 2026"));
     }
 
     #[test]

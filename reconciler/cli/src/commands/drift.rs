@@ -1,0 +1,204 @@
+//! `stratum drift`
+
+use jiff::Timestamp;
+use serde::Serialize;
+use stratum_core::ids::{Address, EnvironmentName};
+use stratum_core::observed::Report;
+use stratum_core::ports::{Observation, Store as _, StoreError};
+use stratum_core::value::{Record, Value, shown};
+use stratum_store::SqliteStore;
+
+use crate::commands::plan::unknown_environment;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::CommandError;
+use crate::show::json::VERSION;
+use crate::show::value::line;
+use crate::show::when;
+use crate::style::{Role, Theme, harmless};
+use crate::wiring;
+
+/// Observations that are read back to find since when something differs.
+const HISTORY: u32 = 200;
+
+/// Shows what differs from what was applied, and since when
+///
+/// It reads what the reconciler saw at its last look; `status` says when that was.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DriftArguments {
+    /// Of this environment only
+    #[arg(long, value_name = "NAME")]
+    env: Option<EnvironmentName>,
+}
+
+#[derive(Debug, Serialize)]
+struct DriftView {
+    version: u32,
+    resources: Vec<DriftedView>,
+}
+
+#[derive(Debug, Serialize)]
+struct DriftedView {
+    address: Address,
+    since: Timestamp,
+    seen_at: Timestamp,
+    gone: bool,
+    fields: Vec<FieldView>,
+    /// The commit and the author of what was applied.
+    revision: String,
+    author: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct FieldView {
+    path: String,
+    applied: serde_json::Value,
+    seen: serde_json::Value,
+    #[serde(skip)]
+    lines: (String, String),
+}
+
+/// Carries out the command.
+pub(crate) fn run(context: &Context, arguments: &DriftArguments) -> Result<Exit, CommandError> {
+    let place = context.place()?;
+    let providers = wiring::providers()?;
+    context.block_on(async {
+        let missing = || StoreError::Missing { path: place.state.display().to_string() };
+        let store = place.state().await?.ok_or_else(missing)?;
+        let sensitive = |address: &Address, attribute: &str| {
+            let types = providers.schemas().into_iter();
+            let schema = types.filter_map(|s| s.types.get(address.r#type())).next();
+            schema.and_then(|s| s.attributes.get(attribute)).is_none_or(|found| found.sensitive)
+        };
+        let resources = drifted(&store, arguments.env.as_ref(), &sensitive).await?;
+        if context.global.json {
+            context.ui.answer_json(&DriftView { version: VERSION, resources })?;
+        } else if resources.is_empty() {
+            context.ui.answer("nothing differs from what was applied, as far as was looked\n");
+        } else {
+            context.ui.answer(&text(context.ui.theme(), &resources, Timestamp::now()));
+        }
+        Ok(Exit::Done)
+    })
+}
+
+async fn drifted(
+    store: &SqliteStore,
+    environment: Option<&EnvironmentName>,
+    sensitive: &impl Fn(&Address, &str) -> bool,
+) -> Result<Vec<DriftedView>, CommandError> {
+    let rows = store.environments().await?;
+    let names: Vec<EnvironmentName> = rows.into_iter().map(|row| row.name).collect();
+    if let Some(wanted) = environment.filter(|wanted| !names.contains(wanted)) {
+        return Err(unknown_environment(&names, wanted));
+    }
+    let mut found = Vec::new();
+    for name in names.iter().filter(|name| environment.is_none_or(|wanted| *name == wanted)) {
+        let base = store.base(name).await?;
+        let observed = store.observed(name).await?;
+        for seen in observed.into_iter().filter(|seen| !seen.drifted.is_empty()) {
+            let Some(state) = base.resources.get(&seen.address) else { continue };
+            let history = store.observations(&seen.address, HISTORY).await?;
+            found.push(DriftedView {
+                since: since(&seen, &history),
+                seen_at: seen.at,
+                gone: seen.report == Report::Gone,
+                fields: fields(&seen, &state.instance.attributes, sensitive),
+                revision: state.revision.to_string(),
+                author: author(store, name, &state.revision).await?,
+                address: seen.address,
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// When it was first seen to differ, without a look in between at which it did not.
+fn since(seen: &Observation, history: &[Observation]) -> Timestamp {
+    let unbroken = history.iter().take_while(|old| !old.drifted.is_empty());
+    unbroken.map(|old| old.at).min().unwrap_or(seen.at).min(seen.at)
+}
+
+fn fields(
+    seen: &Observation,
+    applied: &Record,
+    sensitive: &impl Fn(&Address, &str) -> bool,
+) -> Vec<FieldView> {
+    let Report::Present(instance) = &seen.report else { return Vec::new() };
+    let field = |path: &String| {
+        let (before, now) = (applied.get(path), instance.attributes.get(path));
+        let hidden = sensitive(&seen.address, path);
+        let json = |value: Option<&Value>| match value {
+            Some(_) if hidden => serde_json::json!({ "sensitive": true }),
+            Some(value) => shown(value),
+            None => serde_json::Value::Null,
+        };
+        let words = |value: Option<&Value>| match value {
+            Some(_) if hidden => crate::show::value::SENSITIVE.to_owned(),
+            Some(value) => line(value),
+            None => "(nothing)".to_owned(),
+        };
+        FieldView {
+            path: path.clone(),
+            applied: json(before),
+            seen: json(now),
+            lines: (words(before), words(now)),
+        }
+    };
+    seen.drifted.iter().map(field).collect()
+}
+
+/// Who wrote the commit that was applied, as far as the last runs tell.
+async fn author(
+    store: &SqliteStore,
+    environment: &EnvironmentName,
+    revision: &stratum_core::ids::CommitId,
+) -> Result<Option<String>, CommandError> {
+    let runs = store.history(Some(environment), HISTORY).await?;
+    let Some(summary) = runs.into_iter().find(|run| run.revision == *revision) else {
+        return Ok(None);
+    };
+    let run = store.run(&summary.id).await?;
+    Ok(run.map(|run| run.run.revision.author))
+}
+
+fn text(theme: &Theme, resources: &[DriftedView], now: Timestamp) -> String {
+    let mut text = String::new();
+    for resource in resources {
+        let address = theme.paint(Role::Strong, &harmless(&resource.address.to_string()));
+        let since = when::ago(now, resource.since);
+        let by = resource.author.as_deref().map(|name| format!(" by {}", harmless(name)));
+        let short: String = resource.revision.chars().take(12).collect();
+        text.push_str(&format!("{address}  differs since {since}\n"));
+        text.push_str(&format!("  applied with {short}{}\n", by.unwrap_or_default()));
+        if resource.gone {
+            text.push_str("  someone else took it away\n");
+        }
+        for field in &resource.fields {
+            let path = harmless(&field.path);
+            let (applied, seen) = &field.lines;
+            text.push_str(&format!("  {path}: {applied}, changed by someone else to {seen}\n"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(second: i64, drifted: &[&str]) -> Observation {
+        Observation {
+            address: "e/local_file.a".parse().unwrap(),
+            at: Timestamp::from_second(second).unwrap(),
+            drifted: drifted.iter().map(|name| (*name).to_owned()).collect(),
+            report: Report::Gone,
+        }
+    }
+
+    #[test]
+    fn since_goes_back_to_the_last_look_without_drift() {
+        let history = [seen(50, &["a"]), seen(40, &["a"]), seen(30, &[]), seen(20, &["a"])];
+        assert_eq!(since(&seen(50, &["a"]), &history).as_second(), 40);
+    }
+}

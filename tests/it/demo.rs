@@ -1,0 +1,40 @@
+//! The demo tells its story and leaves nothing behind.
+
+use std::process::{Command, Stdio};
+
+use crate::ground::PROGRAM;
+
+#[test]
+fn the_demo_tells_the_story_and_cleans_up() {
+    let temporary = tempfile::tempdir().unwrap();
+    let output = Command::new(PROGRAM)
+        .arg("demo")
+        .env("TMPDIR", temporary.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let chapters = [
+        "1. The first push",
+        "2. A change",
+        "3. A change that breaks",
+        "4. The undo",
+    ];
+    let mut rest: &str = &text;
+    for chapter in chapters {
+        rest = rest
+            .split_once(chapter)
+            .unwrap_or_else(|| panic!("no `{chapter}` in {text}"))
+            .1;
+    }
+    assert!(text.contains("rolled back in"), "{text}");
+    assert_eq!(text.matches("HTTP/1.0 200 OK").count(), 4, "{text}");
+    assert!(!text.contains("  The page nobody shall ever see"), "{text}");
+    let left = std::fs::read_dir(temporary.path()).unwrap().count();
+    assert_eq!(left, 0, "the demo left something behind");
+}

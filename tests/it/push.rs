@@ -1,0 +1,152 @@
+//! From a push to the world, the record and back.
+
+use std::fs;
+
+use crate::ground::{Ground, git};
+
+#[test]
+fn a_push_is_applied_recorded_and_shown() {
+    let ground = Ground::with_a_file();
+    let commit = ground.push("one");
+    ground.once().ends_with(0);
+    assert_eq!(
+        fs::read_to_string(ground.made("staging/a")).unwrap(),
+        "one\n"
+    );
+
+    let status = ground.stratum(&["status", "--json"]).ends_with(0).json();
+    let staging = &status["environments"][0];
+    assert_eq!(staging["name"], "staging");
+    assert_eq!(staging["condition"], "Ready");
+    assert_eq!(staging["revision"], commit.as_str());
+    assert_eq!(staging["resources"], 1);
+
+    let history = ground.stratum(&["history", "--json"]).ends_with(0).json();
+    let run = &history["runs"][0];
+    assert_eq!(run["outcome"], "applied");
+    assert_eq!(run["steps"]["done"], 1);
+    let record = run["record"].as_str().unwrap();
+    let files = git(
+        &ground.bare(),
+        &["show", "--format=", "--name-only", record],
+    );
+    let path = format!("stratum/records:{files}");
+    let record = git(&ground.bare(), &["show", &path]);
+    assert!(record.contains("outcome: applied"), "{record}");
+    let note = git(&ground.bare(), &["notes", "--ref=stratum", "show", &commit]);
+    assert!(note.starts_with("staging: applied"), "{note}");
+
+    let resources = ground.stratum(&["get", "--json"]).ends_with(0).json();
+    assert_eq!(resources["resources"][0]["address"], "staging/local_file.a");
+    assert_eq!(resources["resources"][0]["condition"], "Ready");
+    assert!(resources["resources"][0]["changed_at"].is_string());
+    let shown = ground
+        .stratum(&["show", "staging/local_file.a"])
+        .ends_with(0);
+    assert!(shown.out.contains("infra/staging.ncl:2"), "{}", shown.out);
+}
+
+#[test]
+fn a_plan_says_what_the_next_push_does_and_a_second_one_nothing() {
+    let ground = Ground::with_a_file();
+    ground.push("one");
+    ground.once().ends_with(0);
+    ground
+        .stratum(&["plan", "--detailed-exitcode"])
+        .ends_with(0);
+
+    ground.write(
+        "infra/staging.ncl",
+        "{\n  local_file.a = { path = \"a\", content = \"two\\n\" },\n}\n",
+    );
+    ground.push("two");
+    let plan = ground
+        .stratum(&["plan", "--json", "--detailed-exitcode"])
+        .ends_with(2)
+        .json();
+    assert_eq!(plan["version"], 1);
+    assert_eq!(plan["steps"][0]["action"], "update");
+    let changes = plan["steps"][0]["changes"].as_array().unwrap();
+    let content = changes
+        .iter()
+        .find(|change| change["path"] == "content")
+        .unwrap();
+    assert_eq!(content["before"], "one\n");
+    assert_eq!(content["after"], "two\n");
+    assert_eq!(content["source"]["file"], "infra/staging.ncl");
+    assert_eq!(content["source"]["line"], 2);
+    assert_eq!(plan["summary"]["update"], 1);
+    let again = ground.stratum(&["plan", "--json"]).json();
+    assert_eq!(plan["digest"], again["digest"]);
+
+    let text = ground.stratum(&["plan", "--env", "staging"]).ends_with(0);
+    assert!(
+        text.out.contains("        -one\n        +two\n"),
+        "{}",
+        text.out
+    );
+    let last = text.out.trim_end().lines().last();
+    assert_eq!(last, Some("Plan: 0 to add, 1 to change, 0 to destroy."));
+}
+
+#[test]
+fn two_commits_are_compared_without_state_or_world() {
+    let ground = Ground::with_a_file();
+    let one = ground.push("one");
+    ground.write(
+        "infra/staging.ncl",
+        "{\n  local_file.a = { path = \"b\", content = \"one\\n\" },\n}\n",
+    );
+    let two = ground.push("two");
+    let plan = ground.stratum(&["plan", "--base", &one, "--head", &two, "--json"]);
+    let plan = plan.ends_with(0).json();
+    assert_eq!(plan["steps"][0]["action"], "replace");
+    assert!(
+        !ground.bare().join("stratum").exists(),
+        "plan wrote a state"
+    );
+}
+
+#[test]
+fn a_push_that_breaks_is_rolled_back_and_held_until_its_revert() {
+    let ground = Ground::with_a_file();
+    ground.push("one");
+    ground.once().ends_with(0);
+    ground.write(
+        "infra/staging.ncl",
+        r#"{
+  local_file.a = { path = "a", content = "two\n" },
+  local_exec.b = {
+    create = ["false"],
+    delete = ["true"],
+    meta = { depends_on = ["local_file.a"] },
+  },
+}
+"#,
+    );
+    let broken = ground.push("two");
+    ground.once().ends_with(1);
+    assert_eq!(
+        fs::read_to_string(ground.made("staging/a")).unwrap(),
+        "one\n"
+    );
+    let status = ground.stratum(&["status", "--json"]).json();
+    assert_eq!(status["environments"][0]["condition"], "Stalled");
+    assert_eq!(status["environments"][0]["held"], broken.as_str());
+
+    let runs = |count: usize| {
+        let history = ground.stratum(&["history", "--json"]).json();
+        assert_eq!(history["runs"].as_array().unwrap().len(), count);
+        history["runs"][0]["outcome"].clone()
+    };
+    assert_eq!(runs(2), "rolled-back");
+    ground.once().ends_with(1);
+    assert_eq!(runs(2), "rolled-back", "a held revision was tried again");
+
+    git(&ground.clone_folder(), &["revert", "--no-edit", "HEAD"]);
+    ground.push("and nothing else");
+    ground.once().ends_with(0);
+    let status = ground.stratum(&["status", "--json"]).json();
+    assert_eq!(status["environments"][0]["condition"], "Ready");
+    assert!(status["environments"][0]["held"].is_null());
+}
