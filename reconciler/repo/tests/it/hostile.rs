@@ -133,6 +133,7 @@ fn no_program_of_the_mirror_itself_is_run() {
     work(&repository, &bare);
     // And when it is armed while it is in use.
     let again = arm(&scene, &folder);
+    git(&bare, &["branch", "to-fetch", "main"]);
     work(&repository, &bare);
     publish(&repository, &record("run-1", Some(id(&bare, "main"))));
     repository.maintain().unwrap();

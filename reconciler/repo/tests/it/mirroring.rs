@@ -1,9 +1,10 @@
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use stratum_core::ids::CommitId;
 use stratum_core::ports::{Repository, RepositoryError};
-use stratum_repo::{GitRepository, Options};
+use stratum_repo::{GitCall, GitCommand, GitError, GitOutput, GitRepository, Options};
 
 use crate::scene::{RECORDS, Scene, commit, git, id, mirror, mirrored, open, publish, record};
 
@@ -189,4 +190,34 @@ fn credentials_are_in_no_error_and_in_no_file() {
     }
     let mode = std::fs::metadata(&folder).unwrap().permissions().mode();
     assert_eq!(mode & 0o077, 0);
+}
+
+/// A git that quotes the address with its password, as older ones do.
+struct Talkative;
+
+impl GitCommand for Talkative {
+    fn run(&self, call: &GitCall) -> Result<GitOutput, GitError> {
+        let address = &call.settings[0].1;
+        Ok(GitOutput {
+            code: Some(128),
+            out: String::new(),
+            complaint: format!("hint: try again\nfatal: unable to access '{address}/': gone\n"),
+        })
+    }
+}
+
+#[test]
+fn a_git_that_quotes_credentials_is_not_quoted() {
+    let scene = Scene::new();
+    let options = Options {
+        git: Arc::new(Talkative),
+        ..mirrored(scene.path("mirror"))
+    };
+    let error = GitRepository::open("https://ada:s3cr3t@example.invalid/x", options)
+        .err()
+        .unwrap();
+    let expected = "the remote could not be reached: fetch: \
+                    fatal: unable to access 'https://***@example.invalid/x/': gone";
+    assert_eq!(error.to_string(), expected);
+    assert!(!format!("{error:?}").contains("s3cr3t"));
 }

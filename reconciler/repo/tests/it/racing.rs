@@ -6,7 +6,7 @@ use stratum_repo::GitRepository;
 
 use crate::scene::{RECORDS, Scene, git, id, mirror, open, path_of, record, try_git};
 
-const RUNS: usize = 10;
+const RUNS: usize = 6;
 
 fn files(bare: &Path) -> BTreeSet<String> {
     git(bare, &["ls-tree", "-r", "--name-only", RECORDS])
