@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test ci format build install-tools
+.PHONY: help demo test ci format build install-tools bench bench-peers crash soak
 
 # A folder of built dependencies that outlives clones is used when there is one.
 ifeq ($(origin CARGO_TARGET_DIR),undefined)
@@ -17,6 +17,12 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
 CARGO := cargo
 PROFILE := release
+KILLS := 1000
+POINTS := 200
+MINUTES := 30
+TOFU := 1.12.6
+PEERS := $(CURDIR)/bench/peers
+BENCH :=
 PROGRAM = $(or $(CARGO_TARGET_DIR),target)/$(PROFILE)/stratum
 
 help: ## list the targets
@@ -28,16 +34,36 @@ demo: install-tools build ## the whole story, narrated, in a temporary folder
 build: install-tools
 	$(CARGO) build --locked --profile $(PROFILE)
 
-test: install-tools ## every test
+test: install-tools ## every test, with a few kills of the real program
 	$(CARGO) test --locked --workspace
+	python3 tests/crash/crash.py --kills 15 --points 12 \
+	  --program $(or $(CARGO_TARGET_DIR),target)/debug/stratum
 
 ci: install-tools ## what runs for each change: format, lints, documentation, tests, licences
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
-	$(CARGO) test --locked --workspace
+	$(MAKE) test
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --locked check; \
 	else echo "cargo-deny is not installed, so licences were not looked at"; fi
+
+bench: install-tools build ## cost, against OpenTofu and terraform where they are on the PATH
+	@PATH="$(PEERS):$$PATH" python3 tests/bench/bench.py --program $(PROGRAM) --out bench $(BENCH)
+
+bench-peers: ## build OpenTofu from its Go module, for make bench and make crash PEER=tofu
+	@command -v go >/dev/null || { echo "Go is not on the PATH: install it, then try again" >&2; exit 1; }
+	mkdir -p $(PEERS)
+	cd "$$(go mod download -json github.com/opentofu/opentofu@v$(TOFU) | sed -n 's/.*"Dir": "\(.*\)",/\1/p')" \
+	&& go build -o $(abspath $(PEERS))/tofu ./cmd/tofu
+
+crash: install-tools ## SIGKILL the real program, KILLS=1000 times; PEER=tofu does it to OpenTofu
+	$(CARGO) build --locked
+	@PATH="$(PEERS):$$PATH" python3 tests/crash/crash.py --kills $(KILLS) --points $(POINTS) \
+	  --program $(or $(CARGO_TARGET_DIR),target)/debug/stratum $(if $(PEER),--peer $(PEER))
+
+soak: install-tools ## lives from new seeds, for MINUTES=30
+	STRATUM_SOAK_SECONDS=$$(($(MINUTES) * 60)) $(CARGO) test --locked --release -p stratum-runtime \
+	  --test it lives_from_many_seeds -- --nocapture
 
 format: ## format the code
 	$(CARGO) fmt --all
