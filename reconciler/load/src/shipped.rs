@@ -10,6 +10,9 @@ pub(crate) const RESOURCE: &str = include_str!("../../../schemas/resource.ncl");
 /// The contract of `stratum.ncl`.
 pub(crate) const REPO: &str = include_str!("../../../schemas/repo.ncl");
 
+/// The contracts of pipelines and of `agents.ncl`.
+const PIPELINE: &str = include_str!("../../../schemas/pipeline.ncl");
+
 /// Files that can be imported although they are not in the tree.
 ///
 /// A name is looked up only when no file of the tree lies where the import leads to.
@@ -52,6 +55,7 @@ impl Shipped for Library {
         match import {
             "stratum.ncl" | "stratum/resource.ncl" => Some(RESOURCE.to_owned()),
             "stratum/repo.ncl" => Some(REPO.to_owned()),
+            "stratum/pipeline.ncl" => Some(PIPELINE.to_owned()),
             _ => {
                 let name = import.strip_prefix("provider/")?.strip_suffix(".ncl")?;
                 let schema = self
