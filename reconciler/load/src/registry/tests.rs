@@ -176,17 +176,17 @@ fn findings_stand_at_the_line_of_the_nickel_file() {
         (
             "pipelines/look.ncl",
             PIPELINE.replace("\"staging\"", "\"stagin\""),
-            "STR0405 pipelines/look.ncl:5:43 there is no environment `stagin`",
+            "STR0405 pipelines/look.ncl:5:44 there is no environment `stagin`",
         ),
         (
             "steps.ncl",
             STEPS.replace("5m", "soon"),
-            "STR0401 steps.ncl:1:69 `soon` is not a duration: write for example `30s`, `5m`, `1h`",
+            "STR0401 steps.ncl:1:60 `soon` is not a duration: write for example `30s`, `5m`, `1h`",
         ),
         (
             "steps.ncl",
             STEPS.replace("p.md", "q.md"),
-            "STR0403 steps.ncl:1:48 there is no file `q.md`",
+            "STR0403 steps.ncl:1:42 there is no file `q.md`",
         ),
         (
             "agents.ncl",
@@ -200,7 +200,7 @@ fn findings_stand_at_the_line_of_the_nickel_file() {
         ),
         (
             "pipelines/look.ncl",
-            "{ name = ".to_owned(),
+            "{ name = ] }".to_owned(),
             "STR0201 pipelines/look.ncl:1:10 ",
         ),
     ];
@@ -254,6 +254,19 @@ fn the_example_has_no_findings() {
             }
         }
     }
+    let service = "(import \"../modules/service.ncl\") { name = \"tea\", env = \"staging\", \
+                   greeting = \"Tea\", port = 8090, url = \"http://127.0.0.1:8090/\" }";
+    let with_answers = tree.clone().with(
+        "infra/tea.ncl",
+        stratum_core::ports::TreeKind::File,
+        service.as_bytes(),
+    );
+    let made = in_process(&with_answers).file("infra/tea.ncl").unwrap();
+    assert_eq!(show(&made.findings), [""; 0]);
+    assert_eq!(
+        made.value.unwrap()["local_file"]["tea"]["path"],
+        "services/tea/index.html"
+    );
     let registered = load(&tree);
     assert_eq!(show(&registered.findings), [""; 0]);
     let types: Vec<&str> = registered

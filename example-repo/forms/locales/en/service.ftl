@@ -1,0 +1,15 @@
+service-title = New service
+service-description = A page of its own, on a port of its own, with a health check.
+service-basics = What it is
+service-care = Who looks after it
+service-name = Name
+    .help = Lower case, unique in the environment. It cannot be changed later.
+service-env = Environment
+service-greeting = First line of the page
+service-port = Port
+    .help = On this machine only. 8080 and 8081 belong to the shop.
+service-url = Address
+service-owner = Owner
+    .help = Who is asked when it does not answer.
+service-runbook = Runbook
+service-no-tmp = Production takes no temporary names.
