@@ -1,5 +1,12 @@
 //! The end-to-end tests of stratum, in one binary: real git, real files, the real program.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may, and clippy does not see that the helpers of an integration test are tests"
+)]
+
 mod boundaries;
 mod demo;
 mod ground;

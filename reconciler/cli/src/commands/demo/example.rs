@@ -18,6 +18,17 @@ pub(crate) fn shop(environment: &str) -> String {
     format!("infra/{environment}/shop.ncl")
 }
 
+/// The environments that the first push brings about.
+pub(crate) fn environments() -> Vec<&'static str> {
+    let registered = ["pipelines/", "forms/", "knowledge/"];
+    let is_registered = |path: &str| registered.iter().any(|folder| path.starts_with(folder));
+    let mut names: Vec<&str> = SHOPS.iter().map(|(name, _)| *name).collect();
+    if FILES.iter().any(|(path, _)| is_registered(path)) {
+        names.push("repository");
+    }
+    names
+}
+
 /// Writes the example into `folder`.
 pub(crate) fn write(folder: &Path) -> Result<(), CommandError> {
     for (path, bytes) in FILES {

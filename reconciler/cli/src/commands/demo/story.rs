@@ -60,7 +60,7 @@ impl Teller<'_> {
         let commit = self.push()?;
         let runs = self
             .stage
-            .outcome(&commit, &["production", "repository", "staging"])
+            .outcome(&commit, &example::environments())
             .await?;
         self.planned(&runs, false);
         self.happened(&runs);
