@@ -1,10 +1,11 @@
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use stratum_core::ids::CommitId;
 use stratum_core::ports::{Repository, RepositoryError};
-use stratum_repo::{GitCall, GitCommand, GitError, GitOutput, GitRepository, Options};
+use stratum_repo::{GitCall, GitCommand, GitError, GitOutput, GitRepository, Options, SystemGit};
 
 use crate::scene::{RECORDS, Scene, commit, git, id, mirror, mirrored, open, publish, record};
 
@@ -220,4 +221,48 @@ fn a_git_that_quotes_credentials_is_not_quoted() {
                     fatal: unable to access 'https://***@example.invalid/x/': gone";
     assert_eq!(error.to_string(), expected);
     assert!(!format!("{error:?}").contains("s3cr3t"));
+}
+
+/// Stands in for ssh: runs what the far side would run, here.
+struct OverSsh {
+    program: PathBuf,
+}
+
+impl GitCommand for OverSsh {
+    fn run(&self, call: &GitCall) -> Result<GitOutput, GitError> {
+        let mut call = call.clone();
+        let ssh = ("GIT_SSH_COMMAND".to_owned(), self.program.clone().into());
+        call.environment.push(ssh);
+        call.environment
+            .push(("GIT_SSH_VARIANT".to_owned(), "ssh".into()));
+        SystemGit.run(&call)
+    }
+}
+
+#[test]
+fn a_remote_behind_ssh_is_fetched_and_pushed_to() {
+    let scene = Scene::new();
+    let (bare, clone) = scene.pair();
+    let program = scene.path("ssh");
+    std::fs::write(
+        &program,
+        "#!/bin/sh\nfor last; do :; done\nexec sh -c \"$last\"\n",
+    )
+    .unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    for (name, address) in [
+        ("a", format!("git@example.org:{}", bare.display())),
+        ("b", format!("ssh://git@example.org{}", bare.display())),
+    ] {
+        let options = Options {
+            git: Arc::new(OverSsh {
+                program: program.clone(),
+            }),
+            ..mirrored(scene.path(name))
+        };
+        let repository = GitRepository::open(&address, options).unwrap();
+        assert_eq!(repository.resolve("HEAD").unwrap(), id(&clone, "HEAD"));
+        let commit = publish(&repository, &record(&format!("run-{name}"), None));
+        assert_eq!(git(&bare, &["rev-parse", RECORDS]), commit);
+    }
 }
