@@ -1,8 +1,12 @@
-//! Expressions, templates and patterns: do they parse, and what do they name.
+//! Expressions and templates: do they parse, and what do they name.
+
+mod words;
 
 use std::collections::BTreeSet;
 
-use minijinja::{Environment, UndefinedBehavior};
+use minijinja::{Environment, ErrorKind, UndefinedBehavior};
+
+use words::{Use, words};
 
 /// What an expression or template names, as `root.field.field`; or why it does not parse.
 pub(crate) type Names = Result<BTreeSet<String>, String>;
@@ -20,6 +24,7 @@ pub(crate) fn expression(text: &str) -> Names {
     let expression = environment
         .compile_expression(text)
         .map_err(|error| reason(&error))?;
+    known(&environment, words(text))?;
     Ok(own(&environment, expression.undeclared_variables(true)))
 }
 
@@ -29,7 +34,70 @@ pub(crate) fn template(text: &str) -> Names {
     let template = environment
         .template_from_str(text)
         .map_err(|error| reason(&error))?;
+    known(&environment, words::of_template(text))?;
     Ok(own(&environment, template.undeclared_variables(true)))
+}
+
+/// Methods of texts, lists and records, as in Python.
+const METHODS: [&str; 28] = [
+    "capitalize",
+    "count",
+    "endswith",
+    "find",
+    "get",
+    "isalnum",
+    "isalpha",
+    "isascii",
+    "isdigit",
+    "islower",
+    "isnumeric",
+    "isspace",
+    "isupper",
+    "items",
+    "join",
+    "keys",
+    "lower",
+    "lstrip",
+    "replace",
+    "rfind",
+    "rstrip",
+    "split",
+    "splitlines",
+    "startswith",
+    "strip",
+    "title",
+    "upper",
+    "values",
+];
+
+/// Whether every filter, test and method is there; the reader itself asks only when it runs.
+fn known(environment: &Environment<'_>, uses: Vec<Use<'_>>) -> Result<(), String> {
+    let mut state = environment.empty_state();
+    for used in uses {
+        let (missing, what, name) = match used {
+            Use::Filter(name) => {
+                let error = state.apply_filter(name, &[]).err();
+                (
+                    error.is_some_and(|e| e.kind() == ErrorKind::UnknownFilter),
+                    "filter",
+                    name,
+                )
+            }
+            Use::Test(name) => {
+                let error = state.perform_test(name, &[]).err();
+                (
+                    error.is_some_and(|e| e.kind() == ErrorKind::UnknownTest),
+                    "test",
+                    name,
+                )
+            }
+            Use::Method(name) => (!METHODS.contains(&name), "method", name),
+        };
+        if missing {
+            return Err(format!("there is no {what} `{name}`"));
+        }
+    }
+    Ok(())
 }
 
 /// Leaves out the functions that are always there, such as `range`.
@@ -103,5 +171,29 @@ mod tests {
         );
         assert!(template("{{ a").is_err() && template("{% if a %}").is_err());
         assert!(expression("a b").is_err());
+    }
+
+    #[test]
+    fn filters_tests_and_methods_are_known() {
+        for text in [
+            "name | lower == 'a | b is c.d()'",
+            "name is startingwith('x') and n is not none",
+            "name.startswith('x')",
+            "n is defined",
+        ] {
+            assert!(expression(text).is_ok(), "{text}: {:?}", expression(text));
+        }
+        for (text, reason) in [
+            ("name | lowr", "there is no filter `lowr`"),
+            (
+                "name is not startswith('x')",
+                "there is no test `startswith`",
+            ),
+            ("name.starts_with('x')", "there is no method `starts_with`"),
+        ] {
+            assert_eq!(expression(text).unwrap_err(), reason);
+        }
+        assert!(template("a | b is c.d() {{ name | upper }}").is_ok());
+        assert!(template("{% if name | uper %}{% endif %}").is_err());
     }
 }
