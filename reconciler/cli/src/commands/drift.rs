@@ -63,20 +63,31 @@ pub(crate) fn run(context: &Context, arguments: &DriftArguments) -> Result<Exit,
     let place = context.place()?;
     let providers = wiring::providers()?;
     context.block_on(async {
-        let missing = || StoreError::Missing { path: place.state.display().to_string() };
+        let missing = || StoreError::Missing {
+            path: place.state.display().to_string(),
+        };
         let store = place.state().await?.ok_or_else(missing)?;
         let sensitive = |address: &Address, attribute: &str| {
             let types = providers.schemas().into_iter();
             let schema = types.filter_map(|s| s.types.get(address.r#type())).next();
-            schema.and_then(|s| s.attributes.get(attribute)).is_none_or(|found| found.sensitive)
+            schema
+                .and_then(|s| s.attributes.get(attribute))
+                .is_none_or(|found| found.sensitive)
         };
         let resources = drifted(&store, arguments.env.as_ref(), &sensitive).await?;
         if context.global.json {
-            context.ui.answer_json(&DriftView { version: VERSION, resources })?;
+            context.ui.answer_json(&DriftView {
+                version: VERSION,
+                resources,
+            })?;
         } else if resources.is_empty() {
-            context.ui.answer("nothing differs from what was applied, as far as was looked\n");
+            context
+                .ui
+                .answer("nothing differs from what was applied, as far as was looked\n");
         } else {
-            context.ui.answer(&text(context.ui.theme(), &resources, Timestamp::now()));
+            context
+                .ui
+                .answer(&text(context.ui.theme(), &resources, Timestamp::now()));
         }
         Ok(Exit::Done)
     })
@@ -93,11 +104,16 @@ async fn drifted(
         return Err(unknown_environment(&names, wanted));
     }
     let mut found = Vec::new();
-    for name in names.iter().filter(|name| environment.is_none_or(|wanted| *name == wanted)) {
+    for name in names
+        .iter()
+        .filter(|name| environment.is_none_or(|wanted| *name == wanted))
+    {
         let base = store.base(name).await?;
         let observed = store.observed(name).await?;
         for seen in observed.into_iter().filter(|seen| !seen.drifted.is_empty()) {
-            let Some(state) = base.resources.get(&seen.address) else { continue };
+            let Some(state) = base.resources.get(&seen.address) else {
+                continue;
+            };
             let history = store.observations(&seen.address, HISTORY).await?;
             found.push(DriftedView {
                 since: since(&seen, &history),
@@ -116,7 +132,11 @@ async fn drifted(
 /// When it was first seen to differ, without a look in between at which it did not.
 fn since(seen: &Observation, history: &[Observation]) -> Timestamp {
     let unbroken = history.iter().take_while(|old| !old.drifted.is_empty());
-    unbroken.map(|old| old.at).min().unwrap_or(seen.at).min(seen.at)
+    unbroken
+        .map(|old| old.at)
+        .min()
+        .unwrap_or(seen.at)
+        .min(seen.at)
 }
 
 fn fields(
@@ -124,7 +144,9 @@ fn fields(
     applied: &Record,
     sensitive: &impl Fn(&Address, &str) -> bool,
 ) -> Vec<FieldView> {
-    let Report::Present(instance) = &seen.report else { return Vec::new() };
+    let Report::Present(instance) = &seen.report else {
+        return Vec::new();
+    };
     let field = |path: &String| {
         let (before, now) = (applied.get(path), instance.attributes.get(path));
         let hidden = sensitive(&seen.address, path);
@@ -167,17 +189,25 @@ fn text(theme: &Theme, resources: &[DriftedView], now: Timestamp) -> String {
     for resource in resources {
         let address = theme.paint(Role::Name, &harmless(&resource.address.to_string()));
         let since = when::ago(now, resource.since);
-        let by = resource.author.as_deref().map(|name| format!(" by {}", harmless(name)));
+        let by = resource
+            .author
+            .as_deref()
+            .map(|name| format!(" by {}", harmless(name)));
         let short: String = resource.revision.chars().take(12).collect();
         text.push_str(&format!("{address}  differs since {since}\n"));
-        text.push_str(&format!("  applied with {short}{}\n", by.unwrap_or_default()));
+        text.push_str(&format!(
+            "  applied with {short}{}\n",
+            by.unwrap_or_default()
+        ));
         if resource.gone {
             text.push_str("  someone else took it away\n");
         }
         for field in &resource.fields {
             let path = harmless(&field.path);
             let (applied, seen) = &field.lines;
-            text.push_str(&format!("  {path}: {applied}, changed by someone else to {seen}\n"));
+            text.push_str(&format!(
+                "  {path}: {applied}, changed by someone else to {seen}\n"
+            ));
         }
     }
     text
@@ -198,7 +228,12 @@ mod tests {
 
     #[test]
     fn since_goes_back_to_the_last_look_without_drift() {
-        let history = [seen(50, &["a"]), seen(40, &["a"]), seen(30, &[]), seen(20, &["a"])];
+        let history = [
+            seen(50, &["a"]),
+            seen(40, &["a"]),
+            seen(30, &[]),
+            seen(20, &["a"]),
+        ];
         assert_eq!(since(&seen(50, &["a"]), &history).as_second(), 40);
     }
 }
