@@ -187,7 +187,7 @@ async fn author(
 fn text(theme: &Theme, resources: &[DriftedView], now: Timestamp) -> String {
     let mut text = String::new();
     for resource in resources {
-        let address = theme.paint(Role::Name, &harmless(&resource.address.to_string()));
+        let address = theme.paint(Role::Name, harmless(&resource.address.to_string()));
         let since = when::ago(now, resource.since);
         let by = resource
             .author
