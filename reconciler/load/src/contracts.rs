@@ -33,6 +33,20 @@ const FILL: &str = r#"let fill = fun type make =>
 in
 "#;
 
+/// Lets a value that is not known yet, or a secret, stand where `Contract` is asked for.
+const LATE: &str = r#"let late = fun Contract =>
+  std.contract.custom (fun label value =>
+    value
+    |> match {
+      'Ref _ => 'Ok value,
+      'Fmt _ => 'Ok value,
+      'Secret _ => 'Ok value,
+      _ => std.contract.check Contract label value,
+    }
+  )
+in
+"#;
+
 /// The contract that the engine adds to a file that names `words`; `None` when it names no type.
 pub(crate) fn for_file(schemas: &[ProviderSchema], words: &BTreeSet<String>) -> Option<String> {
     let mut text = FILL.to_owned();
@@ -67,6 +81,7 @@ pub fn provider_file(schema: &ProviderSchema) -> String {
     );
     text.push_str("# For editors and annotations; the engine applies them without being asked.\n");
     text.push_str(FILL);
+    text.push_str(LATE);
     text.push_str("{\n");
     for (name, r#type) in &schema.types {
         let _infallible = writeln!(text, "  {name} | doc {} = {{", literal_text(&r#type.doc));
@@ -128,12 +143,14 @@ fn filled(r#type: &TypeSchema) -> String {
     let body = match (given.is_empty(), computed.is_empty()) {
         (_, true) => return String::new(),
         (true, false) => every,
-        (false, false) => format!(
-            "if {} then {{ {} }} & {} & resource else {every}",
-            given.join(" || "),
-            join(false),
-            optional.join(" & "),
-        ),
+        (false, false) => {
+            let mut parts = vec![format!("{{ {} }}", join(false))];
+            if given.len() > 1 {
+                parts.append(&mut optional);
+            }
+            let (given, parts) = (given.join(" || "), parts.join(" & "));
+            format!("if {given} then {parts} & resource else {every}")
+        }
     };
     format!("fun ref resource => {body}")
 }
@@ -163,30 +180,22 @@ fn attributes(
     }
 }
 
-/// The contract that documents a type. References may stand everywhere, so it is documentation
-/// for simple types, and structure for others.
+/// The contract of a type, for people and editors; the engine's own check is in Rust.
 fn contract(r#type: &ValueType) -> String {
     match r#type {
         ValueType::Any | ValueType::Object(_) => "Dyn".to_owned(),
-        ValueType::Text | ValueType::Duration => "String".to_owned(),
+        ValueType::Text | ValueType::Duration => "(late String)".to_owned(),
         ValueType::Choice(texts) => {
             let tags: Vec<String> = texts
                 .iter()
                 .map(|text| format!("'{}", field_name(text)))
                 .collect();
-            format!("[| {} |]", tags.join(", "))
+            format!("(late [| {} |])", tags.join(", "))
         }
-        ValueType::Number | ValueType::Integer => "Number".to_owned(),
-        ValueType::Bool => "Bool".to_owned(),
-        ValueType::List(items) => format!("Array {}", nested(items)),
-        ValueType::Map(values) => format!("{{ _ : {} }}", contract(values)),
-    }
-}
-
-fn nested(r#type: &ValueType) -> String {
-    match r#type {
-        ValueType::List(_) => format!("({})", contract(r#type)),
-        _ => contract(r#type),
+        ValueType::Number | ValueType::Integer => "(late Number)".to_owned(),
+        ValueType::Bool => "(late Bool)".to_owned(),
+        ValueType::List(items) => format!("(late (Array {}))", contract(items)),
+        ValueType::Map(values) => format!("(late {{ _ | {} }})", contract(values)),
     }
 }
 
@@ -231,4 +240,33 @@ fn literal_text(text: &str) -> String {
 /// A name as it stands in a record: quoted, since it may be a word of the language.
 fn field_name(name: &str) -> String {
     literal_text(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::evaluate::in_process;
+    use crate::memory::MemoryTree;
+
+    /// The copy in `schemas/` is what `stratum-load` makes of the schema of the provider `local`;
+    /// here it is read, and a test of the program compares it with the provider.
+    #[test]
+    fn the_contracts_of_local_are_sound() {
+        let local = include_str!("../../../schemas/local.ncl");
+        let good = "let l = import \"local.ncl\" in {\n\
+            local_service | { _ | l.local_service } = { web = { command = [\"a\"], restart = 'always,\n\
+            env = { X = 'Ref { path = \"local_data.d.id\" } } } },\n\
+            local_data.d = { input = local_service.web.started_at } } | l.Stack";
+        let bad =
+            "let l = import \"local.ncl\" in {\n x | l.local_file = { path = 5, content = \"\" } }";
+        let found = |text: &str| {
+            let tree = MemoryTree::new([("a.ncl", text), ("local.ncl", local)]);
+            let findings = in_process(&tree).file("a.ncl").unwrap().findings;
+            findings
+                .into_iter()
+                .map(|f| (f.code.0, f.source.unwrap().line))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(found(good), vec![]);
+        assert_eq!(found(bad), vec![("STR0203".to_owned(), 2)]);
+    }
 }

@@ -20,6 +20,9 @@ use crate::secrets;
 use crate::shipped::Library;
 use crate::{registry, sealed, settings};
 
+/// The provider of what a repository registers: secrets, pipelines, forms, knowledge.
+const REGISTRY: &str = "registry";
+
 /// Reads repositories that are written in Nickel.
 ///
 /// *Guarantees*: nothing outside the tree is read; code of the tree runs in the children of
@@ -35,12 +38,16 @@ pub struct NickelLoader {
 impl NickelLoader {
     /// A loader that knows the types of `schemas`; `validate` asks the provider of a type what it
     /// thinks of the attributes of a resource (with unknowns and references in them).
+    ///
+    /// The types of the provider `registry` are no infrastructure: what has them is read from
+    /// files of its own, and nobody may write it in `infra/`.
     pub fn new(
         evaluators: Arc<Evaluators>,
-        schemas: Vec<ProviderSchema>,
+        mut schemas: Vec<ProviderSchema>,
         validate: Validate,
         cache: Arc<dyn EvaluationCache>,
     ) -> Self {
+        schemas.retain(|schema| schema.provider.as_str() != REGISTRY);
         let contracts =
             Digest::of_json(&(crate::shipped::RESOURCE, crate::shipped::REPO, &schemas));
         let version = format!(

@@ -80,7 +80,7 @@ impl Evaluators {
         };
         match worker.greeting() {
             Ok(confinement) => {
-                self.give_back(worker);
+                self.give_back(worker, &limits);
                 Ok(confinement)
             }
             Err(death) => match death.finding("") {
@@ -100,7 +100,7 @@ impl Evaluators {
             let fresh = worker.is_fresh();
             match worker.ask::<Answer>(&bytes) {
                 Ok(answer) => {
-                    self.give_back(worker);
+                    self.give_back(worker, limits);
                     return Ok(answer);
                 }
                 // What an earlier file left behind must not decide about this one.
@@ -135,10 +135,16 @@ impl Evaluators {
         }
     }
 
-    fn give_back(&self, worker: Worker) {
+    /// Keeps the worker for the next request, or starts the next one ahead if this one is spent.
+    fn give_back(&self, worker: Worker, limits: &Limits) {
+        let next = if worker.fits(limits) {
+            Some(worker)
+        } else {
+            self.start(limits).ok().flatten()
+        };
         let mut idle = self.idle();
         if idle.len() < self.width {
-            idle.push(worker);
+            idle.extend(next);
         }
     }
 

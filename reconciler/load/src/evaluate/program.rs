@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use nickel_lang_core::cache::{CacheHub, InputFormat, SourcePath};
 use nickel_lang_core::error::{Error, NullReporter};
-use nickel_lang_core::eval::VmContext;
 use nickel_lang_core::eval::cache::CacheImpl;
 use nickel_lang_core::eval::value::NickelValue;
+use nickel_lang_core::eval::{VirtualMachine, VmContext};
 use nickel_lang_core::files::FileId;
 use nickel_lang_core::label::Label;
 use nickel_lang_core::position::PosIdx;
@@ -118,6 +118,17 @@ impl Machine {
         let Some(text) = &request.contract else {
             return Ok(value);
         };
+        // What is no record is left to the check in Rust, whose message says more.
+        let standard = self
+            .context
+            .import_resolver
+            .mk_eval_env(&mut self.context.cache);
+        let first = VirtualMachine::new_empty_env(&mut self.context)
+            .with_initial_env(standard)
+            .eval(value.clone())?;
+        if first.as_record().is_none() {
+            return Ok(value);
+        }
         let id = self.add(
             request,
             ".stratum/contract.ncl",

@@ -140,7 +140,7 @@ fn finding(
         .first()
         .map_or_else(String::new, |first| message(code, first, spots));
     let mut finding = Finding::error(code, clean(&message, request));
-    finding.source = place(diagnostics, files, spots).or_else(|| Some(start(request)));
+    finding.source = place(code, diagnostics, files, spots).or_else(|| Some(start(request)));
     let notes: Vec<String> = diagnostics
         .iter()
         .flat_map(|d| d.notes.iter().cloned())
@@ -151,15 +151,23 @@ fn finding(
     finding
 }
 
-/// The first label in a file of the tree, primary ones before others.
-fn place(diagnostics: &[Diagnostic<FileId>], files: &Files, spots: &Spots) -> Option<Source> {
+/// The first label in a file of the tree: primary ones, then others. A broken contract has its
+/// own place as the first label, which is where nobody made a mistake: that one comes last.
+fn place(
+    code: &codes::Explained,
+    diagnostics: &[Diagnostic<FileId>],
+    files: &Files,
+    spots: &Spots,
+) -> Option<Source> {
     let labels = || {
         diagnostics
             .iter()
             .flat_map(|diagnostic| diagnostic.labels.iter())
     };
+    let contract = code == &codes::CONTRACT || code == &codes::EXTRA_FIELD;
     labels()
         .filter(|label| label.style == LabelStyle::Primary)
+        .chain(labels().skip(usize::from(contract)))
         .chain(labels())
         .find(|label| spots.knows(label.file_id))
         .and_then(|label| spots.source(files, label.file_id, label.range.start))

@@ -219,7 +219,7 @@ fn each_mistake_of_a_resource_has_one_finding_with_place_and_hint() {
             14,
             Some("give the value that should win `priority` or `force`, or take one away"),
         ),
-        ("let local_data = 1 in [local_data]", "STR0203", 1, 23, None),
+        ("let local_data = 1 in [local_data]", "STR0304", 1, 23, None),
     ];
     for (text, code, line, column, hint) in cases {
         let expected = (
@@ -279,10 +279,11 @@ fn references_do_not_get_false_findings_from_a_file_that_failed() {
 #[test]
 fn annotations_of_people_change_nothing() {
     let plain = "{ local_data.b = {}, local_file.a = { path = \"a\", content = local_data.b.id } }";
-    let annotated = format!("let p = import \"provider/local.ncl\" in {plain} | p.Stack");
+    let annotated = "let p = import \"provider/local.ncl\" in { local_data.b = {}, \
+        local_file.a | p.local_file = { path = \"a\", content = local_data.b.id } } | p.Stack";
     let (plain, annotated) = (
         read(&[("infra/e.ncl", plain)]),
-        read(&[("infra/e.ncl", &annotated)]),
+        read(&[("infra/e.ncl", annotated)]),
     );
     assert_eq!(annotated.findings, vec![]);
     let attributes = |found: Infrastructure| -> Vec<Record> {

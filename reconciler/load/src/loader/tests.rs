@@ -140,3 +140,32 @@ fn what_was_evaluated_once_is_kept_by_its_closure() {
     assert_eq!(first.findings.len(), 1, "{:?}", first.findings);
     assert_eq!(cache.hits.load(std::sync::atomic::Ordering::Relaxed), 2);
 }
+
+#[test]
+fn what_the_repository_registers_cannot_be_written_as_infrastructure() {
+    let mut registry = local_schema();
+    registry.provider = stratum_core::ids::ProviderName::new("registry").unwrap();
+    registry.types = registry
+        .types
+        .into_values()
+        .map(|schema| (stratum_core::ids::TypeName::new("secret").unwrap(), schema))
+        .collect();
+    let evaluators = Arc::new(Evaluators::here());
+    let schemas = vec![local_schema(), registry];
+    let loader = NickelLoader::new(
+        evaluators,
+        schemas,
+        Arc::new(|_, _| Vec::new()),
+        Arc::new(Forgetful),
+    );
+    let tree = MemoryTree::new([
+        ("stratum.ncl", SETTINGS),
+        ("infra/staging.ncl", "{ secret.a = { path = \"x\" } }"),
+    ]);
+    let codes: Vec<String> = load(&loader, &tree, "staging")
+        .findings
+        .into_iter()
+        .map(|f| f.code.0)
+        .collect();
+    assert_eq!(codes, ["STR0301"]);
+}
