@@ -29,7 +29,7 @@ pub(crate) const FOLDER: &str = "forms";
 pub(crate) struct Read {
     /// Its id.
     pub(crate) id: String,
-    /// Its title, or the id of the message that is its title.
+    /// Its title, in English.
     pub(crate) title: String,
     /// The files it names.
     pub(crate) files: BTreeSet<String>,
@@ -62,18 +62,19 @@ pub(crate) fn form(
     if texts.used_by(&root) {
         files.extend(texts.files.iter().cloned());
     }
-    Ok(read(&root, files))
+    Ok(read(&root, texts, files))
 }
 
-fn read(root: &Item<'_>, files: BTreeSet<String>) -> Option<Read> {
+fn read(root: &Item<'_>, texts: &Texts, files: BTreeSet<String>) -> Option<Read> {
     let id = root.get("id")?;
     root.typed::<Form>()?;
     let title = root.get("title")?;
-    let title = title
-        .value
-        .as_str()
-        .or_else(|| title.text("fluent"))?
-        .to_owned();
+    let fluent = || {
+        title
+            .text("fluent")
+            .map(|id| texts.english(id).unwrap_or(id))
+    };
+    let title = title.value.as_str().or_else(fluent)?.to_owned();
     Some(Read {
         id: id.value.as_str()?.to_owned(),
         title,

@@ -6,7 +6,7 @@ mod markdown;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use stratum_core::digest::Digest;
 use stratum_core::finding::{Finding, codes};
@@ -113,6 +113,9 @@ fn ids(files: &[File], findings: &mut Vec<Finding>) -> Ids {
 /// *Shape*: `unread` has the ids of files whose frontmatter could not be read, as far as they can
 /// be guessed, so that one broken file does not make findings in others.
 fn relations(files: &[File], ids: &Ids, unread: &[String], findings: &mut Vec<Finding>) {
+    // A node without an id may be the one that others name.
+    let has_id = |file: &File| file.document.root().text("id").is_some();
+    let nameless = unread.iter().any(String::is_empty) || !files.iter().all(has_id);
     let files: Vec<&File> = files.iter().filter(|file| file.node.is_some()).collect();
     let placed = |file: &&File| {
         let node = file.node.clone()?;
@@ -122,10 +125,14 @@ fn relations(files: &[File], ids: &Ids, unread: &[String], findings: &mut Vec<Fi
         })
     };
     let nodes: Vec<PlacedNode> = files.iter().filter_map(placed).collect();
-    let known = ids.keys().cloned().chain(unread.iter().cloned()).collect();
+    let mut known: BTreeSet<String> = ids.keys().chain(unread).cloned().collect();
+    if nameless {
+        let named = nodes.iter().flat_map(|placed| &placed.node.relations);
+        known.extend(named.map(|relation| relation.to.clone()));
+    }
     for (index, problem) in graph(&nodes, &known) {
         // What a file that cannot be read supersedes is not known.
-        let unsure = !unread.is_empty() && problem.code == codes::KNOWLEDGE_STATUS;
+        let unsure = (nameless || !unread.is_empty()) && problem.code == codes::KNOWLEDGE_STATUS;
         if let Some(file) = files.get(index).filter(|_| !unsure) {
             let source = file.document.source(&problem.path);
             findings.push(problem.at(source));

@@ -121,7 +121,7 @@ fn a_right_form_is_read_with_the_files_it_names() {
     let read = read.unwrap();
     assert_eq!(
         (read.id.as_str(), read.title.as_str()),
-        ("new-postgres", "postgres-title")
+        ("new-postgres", "New PostgreSQL")
     );
     let files: Vec<&str> = read.files.iter().map(String::as_str).collect();
     assert_eq!(

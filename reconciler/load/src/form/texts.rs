@@ -1,8 +1,8 @@
 //! Texts for people: the bundles in `forms/locales/<language>/*.ftl`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use fluent_syntax::ast::Entry;
+use fluent_syntax::ast::{Entry, Pattern, PatternElement};
 use fluent_syntax::parser::ParserError;
 use stratum_core::finding::{Finding, codes};
 use stratum_core::ports::TreeError;
@@ -21,7 +21,7 @@ const FALLBACK: &str = "forms/locales/en/";
 /// The messages of the English bundles.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Texts {
-    messages: BTreeSet<String>,
+    messages: BTreeMap<String, String>,
     /// The bundles.
     pub(crate) files: BTreeSet<String>,
 }
@@ -65,14 +65,13 @@ impl Texts {
     fn add(&mut self, entry: &Entry<&str>) {
         if let Entry::Message(message) = entry {
             let id = message.id.name;
-            if message.value.is_some() {
-                self.messages.insert(id.to_owned());
+            if let Some(value) = &message.value {
+                self.messages.insert(id.to_owned(), plain(value));
             }
-            let attributes = message
-                .attributes
-                .iter()
-                .map(|attribute| format!("{id}.{}", attribute.id.name));
-            self.messages.extend(attributes);
+            for attribute in &message.attributes {
+                let id = format!("{id}.{}", attribute.id.name);
+                self.messages.insert(id, plain(&attribute.value));
+            }
         }
     }
 
@@ -83,11 +82,11 @@ impl Texts {
             let Some(id) = item
                 .value
                 .as_str()
-                .filter(|id| !self.messages.contains(*id))
+                .filter(|id| !self.messages.contains_key(*id))
             else {
                 continue;
             };
-            let near = suggest::suggest(id, self.messages.iter().map(String::as_str));
+            let near = suggest::suggest(id, self.messages.keys().map(String::as_str));
             let hint = near.map_or_else(
                 || format!("add `{id} = …` to a file in `{FALLBACK}`"),
                 |near| format!("did you mean `{near}`?"),
@@ -97,10 +96,23 @@ impl Texts {
         }
     }
 
+    /// The English text of `id`; what is filled in later is shown as `…`.
+    pub(super) fn english(&self, id: &str) -> Option<&str> {
+        self.messages.get(id).map(String::as_str)
+    }
+
     /// Whether `form` names any message.
     pub(super) fn used_by(&self, form: &Item<'_>) -> bool {
         !named(form).is_empty()
     }
+}
+
+fn plain(pattern: &Pattern<&str>) -> String {
+    let text = |element: &PatternElement<&str>| match element {
+        PatternElement::TextElement { value } => (*value).to_owned(),
+        PatternElement::Placeable { .. } => "…".to_owned(),
+    };
+    pattern.elements.iter().map(text).collect()
 }
 
 /// Every fluent id in `form`, in order.

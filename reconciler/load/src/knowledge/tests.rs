@@ -130,6 +130,10 @@ fn a_frontmatter_without_id_is_one_finding() {
         found_in(&[("knowledge/n.md", "---\ntype: note\ntitle: N\n---\n")]),
         ["STR0602 n.md:2:1 the frontmatter has no `id`"]
     );
+    assert_eq!(
+        rule("id: rule-1\n", ""),
+        ["STR0602 rules/one.md:2:1 the frontmatter has no `id`"]
+    );
 }
 
 #[test]
