@@ -98,9 +98,10 @@ impl NickelLoader {
         if !found.present && sealed.resources.is_empty() && !empty {
             found.findings.push(missing(environment));
         }
-        found
-            .findings
-            .extend(secrets::fill(&mut found.resources, &sealed.resources));
+        let lost = secrets::fill(&mut found.resources, &sealed.resources);
+        if !stratum_core::finding::any_error(&sealed.findings) {
+            found.findings.extend(lost);
+        }
         found.findings.extend(sealed.findings);
         found.closure.0.extend(sealed.closure.0);
         found.resources.extend(sealed.resources);

@@ -75,7 +75,9 @@ impl Check<'_> {
     pub(crate) fn value(&mut self, outline: Outline, node: &Node, name: Place, path: &str) {
         let place = node.0.or(name);
         match (outline, &node.1) {
-            (Outline::Text, Datum::Text(_)) | (Outline::Bool, Datum::Bool(_)) => {}
+            (_, Datum::Hole)
+            | (Outline::Text, Datum::Text(_))
+            | (Outline::Bool, Datum::Bool(_)) => {}
             (Outline::Duration, Datum::Text(text)) => {
                 if let Err(reason) = duration::parse(text) {
                     self.wrong(place, path, &reason, None);

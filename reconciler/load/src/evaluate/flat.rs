@@ -16,6 +16,8 @@ pub(crate) struct Item(Place, Head, #[serde(default)] Option<(String, Place)>);
 enum Head {
     #[serde(rename = "0")]
     Null,
+    #[serde(rename = "h")]
+    Hole,
     #[serde(rename = "b")]
     Bool(bool),
     #[serde(rename = "n")]
@@ -41,6 +43,7 @@ pub(crate) fn flatten(node: Node, name: Option<(String, Place)>, items: &mut Vec
     let mut fields = Vec::new();
     let head = match datum {
         Datum::Null => Head::Null,
+        Datum::Hole => Head::Hole,
         Datum::Bool(truth) => Head::Bool(truth),
         Datum::Number(number) => Head::Number(number),
         Datum::Text(text) => Head::Text(text),
@@ -85,6 +88,7 @@ fn gather_below(items: &mut impl Iterator<Item = Item>, depth: usize) -> Option<
     };
     let datum = match head {
         Head::Null => Datum::Null,
+        Head::Hole => Datum::Hole,
         Head::Bool(truth) => Datum::Bool(truth),
         Head::Number(number) => Datum::Number(number),
         Head::Text(text) => Datum::Text(text),

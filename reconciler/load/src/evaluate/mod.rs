@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
 use stratum_core::desired::Closure;
-use stratum_core::finding::{Finding, codes};
+use stratum_core::finding::{Finding, any_error, codes};
 use stratum_core::ports::{EvaluationCache, LoadError, Tree};
 use stratum_core::settings::Limits;
 use stratum_core::source::Source;
@@ -32,7 +32,7 @@ pub use child::{EVALUATE_ARGUMENT, evaluate_main};
 pub use confine::{Confinement, Enforcement};
 pub use pool::Evaluators;
 
-use node::{Node, Places};
+use node::{Datum, Node, Places};
 use protocol::{Answer, Request};
 
 /// What one file evaluates to.
@@ -131,7 +131,8 @@ impl<'a> Evaluator<'a> {
         if let Some(node) = &value {
             Places(&files).collect(node, None, &Path::default(), &mut sources);
         }
-        let value = value.map(|node| node.to_json());
+        let whole = !any_error(&findings);
+        let value = value.filter(|_| whole).map(|node| node.to_json());
         Ok(Evaluated {
             value,
             sources,
@@ -184,7 +185,12 @@ impl<'a> Evaluator<'a> {
         };
         let answer = self.answer(&key.to_string(), &request)?;
         findings.extend(answer.findings);
-        output.value = flat::gather(&mut answer.value.into_iter());
+        let value = flat::gather(&mut answer.value.into_iter());
+        if value.is_none() && !any_error(&findings) {
+            let nothing = std::io::Error::other("it answered neither a value nor a reason");
+            return Err(death::failed("reading its answer", nothing));
+        }
+        output.value = value.filter(|node| node.1 != Datum::Hole);
         output.files = answer.files;
         output.findings = findings;
         Ok(output)
@@ -213,7 +219,7 @@ impl<'a> Evaluator<'a> {
 /// What one file evaluates to, before it becomes resources or settings.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
-    /// The value; `None` when a finding is an error.
+    /// The value, with holes where evaluation failed; `None` where all of it did.
     pub(crate) value: Option<Node>,
     /// The files that places refer to.
     pub(crate) files: Vec<String>,

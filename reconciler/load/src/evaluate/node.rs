@@ -40,6 +40,8 @@ pub(crate) enum Datum {
     Join(Vec<Node>),
     /// `'Secret { path, key }`.
     Secret(String, String),
+    /// Nothing is known: its evaluation failed, and a finding says so.
+    Hole,
 }
 
 impl Node {
@@ -59,14 +61,15 @@ impl Node {
             | Datum::List(_)
             | Datum::Reference(_)
             | Datum::Join(_)
-            | Datum::Secret(..) => &[],
+            | Datum::Secret(..)
+            | Datum::Hole => &[],
         }
     }
 
     /// The value as JSON; references and secrets in the form of `stratum_core::value::Value`.
     pub(crate) fn to_json(&self) -> Json {
         match &self.1 {
-            Datum::Null => Json::Null,
+            Datum::Null | Datum::Hole => Json::Null,
             Datum::Bool(truth) => Json::Bool(*truth),
             Datum::Number(number) => Json::Number(number.clone()),
             Datum::Text(text) => Json::String(text.clone()),
@@ -95,6 +98,7 @@ impl Node {
     pub(crate) fn kind(&self) -> &'static str {
         match &self.1 {
             Datum::Null => "null",
+            Datum::Hole => "nothing",
             Datum::Bool(_) => "a truth value",
             Datum::Number(_) => "a number",
             Datum::Text(_) => "text",
@@ -149,7 +153,8 @@ impl Places<'_> {
             | Datum::List(_)
             | Datum::Reference(_)
             | Datum::Join(_)
-            | Datum::Secret(..) => node.0.or(name),
+            | Datum::Secret(..)
+            | Datum::Hole => node.0.or(name),
         };
         if let Some(source) = self.source(own) {
             sources.insert(path.clone(), source);
@@ -168,7 +173,8 @@ impl Places<'_> {
             | Datum::Text(_)
             | Datum::Reference(_)
             | Datum::Join(_)
-            | Datum::Secret(..) => {}
+            | Datum::Secret(..)
+            | Datum::Hole => {}
         }
     }
 }

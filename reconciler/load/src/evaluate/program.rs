@@ -104,9 +104,7 @@ impl Machine {
         let node = walk.value(value);
         let findings = walk.findings();
         let mut items = Vec::new();
-        if let Some(node) = node.filter(|_| findings.is_empty()) {
-            flatten(node, None, &mut items);
-        }
+        flatten(node, None, &mut items);
         (items, findings)
     }
 

@@ -56,7 +56,7 @@ pub(crate) struct Request {
 /// What the child answers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Answer {
-    /// The value, flat; empty when a finding is an error.
+    /// The value, flat, with holes where evaluation failed; empty where nothing was evaluated.
     pub(crate) value: Vec<Item>,
     /// The files that places refer to, by index.
     pub(crate) files: Vec<String>,

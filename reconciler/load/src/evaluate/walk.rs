@@ -28,6 +28,7 @@ pub(crate) struct Walk<'a> {
     spots: &'a Spots,
     request: &'a Request,
     findings: Vec<Finding>,
+    stopped: bool,
 }
 
 impl<'a> Walk<'a> {
@@ -44,22 +45,23 @@ impl<'a> Walk<'a> {
             spots,
             request,
             findings: Vec::new(),
+            stopped: false,
         }
     }
 
-    /// The whole of `value`; `None` where nothing could be evaluated.
-    pub(crate) fn value(&mut self, value: NickelValue) -> Option<Node> {
+    /// The whole of `value`, with holes where evaluation failed.
+    pub(crate) fn value(&mut self, value: NickelValue) -> Node {
         self.below(value, None, DEEPEST)
     }
 
-    /// What was noticed; empty when the value is whole.
+    /// What was noticed; empty when the value has no hole.
     pub(crate) fn findings(self) -> Vec<Finding> {
         self.findings
     }
 
-    fn below(&mut self, value: NickelValue, name: Place, depth: usize) -> Option<Node> {
-        if self.findings.len() >= MOST_FINDINGS {
-            return None;
+    fn below(&mut self, value: NickelValue, name: Place, depth: usize) -> Node {
+        if self.stopped || self.findings.len() >= MOST_FINDINGS {
+            return Node(name, Datum::Hole);
         }
         let evaluated = VirtualMachine::new_empty_env(self.context)
             .with_initial_env(self.standard.clone())
@@ -68,21 +70,22 @@ impl<'a> Walk<'a> {
             Ok(value) => value,
             Err(error) => {
                 self.failed(Error::EvalError(error));
-                return None;
+                return Node(name, Datum::Hole);
             }
         };
         let place = self.place(value.pos_idx());
         let Some(depth) = depth.checked_sub(1) else {
             let message = format!("the value is nested deeper than {DEEPEST} levels");
             self.refused(&codes::LIMIT, message, place.or(name));
-            return None;
+            self.stopped = true;
+            return Node(place, Datum::Hole);
         };
-        let datum = self.datum(&value, place.or(name), depth)?;
-        Some(Node(place, datum))
+        let datum = self.datum(&value, place.or(name), depth);
+        Node(place, datum)
     }
 
-    fn datum(&mut self, value: &NickelValue, place: Place, depth: usize) -> Option<Datum> {
-        Some(match value.content_ref() {
+    fn datum(&mut self, value: &NickelValue, place: Place, depth: usize) -> Datum {
+        match value.content_ref() {
             ValueContentRef::Null => Datum::Null,
             ValueContentRef::Bool(truth) => Datum::Bool(truth),
             ValueContentRef::String(text) => Datum::Text(text.to_string()),
@@ -94,17 +97,18 @@ impl<'a> Walk<'a> {
                         "the number is too large".to_owned(),
                         place,
                     );
-                    return None;
+                    Datum::Hole
                 }
             },
             ValueContentRef::Array(items) => {
                 let items: Vec<NickelValue> =
                     items.iter_with_pending_contracts(value.pos_idx()).collect();
-                Datum::List(self.list(items, place, depth)?)
+                let nodes = items.into_iter().map(|item| self.below(item, place, depth));
+                Datum::List(nodes.collect())
             }
             ValueContentRef::Record(Container::Empty) => Datum::Record(Vec::new()),
             ValueContentRef::Record(Container::Alloc(record)) => {
-                Datum::Record(self.record(record, place, depth)?)
+                Datum::Record(self.record(record, place, depth))
             }
             ValueContentRef::EnumVariant(EnumVariantData { tag, arg: None }) => {
                 Datum::Text(tag.label().to_owned())
@@ -112,7 +116,7 @@ impl<'a> Walk<'a> {
             ValueContentRef::EnumVariant(EnumVariantData {
                 tag,
                 arg: Some(arg),
-            }) => self.variant(tag.label(), arg.clone(), place, depth)?,
+            }) => self.variant(tag.label(), arg.clone(), place, depth),
             ValueContentRef::Thunk(_)
             | ValueContentRef::Term(_)
             | ValueContentRef::Label(_)
@@ -123,24 +127,14 @@ impl<'a> Walk<'a> {
                 let kind = value.type_of().unwrap_or("expression").to_lowercase();
                 let message = format!("a {kind} is left where data must be");
                 self.refused(&codes::NOT_DATA, message, place);
-                return None;
+                Datum::Hole
             }
-        })
-    }
-
-    /// The items; all are evaluated even when one fails.
-    fn list(&mut self, items: Vec<NickelValue>, place: Place, depth: usize) -> Option<Vec<Node>> {
-        let nodes: Vec<Option<Node>> = items
-            .into_iter()
-            .map(|item| self.below(item, place, depth))
-            .collect();
-        nodes.into_iter().collect()
+        }
     }
 
     /// The fields; all are evaluated even when one fails.
-    fn record(&mut self, record: &RecordData, place: Place, depth: usize) -> Option<Vec<Field>> {
+    fn record(&mut self, record: &RecordData, place: Place, depth: usize) -> Vec<Field> {
         let mut fields = Vec::with_capacity(record.fields.len());
-        let mut whole = true;
         for (id, field) in &record.fields {
             if is_hidden(field) {
                 continue;
@@ -151,7 +145,7 @@ impl<'a> Walk<'a> {
                 if !field.metadata.opt() {
                     let message = format!("missing definition for `{}`", id.label());
                     self.refused(&codes::MISSING_FIELD, message, place);
-                    whole = false;
+                    fields.push(Field(id.label().to_owned(), name, Node(place, Datum::Hole)));
                 }
                 continue;
             };
@@ -159,28 +153,21 @@ impl<'a> Walk<'a> {
                 let message = "the name `$stratum` is reserved".to_owned();
                 self.refused(&codes::NOT_DATA, message, name.or(place));
             }
-            match self.below(value, name.or(place), depth) {
-                Some(node) => fields.push(Field(id.label().to_owned(), name, node)),
-                None => whole = false,
-            }
+            let node = self.below(value, name.or(place), depth);
+            fields.push(Field(id.label().to_owned(), name, node));
         }
-        whole.then_some(fields)
+        fields
     }
 
     /// The tagged values of the helpers; other variants are not data.
-    fn variant(
-        &mut self,
-        tag: &str,
-        argument: NickelValue,
-        place: Place,
-        depth: usize,
-    ) -> Option<Datum> {
-        let node = self.below(argument, place, depth)?;
+    fn variant(&mut self, tag: &str, argument: NickelValue, place: Place, depth: usize) -> Datum {
+        let node = self.below(argument, place, depth);
         let text = |name: &str| match node.field(name) {
             Some(Field(_, _, Node(_, Datum::Text(text)))) => Some(text.clone()),
             _ => None,
         };
         let datum = match (tag, &node.1) {
+            _ if is_torn(&node) => Some(Datum::Hole),
             ("Ref", _) => text("path").map(Datum::Reference),
             ("Secret", _) => text("path")
                 .zip(text("key"))
@@ -188,11 +175,11 @@ impl<'a> Walk<'a> {
             ("Fmt", Datum::List(parts)) => Some(join(parts.clone())),
             _ => None,
         };
-        if datum.is_none() {
+        datum.unwrap_or_else(|| {
             let message = format!("the variant `'{tag}` with a value cannot be written as data");
             self.refused(&codes::NOT_DATA, message, place);
-        }
-        datum
+            Datum::Hole
+        })
     }
 
     fn place(&self, pos: PosIdx) -> Place {
@@ -228,6 +215,11 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// Whether the argument of a variant could not be evaluated.
+fn is_torn(node: &Node) -> bool {
+    node.1 == Datum::Hole || node.fields().iter().any(|field| field.2.1 == Datum::Hole)
+}
+
 /// Whether a field is left out of the result: hidden by a person, or filled in by the engine's
 /// contract and not given by a person (then it still has the priority of a default).
 fn is_hidden(field: &nickel_lang_core::term::record::Field) -> bool {
@@ -249,7 +241,8 @@ fn join(parts: Vec<Node>) -> Datum {
             | Datum::Record(_)
             | Datum::Reference(_)
             | Datum::Join(_)
-            | Datum::Secret(..) => None,
+            | Datum::Secret(..)
+            | Datum::Hole => None,
         })
         .collect();
     known.map_or(Datum::Join(parts), Datum::Text)

@@ -38,7 +38,7 @@ impl Attributes<'_> {
                 _ if top && name == "meta" => {}
                 None => self.unknown(name, schema, at, path),
                 Some(attribute) if !attribute.settable => self.read_only(name, at, path),
-                Some(_) if value.1 == Datum::Null => {}
+                Some(_) if matches!(value.1, Datum::Null | Datum::Hole) => {}
                 Some(attribute) => {
                     let value = self.value(&attribute.r#type, value, at, &path.key(name));
                     record.insert(name.clone(), value);
@@ -61,6 +61,7 @@ impl Attributes<'_> {
     fn value(&mut self, r#type: &ValueType, node: &Node, place: Place, path: &Path) -> Value {
         let at = node.0.or(place);
         match (r#type, &node.1) {
+            (_, Datum::Hole) => return Value::Null,
             (_, Datum::Reference(text)) => return self.reference(r#type, text, at, path),
             (ValueType::Text | ValueType::Any, Datum::Secret(file, key)) => {
                 return Value::Secret(secret(file, key));

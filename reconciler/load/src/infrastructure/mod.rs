@@ -13,7 +13,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use stratum_core::desired::Closure;
-use stratum_core::finding::{Finding, codes};
+use stratum_core::finding::{Finding, any_error, codes};
 use stratum_core::ids::{Address, EnvironmentName, TypeName};
 use stratum_core::ports::{Complaint, LoadError, ProviderSchema, Tree, TreeError};
 use stratum_core::resource::Resource;
@@ -89,10 +89,11 @@ pub(crate) fn load(
             findings,
         } = output;
         found.closure.0.extend(closure.0);
+        let sound = !any_error(&findings);
+        whole &= sound;
         found.findings.extend(findings);
         found.findings.extend(slow_forms(path, &pieces));
         let Some(node) = value else {
-            whole = false;
             continue;
         };
         let places = crate::evaluate::node::Places(&files);
@@ -102,6 +103,7 @@ pub(crate) fn load(
             validate,
             environment,
             path,
+            sound,
         };
         let read = reader.read(&node);
         found.findings.extend(read.findings);

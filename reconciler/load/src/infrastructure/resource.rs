@@ -15,7 +15,7 @@ use stratum_core::value::{Path, Record};
 
 use super::Validate;
 use super::attributes::Attributes;
-use crate::evaluate::node::{Field, Node, Place, Places};
+use crate::evaluate::node::{Datum, Field, Node, Place, Places};
 use crate::outline::{Check, Outline, key};
 
 /// The types there are, by name.
@@ -79,6 +79,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) validate: &'a Validate,
     pub(crate) environment: &'a EnvironmentName,
     pub(crate) path: &'a str,
+    /// Nothing of the file failed: the provider may be asked.
+    pub(crate) sound: bool,
 }
 
 /// The resources of one file and what was noticed.
@@ -92,7 +94,7 @@ impl Reader<'_> {
     /// Reads `{ type.name = {...}, ... }`.
     pub(crate) fn read(&self, node: &Node) -> Read {
         let mut read = Read::default();
-        if !matches!(node.1, crate::evaluate::node::Datum::Record(_)) {
+        if !matches!(node.1, Datum::Record(_)) {
             let message = format!(
                 "the file must be a record of resources, not {}",
                 node.kind()
@@ -106,7 +108,7 @@ impl Reader<'_> {
                     .push(self.unknown_type(r#type, at.or(names.0)));
                 continue;
             };
-            if !matches!(names.1, crate::evaluate::node::Datum::Record(_)) {
+            if !matches!(names.1, Datum::Record(_) | Datum::Hole) {
                 let message = format!(
                     "`{type}` must be a record of resources by name, not {}",
                     names.kind()
@@ -141,7 +143,10 @@ impl Reader<'_> {
                 return;
             }
         };
-        if !matches!(node.1, crate::evaluate::node::Datum::Record(_)) {
+        if node.1 == Datum::Hole {
+            return;
+        }
+        if !matches!(node.1, Datum::Record(_)) {
             let message = format!(
                 "`{type}.{name}` must be a record of attributes, not {}",
                 node.kind()
@@ -161,7 +166,7 @@ impl Reader<'_> {
             findings: Vec::new(),
         };
         let attributes = check.record(&schema.attributes, node, place, &Path::default());
-        let sound = check.findings.is_empty();
+        let sound = self.sound && check.findings.is_empty();
         read.findings.extend(check.findings);
         let address = Address::new(self.environment.clone(), type_name, resource_name);
         let resource = Resource {

@@ -340,3 +340,22 @@ fn the_slow_form_is_named_once() {
         (1, "STR0212", 2)
     );
 }
+
+#[test]
+fn mistakes_that_nickel_finds_do_not_hide_those_that_the_schema_finds() {
+    let text = "{\n  local_file.a = { path = 1 + \"x\", contnet = \"x\" },\n  \
+        local_file.b = { content = local_data.d.idd },\n  local_data.d = { input = [1, 2 + \"y\"] },\n}";
+    let mut rows: Vec<(u32, String)> = found(&[("infra/e.ncl", text)])
+        .into_iter()
+        .map(|(code, _, line, ..)| (line, code))
+        .collect();
+    rows.sort();
+    let expected = [
+        (2, "STR0208"),
+        (2, "STR0302"),
+        (3, "STR0303"),
+        (3, "STR0306"),
+        (4, "STR0208"),
+    ];
+    assert_eq!(rows, expected.map(|(line, code)| (line, code.to_owned())));
+}

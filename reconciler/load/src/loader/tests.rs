@@ -169,3 +169,39 @@ fn what_the_repository_registers_cannot_be_written_as_infrastructure() {
         .collect();
     assert_eq!(codes, ["STR0301"]);
 }
+
+#[test]
+fn secrets_get_the_version_of_what_they_name_and_a_finding_when_it_is_not_there() {
+    use stratum_core::value::Value;
+    let loader = loader(Arc::new(Forgetful));
+    let sealed = "stratum: sealed/v1\n\
+        context: { repo: shop, environment: staging, path: db }\n\
+        values: { password: { v: 7, age: YWdlLWVuY3J5cHRpb24ub3JnL3YxCmFiYw==, sig: AAAA } }\n";
+    let infra = |key: &str| {
+        format!(
+            "let stratum = import \"stratum.ncl\" in\n\
+             {{ local_file.a = {{ path = \"a\", content = stratum.secret \"db\" \"{key}\" }} }}"
+        )
+    };
+    let read = |key: &str| {
+        let tree = MemoryTree::new([
+            ("stratum.ncl", SETTINGS),
+            ("infra/staging.ncl", infra(key).as_str()),
+            ("secrets/staging/db.sealed.yaml", sealed),
+        ]);
+        load(&loader, &tree, "staging")
+    };
+    let loaded = read("password");
+    assert_eq!(loaded.findings, vec![]);
+    let resources = loaded.value.unwrap().resources;
+    assert_eq!(resources.len(), 2, "the file and the sealed value");
+    let file = &resources[&"staging/local_file.a".parse().unwrap()];
+    let Some(Value::Secret(secret)) = file.attributes.get("content") else {
+        panic!("{file:?}");
+    };
+    assert!(secret.version == Some(7) && secret.digest.is_some());
+    let lost = read("pasword").findings;
+    assert_eq!((lost.len(), lost[0].code.0.as_str()), (1, "STR0306"));
+    assert_eq!(lost[0].hint.as_deref(), Some("did you mean `db#password`?"));
+    assert_eq!(lost[0].source.as_ref().unwrap().line, 2);
+}
