@@ -49,7 +49,7 @@ impl Attributes<'_> {
             let given = node
                 .field(name)
                 .is_some_and(|field| field.2.1 != Datum::Null);
-            if !given {
+            if !given && !misspelt(name, schema, node) {
                 let message = format!("`{}` lacks `{}`", self.resource, path.key(name));
                 let hint = format!("add `{name} = ...`: {}", attribute.doc);
                 self.push(&codes::MISSING_ATTRIBUTE, message, place, Some(hint));
@@ -208,6 +208,15 @@ impl Attributes<'_> {
         finding.hint = hint;
         self.findings.push(finding);
     }
+}
+
+/// Whether an unknown attribute of `node` is probably meant as `name`: one mistake, one finding.
+fn misspelt(name: &str, schema: &BTreeMap<String, AttributeSchema>, node: &Node) -> bool {
+    let mut unknown = node
+        .fields()
+        .iter()
+        .filter(|field| !schema.contains_key(&field.0));
+    unknown.any(|field| suggest::suggest(&field.0, [name]).is_some())
 }
 
 fn secret(path: &str, key: &str) -> SecretReference {

@@ -210,6 +210,13 @@ fn each_mistake_of_a_resource_has_one_finding_with_place_and_hint() {
             Some("take one of these references or `depends_on` entries away"),
         ),
         ("{ local_file.a = 5 }", "STR0304", 1, 14, None),
+        (
+            "{ local_file.a = { pth = \"a\" } }",
+            "STR0302",
+            1,
+            20,
+            Some("did you mean `path`?"),
+        ),
         ("[1]", "STR0304", 1, 1, None),
         ("{ local_data = 5 }", "STR0304", 1, 3, None),
         (
