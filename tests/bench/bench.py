@@ -162,7 +162,7 @@ def files(program, folder, count=1000):
     stratum.push()
     result = {"plan": stratum.call("plan"), "apply": stratum.call("reconcile", "--once"),
               "noop": stratum.call("reconcile", "--once")}
-    made = sum(1 for path in (stratum.bare / "stratum/world/bench").rglob("*") if path.is_file())
+    made = sum(1 for path in (stratum.bare / "stratum/world/bench/f").rglob("*") if path.is_file())
     assert made == count, f"{made} of {count} files were made"
     return result
 
@@ -198,10 +198,12 @@ def latency(program, folder, pushes):
 
 def ended(stratum, number):
     """When the run of this push ended."""
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=stratum.work, check=True,
+                          capture_output=True, text=True).stdout.strip()
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         runs = [run for run in stratum.json("history")["runs"] if run["ended_at"]]
-        if len(runs) == number + 1:
+        if runs and runs[0]["revision"] == head:
             text = re.sub(r"(\.\d{6})\d*Z$", r"\1+00:00", runs[0]["ended_at"])
             return datetime.fromisoformat(text.replace("Z", "+00:00"))
         time.sleep(0.005)

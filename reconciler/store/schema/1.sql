@@ -7,6 +7,7 @@
 CREATE TABLE environments (
   name   TEXT PRIMARY KEY,
   serial INTEGER NOT NULL DEFAULT 0,  -- grows with every apply that is started
+  count  INTEGER NOT NULL DEFAULT 0,  -- how many resources it has; the triggers below keep it
   row    TEXT                         -- EnvironmentRow as JSON; NULL until it is first put
 ) STRICT;
 
@@ -26,6 +27,18 @@ CREATE TABLE resources (
   address INTEGER PRIMARY KEY REFERENCES addresses (id),
   state   TEXT NOT NULL               -- ResourceState as JSON
 ) STRICT;
+
+CREATE INDEX resources_unknown ON resources (address)
+  WHERE json_extract(state, '$.unknown') IS NOT NULL;
+
+CREATE TRIGGER resource_comes AFTER INSERT ON resources BEGIN
+  UPDATE environments SET count = count + 1 WHERE name =
+    (SELECT substr(address, 1, instr(address, '/') - 1) FROM addresses WHERE id = NEW.address);
+END;
+CREATE TRIGGER resource_goes AFTER DELETE ON resources BEGIN
+  UPDATE environments SET count = count - 1 WHERE name =
+    (SELECT substr(address, 1, instr(address, '/') - 1) FROM addresses WHERE id = OLD.address);
+END;
 
 -- What history shows; kept apart from the plans, because every append writes its row again.
 CREATE TABLE runs (
@@ -59,6 +72,8 @@ CREATE TABLE observations (
   seen    TEXT NOT NULL               -- drifted attributes and report, as JSON
 ) STRICT;
 CREATE INDEX observations_by_address ON observations (address);
+CREATE INDEX observations_drifted ON observations (id)
+  WHERE json_array_length(seen, '$.drifted') > 0;
 
 -- The newest observation of each address: which of the rows above it equals, and when it was made.
 CREATE TABLE sightings (

@@ -24,4 +24,5 @@ mod write;
 mod writer;
 
 pub use open::Access;
+pub use read::environment::Counts;
 pub use store::SqliteStore;

@@ -19,6 +19,7 @@ use crate::lease::Held;
 use crate::open::{self, Access};
 use crate::pack::pack;
 use crate::read;
+use crate::read::environment::Counts;
 use crate::reader::Reader;
 use crate::time::to_nanoseconds;
 use crate::write::append::{Append, Line};
@@ -98,6 +99,30 @@ impl SqliteStore {
     /// *Errors*: [`StoreError::Damaged`] with what is damaged.
     pub async fn verify(&self) -> Result<(), StoreError> {
         look!(self.reader, "checking the state", open::verify)
+    }
+
+    /// How many resources an environment has; cheap, whatever their number.
+    pub async fn counts(&self, environment: &EnvironmentName) -> Result<Counts, StoreError> {
+        look!(
+            self.reader,
+            "counting the resources",
+            read::environment::counts,
+            environment
+        )
+    }
+
+    /// Who holds the lease of an environment, if anyone does.
+    pub async fn holder(
+        &self,
+        environment: &EnvironmentName,
+    ) -> Result<Option<String>, StoreError> {
+        let held = look!(
+            self.reader,
+            "reading the lease",
+            read::environment::lease,
+            environment
+        );
+        held.map(|held| held.and_then(|held| held.holder))
     }
 
     /// How many transactions were written since it was opened.

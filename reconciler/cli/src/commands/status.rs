@@ -110,15 +110,7 @@ async fn environment(
     store: &SqliteStore,
     row: &EnvironmentRow,
 ) -> Result<EnvironmentView, CommandError> {
-    let base = store.base(&row.name).await?;
-    let observed = store.observed(&row.name).await?;
-    let drifted = observed
-        .iter()
-        .filter(|seen| !seen.drifted.is_empty() && base.resources.contains_key(&seen.address));
-    let unknown = base
-        .resources
-        .values()
-        .filter(|resource| resource.unknown.is_some());
+    let counts = store.counts(&row.name).await?;
     let last = store.history(Some(&row.name), 1).await?;
     let meant = last
         .first()
@@ -132,9 +124,9 @@ async fn environment(
         reason: row.reason.clone(),
         revision: row.revision.clone(),
         desired_revision: row.desired_revision.clone(),
-        resources: base.resources.len(),
-        drifted: drifted.count(),
-        unknown: unknown.count(),
+        resources: counts.resources,
+        drifted: counts.drifted,
+        unknown: counts.unknown,
         held: row.hold.as_ref().map(|hold| hold.revision.clone()),
         last_run: row.last_run.clone(),
         observed_at: row.observed_at,

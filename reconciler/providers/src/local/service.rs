@@ -289,7 +289,9 @@ impl LocalType for Service {
             return Ok(Proposal {
                 planned: Record::new(),
                 replace: Vec::new(),
-                reversibility: Reversibility::Recreated,
+                // What was stopped is started again from the same words: nothing is lost that a
+                // restart would keep.
+                reversibility: Reversibility::Reversible,
             });
         };
         let mut planned = with_defaults(&self.schema, desired);

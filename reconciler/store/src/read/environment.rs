@@ -83,6 +83,49 @@ fn resource(row: &(String, String)) -> Result<(Address, ResourceState), Failure>
     Ok((state.address.clone(), state))
 }
 
+/// How many resources an environment has, without reading them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Resources in the state.
+    pub resources: usize,
+    /// Those that differed from what was applied when they were last looked at.
+    pub drifted: usize,
+    /// Those of which nobody knows what became of them.
+    pub unknown: usize,
+}
+
+/// How many resources an environment has.
+pub(crate) async fn counts(
+    connection: &mut SqliteConnection,
+    environment: &EnvironmentName,
+) -> Result<Counts, Failure> {
+    let sql = "SELECT \
+                 COALESCE((SELECT count FROM environments WHERE name = ?3), 0), \
+                 (SELECT COUNT(*) FROM resources r INDEXED BY resources_unknown \
+                   JOIN addresses a ON a.id = r.address \
+                   WHERE json_extract(r.state, '$.unknown') IS NOT NULL \
+                     AND a.address >= ?1 AND a.address < ?2), \
+                 (SELECT COUNT(*) FROM observations o INDEXED BY observations_drifted \
+                   JOIN sightings s ON s.address = o.address AND s.observation = o.id \
+                   JOIN resources r ON r.address = o.address \
+                   JOIN addresses a ON a.id = o.address \
+                   WHERE json_array_length(o.seen, '$.drifted') > 0 \
+                     AND a.address >= ?1 AND a.address < ?2)";
+    let (from, until) = addresses_of(environment);
+    let (resources, unknown, drifted): (i64, i64, i64) = sqlx::query_as(sql)
+        .bind(from)
+        .bind(until)
+        .bind(environment.as_str())
+        .fetch_one(connection)
+        .await?;
+    let count = |number: i64| usize::try_from(number).unwrap_or(0);
+    Ok(Counts {
+        resources: count(resources),
+        drifted: count(drifted),
+        unknown: count(unknown),
+    })
+}
+
 /// The range that holds the addresses of an environment: from `name/` up to the next character.
 pub(crate) fn addresses_of(environment: &EnvironmentName) -> (String, String) {
     (format!("{environment}/"), format!("{environment}0"))

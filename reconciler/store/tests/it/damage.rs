@@ -167,11 +167,33 @@ async fn a_row_that_cannot_be_read_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
     filled(&path).await;
-    raw(&path, "UPDATE resources SET state = '{' WHERE address = 3").await;
+    raw(&path, "UPDATE resources SET state = '{}' WHERE address = 3").await;
     let store = SqliteStore::open(&path, Access::ReadOnly).await.unwrap();
     let error = store
         .base(&crate::support::environment("a"))
         .await
         .unwrap_err();
     assert!(error.to_string().contains("a/local_data.r2"), "{error}");
+}
+
+#[tokio::test]
+async fn counts_follow_the_resources_without_reading_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    filled(&path).await;
+    raw(
+        &path,
+        "UPDATE resources SET state = json_set(state, '$.unknown', 'cut off') WHERE address = 3",
+    )
+    .await;
+    raw(&path, "DELETE FROM resources WHERE address = 4").await;
+    let store = SqliteStore::open(&path, Access::ReadOnly).await.unwrap();
+    let environment = crate::support::environment("a");
+    let counts = store.counts(&environment).await.unwrap();
+    let base = store.base(&environment).await.unwrap();
+    assert_eq!(
+        (counts.resources, counts.unknown, counts.drifted),
+        (199, 1, 0)
+    );
+    assert_eq!(base.resources.len(), 199);
 }
