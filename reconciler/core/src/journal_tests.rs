@@ -144,7 +144,8 @@ fn a_failed_step_restores_every_begun_one_in_reverse_itself_included() {
         assert_eq!(journal.end(), Some(&End::RolledBack));
         let begun: BTreeSet<_> = events
             .iter()
-            .filter_map(|e| matches!(e, Event::Begun { .. }).then(|| e.step().unwrap()))
+            .filter(|event| matches!(event, Event::Begun { .. }))
+            .map(|event| event.step().unwrap())
             .collect();
         let mut restored = BTreeSet::new();
         for event in &events {

@@ -1,10 +1,15 @@
 //! "Did you mean ...?"
 
+/// The most characters of a name that is compared with others: the cost is its square.
+const LONGEST: usize = 256;
+
 /// The candidate that `text` is most probably a misspelling of, if one is near enough.
 pub fn suggest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let reach = (text.chars().count() / 3).clamp(1, 3);
+    let length = text.chars().count();
+    let reach = (length / 3).clamp(1, 3);
     candidates
         .into_iter()
+        .filter(|candidate| length <= LONGEST && candidate.len().abs_diff(text.len()) <= 4 * reach)
         .map(|candidate| (strsim::damerau_levenshtein(text, candidate), candidate))
         .filter(|(distance, _)| *distance <= reach)
         .min()

@@ -1,5 +1,6 @@
 //! A person's file as JSON with the place of every value and key, whatever it was written in.
 
+mod lines;
 mod toml;
 mod yaml;
 
@@ -9,6 +10,7 @@ use serde_json::Value;
 use stratum_core::source::Source;
 use stratum_core::value::Path;
 
+pub(crate) use lines::Lines;
 pub(crate) use toml::toml;
 pub(crate) use yaml::yaml;
 
@@ -139,15 +141,7 @@ impl<'a> Item<'a> {
     }
 }
 
-/// Line and column of byte `offset` of `text`.
+/// Line and column of byte `offset` of `text`; for one place. Many places want [`Lines`].
 pub(crate) fn place(file: &str, text: &str, offset: usize) -> Source {
-    let before = text.get(..offset).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let column = before
-        .rsplit('\n')
-        .next()
-        .map_or(0, |rest| rest.chars().count())
-        + 1;
-    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    Source::new(file, number(line), number(column))
+    Lines::of(text).place(file, offset)
 }

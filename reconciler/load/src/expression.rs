@@ -18,8 +18,18 @@ fn environment<'a>() -> Environment<'a> {
     environment
 }
 
+/// The most bytes of an expression or template: its reader goes as deep as the text is nested.
+const LONGEST: usize = 2048;
+
+fn short(text: &str) -> Result<(), String> {
+    let fits = text.len() <= LONGEST;
+    let reason = || format!("it has {} bytes; the most is {LONGEST}", text.len());
+    if fits { Ok(()) } else { Err(reason()) }
+}
+
 /// Reads an expression, as in `when`.
 pub(crate) fn expression(text: &str) -> Names {
+    short(text)?;
     let environment = environment();
     let expression = environment
         .compile_expression(text)
@@ -30,6 +40,7 @@ pub(crate) fn expression(text: &str) -> Names {
 
 /// Reads a template, as in the path that a form writes to.
 pub(crate) fn template(text: &str) -> Names {
+    short(text)?;
     let environment = environment();
     let template = environment
         .template_from_str(text)

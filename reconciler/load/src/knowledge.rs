@@ -59,12 +59,10 @@ pub(crate) fn knowledge(reading: &mut Reading<'_>) -> Result<Vec<Entry>, TreeErr
         .iter()
         .map(|(id, source)| (id.clone(), source.file.clone()))
         .collect();
-    let bodies: BTreeMap<&str, &markdown::Body> = files
-        .iter()
-        .map(|file| (file.path.as_str(), &file.body))
-        .collect();
+    let bodies = files.iter().map(|file| (file.path.as_str(), &file.body));
+    let mut bodies = links::Bodies::of(bodies.collect());
     for file in &files {
-        links::links(&file.path, &file.body, &bodies, &nodes, reading)?;
+        links::links(&file.path, &file.body, &mut bodies, &nodes, reading)?;
     }
     Ok(files.iter().filter_map(entry).collect())
 }

@@ -10,12 +10,15 @@ mod document;
 pub mod evaluate;
 mod expression;
 mod form;
+#[cfg(test)]
+mod hostile;
 mod infrastructure;
 mod knowledge;
 mod loader;
 #[cfg(test)]
 mod memory;
 mod outline;
+mod paths;
 mod pipeline;
 mod reading;
 mod registry;

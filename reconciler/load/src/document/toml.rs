@@ -8,19 +8,20 @@ use stratum_core::value::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Document, place};
+use super::{Document, Lines};
 
 /// Reads TOML.
 ///
 /// *Errors*: one finding with `code` for each line with a syntax error.
 pub(crate) fn toml(file: &str, text: &str, code: &Explained) -> Result<Document, Vec<Finding>> {
     let (table, errors) = DeTable::parse_recoverable(text);
+    let lines = Lines::of(text);
     if !errors.is_empty() {
         let finding = |error: &toml::de::Error| {
             let message = error.message().trim().replace('\n', "; ");
             let at = error.span().map_or(0, |span| span.start);
             Finding::error(code, format!("not TOML: {message}"))
-                .at(place(file, text, at))
+                .at(lines.place(file, at))
                 .hint("mend the syntax here; texts stand in quotes, and every key is given once")
         };
         let mut findings: Vec<Finding> = errors.iter().map(finding).collect();
@@ -31,40 +32,12 @@ pub(crate) fn toml(file: &str, text: &str, code: &Explained) -> Result<Document,
     let mut document = Document::new(Source::start_of(file));
     let mut reader = Reader {
         file,
-        lines: Lines::of(text),
+        lines,
         document: &mut document,
     };
     let root = reader.table(table.get_ref(), &Path::default());
     document.root = root;
     Ok(document)
-}
-
-/// The offset of every line, so that many places cost little.
-struct Lines<'a> {
-    text: &'a str,
-    starts: Vec<usize>,
-}
-
-impl<'a> Lines<'a> {
-    fn of(text: &'a str) -> Self {
-        let ends = text.match_indices('\n').map(|(offset, _)| offset + 1);
-        Self {
-            text,
-            starts: std::iter::once(0).chain(ends).collect(),
-        }
-    }
-
-    fn place(&self, file: &str, offset: usize) -> Source {
-        let line = self.starts.partition_point(|start| *start <= offset).max(1);
-        let start = self.starts.get(line - 1).copied().unwrap_or_default();
-        let column = self
-            .text
-            .get(start..offset)
-            .map_or(0, |text| text.chars().count())
-            + 1;
-        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Source::new(file, number(line), number(column))
-    }
 }
 
 struct Reader<'a> {

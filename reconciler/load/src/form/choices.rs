@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use globset::{Glob, GlobMatcher};
+use globset::GlobSet;
 use stratum_core::finding::{Finding, codes};
 use stratum_core::kinds::knowledge::NodeType;
 use stratum_core::ports::TreeError;
@@ -10,6 +10,7 @@ use stratum_core::suggest;
 
 use super::{Placed, file};
 use crate::document::Item;
+use crate::paths::paths;
 use crate::reading::Reading;
 use crate::shape::Shape;
 
@@ -45,10 +46,10 @@ fn source(
                 return Ok(Some(path.to_owned()));
             }
         }
-        Some(("glob", pattern)) => match Glob::new(pattern) {
-            Ok(glob) => matches(item, pattern, &glob.compile_matcher(), reading)?,
-            Err(error) => {
-                let message = format!("`{pattern}` is not a pattern for paths: {}", error.kind());
+        Some(("glob", pattern)) => match paths(pattern) {
+            Ok(set) => matches(item, pattern, &set, reading)?,
+            Err(reason) => {
+                let message = format!("`{pattern}` is not a pattern for paths: {reason}");
                 let hint = "for example `glob:modules/*.ncl`".to_owned();
                 note(reading, &codes::FORM_EXPRESSION, item, message, Some(hint));
             }
@@ -93,7 +94,7 @@ fn note(
 fn matches(
     item: &Item<'_>,
     pattern: &str,
-    matcher: &GlobMatcher,
+    matcher: &GlobSet,
     reading: &mut Reading<'_>,
 ) -> Result<(), TreeError> {
     let plain = pattern

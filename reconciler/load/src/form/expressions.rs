@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use regex::Regex;
+use regex::RegexBuilder;
 use stratum_core::finding::{Finding, codes};
 use stratum_core::kinds::circles;
 use stratum_core::suggest;
@@ -162,14 +162,7 @@ impl Reader<'_, '_> {
         else {
             return;
         };
-        if let Err(error) = Regex::new(text) {
-            let report = error.to_string();
-            let reason = report
-                .lines()
-                .last()
-                .unwrap_or_default()
-                .trim_start_matches("error: ")
-                .to_owned();
+        if let Err(reason) = regular(text) {
             let message = format!("`pattern` is not a regular expression: {reason}");
             let hint = "for example `^[a-z][a-z0-9-]{1,30}$`".to_owned();
             self.shape.error(item.source(), message, Some(hint));
@@ -192,4 +185,24 @@ impl Reader<'_, '_> {
             }
         }
     }
+}
+
+/// The most bytes of a pattern, and of what it is compiled to.
+const LONGEST: usize = 1024;
+const LARGEST: usize = 1 << 20;
+
+/// Whether `text` is a regular expression, or why not.
+fn regular(text: &str) -> Result<(), String> {
+    if text.len() > LONGEST {
+        return Err(format!(
+            "it has {} bytes; the most is {LONGEST}",
+            text.len()
+        ));
+    }
+    let built = RegexBuilder::new(text).size_limit(LARGEST).build();
+    built.map(|_| ()).map_err(|error| {
+        let report = error.to_string();
+        let last = report.lines().last().unwrap_or_default();
+        last.trim_start_matches("error: ").to_owned()
+    })
 }

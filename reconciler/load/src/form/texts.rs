@@ -26,6 +26,30 @@ pub(crate) struct Texts {
     pub(crate) files: BTreeSet<String>,
 }
 
+/// The deepest nesting of braces: the parser of fluent goes as deep as the text is nested.
+const DEEPEST: usize = 64;
+
+/// Where braces, or parentheses within braces, are nested too deep.
+fn too_deep(text: &str) -> Option<usize> {
+    let (mut braces, mut parentheses) = (0_usize, 0_usize);
+    for (offset, c) in text.char_indices() {
+        match c {
+            '{' => braces += 1,
+            '}' => braces = braces.saturating_sub(1),
+            '(' if braces > 0 => parentheses += 1,
+            ')' => parentheses = parentheses.saturating_sub(1),
+            _ => {}
+        }
+        if braces == 0 {
+            parentheses = 0;
+        }
+        if braces + parentheses > DEEPEST {
+            return Some(offset);
+        }
+    }
+    None
+}
+
 /// Reads the bundles of all languages. What is not fluent is a finding.
 pub(crate) fn texts(reading: &mut Reading<'_>) -> Result<Texts, TreeError> {
     let mut texts = Texts::default();
@@ -33,6 +57,13 @@ pub(crate) fn texts(reading: &mut Reading<'_>) -> Result<Texts, TreeError> {
         let Some(text) = reading.text(&file)? else {
             continue;
         };
+        if let Some(offset) = too_deep(&text) {
+            let message = format!("braces are nested deeper than {DEEPEST}, or not closed");
+            let finding =
+                Finding::error(&codes::FORM_TEXT, message).at(place(&file, &text, offset));
+            reading.note(finding.hint("close every `{` with `}`"));
+            continue;
+        }
         let (resource, errors) = match fluent_syntax::parser::parse(text.as_str()) {
             Ok(resource) => (resource, Vec::new()),
             Err((resource, errors)) => (resource, errors),

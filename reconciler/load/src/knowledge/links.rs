@@ -11,12 +11,45 @@ use stratum_core::suggest;
 use super::markdown::{self, Body};
 use crate::reading::{Reading, resolve};
 
-/// Checks every link of the file at `path`. `bodies` has those of all nodes by path, `nodes` the
-/// path of every node by id.
+/// The bodies of all nodes by path, and those of other files that links lead to.
+pub(super) struct Bodies<'a> {
+    nodes: BTreeMap<&'a str, &'a Body>,
+    others: BTreeMap<String, Body>,
+}
+
+impl<'a> Bodies<'a> {
+    /// Those of the nodes.
+    pub(super) fn of(nodes: BTreeMap<&'a str, &'a Body>) -> Self {
+        Self {
+            nodes,
+            others: BTreeMap::new(),
+        }
+    }
+
+    /// The anchors of the markdown file at `path`, which is read once.
+    fn anchors(
+        &mut self,
+        path: &str,
+        reading: &mut Reading<'_>,
+    ) -> Result<&BTreeSet<String>, TreeError> {
+        if let Some(body) = self.nodes.get(path) {
+            return Ok(&body.anchors);
+        }
+        if !self.others.contains_key(path) {
+            let text = reading.text(path)?.unwrap_or_default();
+            self.others
+                .insert(path.to_owned(), markdown::read(&text, 0));
+        }
+        static NONE: BTreeSet<String> = BTreeSet::new();
+        Ok(self.others.get(path).map_or(&NONE, |body| &body.anchors))
+    }
+}
+
+/// Checks every link of the file at `path`. `nodes` has the path of every node by id.
 pub(super) fn links(
     path: &str,
     body: &Body,
-    bodies: &BTreeMap<&str, &Body>,
+    bodies: &mut Bodies<'_>,
     nodes: &BTreeMap<String, String>,
     reading: &mut Reading<'_>,
 ) -> Result<(), TreeError> {
@@ -90,11 +123,7 @@ struct Link<'a> {
 }
 
 impl Link<'_> {
-    fn check(
-        &self,
-        bodies: &BTreeMap<&str, &Body>,
-        reading: &mut Reading<'_>,
-    ) -> Result<(), TreeError> {
+    fn check(&self, bodies: &mut Bodies<'_>, reading: &mut Reading<'_>) -> Result<(), TreeError> {
         let (file, anchor) = self
             .to
             .split_once('#')
@@ -121,11 +150,9 @@ impl Link<'_> {
             (Some(TreeKind::File | TreeKind::Executable), Some(anchor))
                 if target.ends_with(".md") =>
             {
-                let anchors = match bodies.get(target.as_str()) {
-                    Some(body) => body.anchors.clone(),
-                    None => markdown::read(&reading.text(&target)?.unwrap_or_default(), 0).anchors,
-                };
-                self.anchor(&target, &decode(anchor), &anchors, reading);
+                let anchors = bodies.anchors(&target, reading)?;
+                let finding = self.anchor(&target, &decode(anchor), anchors);
+                reading.findings.extend(finding);
             }
             (Some(_), _) => {}
         }
@@ -151,24 +178,18 @@ impl Link<'_> {
         Ok(())
     }
 
-    fn anchor(
-        &self,
-        target: &str,
-        anchor: &str,
-        anchors: &BTreeSet<String>,
-        reading: &mut Reading<'_>,
-    ) {
+    fn anchor(&self, target: &str, anchor: &str, anchors: &BTreeSet<String>) -> Option<Finding> {
         // GitHub compares without case, and marks lines of the source as `L10`.
         let lower = anchor.to_lowercase();
         let line = lower
             .strip_prefix('l')
             .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-        if anchor.is_empty() || line || anchors.iter().any(|name| name.to_lowercase() == lower) {
-            return;
+        if anchor.is_empty() || line || anchors.contains(&lower) {
+            return None;
         }
         let hint = suggest::hint(&lower, anchors.iter().map(String::as_str));
         let hint = hint.unwrap_or_else(|| format!("no heading of `{target}` gives it"));
-        reading.note(self.broken(&format!("`{target}` has no anchor `#{anchor}`"), &hint));
+        Some(self.broken(&format!("`{target}` has no anchor `#{anchor}`"), &hint))
     }
 
     fn broken(&self, message: &str, hint: &str) -> Finding {

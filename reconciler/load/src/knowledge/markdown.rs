@@ -6,6 +6,8 @@ use std::ops::Range;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use stratum_core::source::Source;
 
+use crate::document::Lines;
+
 /// What the body of a markdown file has.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Body {
@@ -13,7 +15,7 @@ pub(crate) struct Body {
     pub(crate) links: Vec<(Spot, String)>,
     /// `[[id]]`, outside of code.
     pub(crate) wiki: Vec<(Spot, String)>,
-    /// The names that an anchor can have, as GitHub makes them.
+    /// The names that an anchor can have, as GitHub makes them; in lower case.
     pub(crate) anchors: BTreeSet<String>,
 }
 
@@ -40,6 +42,7 @@ pub(crate) fn read(text: &str, skipped: u32) -> Body {
         | Options::ENABLE_GFM;
     let mut reader = Reader {
         text,
+        lines: Lines::of(text),
         skipped,
         body: Body::default(),
         used: BTreeMap::new(),
@@ -55,6 +58,7 @@ pub(crate) fn read(text: &str, skipped: u32) -> Body {
 
 struct Reader<'a> {
     text: &'a str,
+    lines: Lines<'a>,
     skipped: u32,
     body: Body,
     used: BTreeMap<String, u32>,
@@ -118,36 +122,50 @@ impl Reader<'_> {
                 let mut chars = rest.chars();
                 if let Some(quote @ ('"' | '\'')) = chars.next() {
                     let name = chars.as_str().split(quote).next().unwrap_or_default();
-                    self.body.anchors.insert(name.to_owned());
+                    self.body.anchors.insert(name.to_lowercase());
                 }
             }
         }
     }
 
     fn wiki(&mut self) {
+        self.literal.sort_unstable_by_key(|range| range.start);
+        let mut literal = std::mem::take(&mut self.literal).into_iter().peekable();
+        let mut end = 0;
         for (start, _) in self.text.match_indices("[[") {
-            let rest = self.text.get(start + 2..).unwrap_or_default();
-            let line = rest.lines().next().unwrap_or_default();
-            let Some(inner) = line.split_once("]]").map(|(inner, _)| inner) else {
-                continue;
-            };
-            let id = inner.split(['|', '#']).next().unwrap_or_default().trim();
-            let literal = self.literal.iter().any(|range| range.contains(&start));
-            if !id.is_empty() && !id.contains(['[', ']']) && !literal {
+            while let Some(range) = literal.next_if(|range| range.start <= start) {
+                end = end.max(range.end);
+            }
+            if let Some(id) = self.id(start + 2).filter(|_| start >= end) {
                 let spot = self.spot(start);
-                self.body.wiki.push((spot, id.to_owned()));
+                self.body.wiki.push((spot, id));
             }
         }
     }
 
+    /// The id in `[[id]]`, `[[id|words]]` or `[[id#heading]]`, whose inside begins at `start`.
+    fn id(&self, start: usize) -> Option<String> {
+        let within = self.text.as_bytes().get(start..)?.iter().take(LONGEST_ID);
+        let length = within
+            .take_while(|byte| !matches!(byte, b']' | b'[' | b'\n'))
+            .count();
+        let inner = self.text.get(start..start + length)?;
+        let closed = self.text.get(start + length..)?.starts_with("]]");
+        let id = inner.split(['|', '#']).next().unwrap_or_default().trim();
+        (closed && !id.is_empty()).then(|| id.to_owned())
+    }
+
     fn spot(&self, offset: usize) -> Spot {
-        let source = crate::document::place("", self.text, offset);
+        let source = self.lines.place("", offset);
         Spot {
             line: source.line.saturating_add(self.skipped),
             column: source.column,
         }
     }
 }
+
+/// The most bytes between `[[` and `]]`.
+const LONGEST_ID: usize = 256;
 
 /// The anchor that GitHub makes of a heading: lower case, letters, digits, `-` and `_`; spaces
 /// become `-`.

@@ -1,11 +1,15 @@
 //! JSON Schemas of outputs: which of their values can hold no text of a stranger.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 /// The most `$ref`s and levels that are followed.
 const DEPTH: usize = 32;
+
+/// The most schemas that are looked at for one answer: `$ref`s can make few lines endless.
+const LOOKS: u32 = 10_000;
 
 /// The schemas that were read, by file.
 #[derive(Debug, Default)]
@@ -20,7 +24,8 @@ impl Schemas {
         let Some(root) = self.0.get(file) else {
             return false;
         };
-        field_of(root, field).is_ok_and(|schema| closed(root, schema, DEPTH))
+        let left = Cell::new(LOOKS);
+        field_of(root, field).is_ok_and(|schema| closed(root, schema, DEPTH, &left))
     }
 
     /// The part of `field` that the schema certainly does not allow, with those that it has.
@@ -70,12 +75,13 @@ fn follow<'a>(root: &'a Value, schema: &'a Value, depth: usize) -> &'a Value {
     }
 }
 
-fn closed(root: &Value, schema: &Value, depth: usize) -> bool {
-    if depth == 0 {
+fn closed(root: &Value, schema: &Value, depth: usize, left: &Cell<u32>) -> bool {
+    if depth == 0 || left.get() == 0 {
         return false;
     }
+    left.set(left.get() - 1);
     let schema = follow(root, schema, DEPTH);
-    let inner = |schema: &Value| closed(root, schema, depth - 1);
+    let inner = |schema: &Value| closed(root, schema, depth - 1, left);
     let list = |key: &str| schema.get(key).and_then(Value::as_array);
     let every =
         |key: &str| list(key).is_some_and(|list| !list.is_empty() && list.iter().all(inner));
@@ -174,6 +180,19 @@ mod tests {
             assert!(!closed(field), "{field:?}");
         }
         assert!(!schemas().closed("other.json", &[]));
+    }
+
+    #[test]
+    fn a_schema_that_doubles_at_every_level_ends() {
+        let schema = json!({
+            "$ref": "#/$defs/a",
+            "$defs": { "a": {
+                "type": "object",
+                "additionalProperties": false,
+                "properties": { "x": { "$ref": "#/$defs/a" }, "y": { "$ref": "#/$defs/a" } },
+            } },
+        });
+        assert!(!Schemas([("s.json".to_owned(), schema)].into()).closed("s.json", &[]));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The form of a pipeline: keys, types, names from lists, durations, times.
 
 use croner::parser::{CronParser, Seconds, Year};
-use globset::Glob;
 use stratum_core::finding::{Finding, codes};
 use stratum_core::ids::ResourceName;
 use stratum_core::kinds::pipeline::Role;
@@ -11,6 +10,7 @@ use super::World;
 use super::network::network;
 use crate::document::Item;
 use crate::expression::is_name;
+use crate::paths::paths;
 use crate::shape::Shape;
 
 const REQUIRED: [&str; 4] = ["name", "intent", "triggers", "steps"];
@@ -19,6 +19,9 @@ const STEP: [&str; 13] = [
     "prompt", "inputs", "tools", "needs", "when", "output", "retry", "timeout", "propose",
     "approval", "secrets", "network", "role",
 ];
+
+/// The most steps of a pipeline.
+pub(super) const STEPS: usize = 200;
 
 /// Looks at the whole form.
 pub(super) fn pipeline(root: &Item<'_>, world: &World<'_>, findings: &mut Vec<Finding>) {
@@ -39,7 +42,16 @@ pub(super) fn pipeline(root: &Item<'_>, world: &World<'_>, findings: &mut Vec<Fi
     for trigger in filled(&mut shape, root, "triggers") {
         self::trigger(&mut shape, &trigger);
     }
-    for item in filled(&mut shape, root, "steps") {
+    let steps = filled(&mut shape, root, "steps");
+    if steps.len() > STEPS {
+        let message = format!(
+            "the pipeline has {} steps; the most is {STEPS}",
+            steps.len()
+        );
+        let hint = "make several pipelines of it".to_owned();
+        shape.error(root.key_source("steps"), message, Some(hint));
+    }
+    for item in steps.into_iter().take(STEPS) {
         step(&mut shape, &item);
     }
     environments(root, world, findings);
@@ -259,8 +271,8 @@ fn proposal(shape: &mut Shape<'_>, proposal: &Item<'_>) {
 
 /// Whether `text` is a pattern for paths.
 pub(crate) fn glob(shape: &mut Shape<'_>, item: &Item<'_>, text: &str) {
-    if let Err(error) = Glob::new(text) {
-        let message = format!("`{text}` is not a pattern for paths: {}", error.kind());
+    if let Err(reason) = paths(text) {
+        let message = format!("`{text}` is not a pattern for paths: {reason}");
         shape.error(
             item.source(),
             message,

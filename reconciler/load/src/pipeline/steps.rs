@@ -11,6 +11,7 @@ use stratum_core::value::Path;
 
 use super::reads::reads;
 use super::schema::Schemas;
+use super::shape::STEPS;
 use crate::agents::{self, Agents};
 use crate::document::{Item, place};
 use crate::reading::Reading;
@@ -19,7 +20,7 @@ use crate::shape::Shape;
 fn steps<'a>(root: &Item<'a>) -> impl Iterator<Item = Item<'a>> {
     root.get("steps")
         .into_iter()
-        .flat_map(|steps| steps.items().collect::<Vec<_>>())
+        .flat_map(|steps| steps.items().take(STEPS).collect::<Vec<_>>())
 }
 
 /// The prompts and schemas that the steps name, which must be there; schemas are read.
