@@ -73,9 +73,11 @@ class Stratum:
     def exec(self, name, depends, breaks):
         """A command that writes its line after its effect, as most of the world's do not even do."""
         thing = self.world.things / name
+        # The inputs are in the line, because a rollback updates with the token of its step.
         effect = lambda verb: (
-            f'["sh", "-c", "grep -q broken && exit 1; touch {thing}; echo {verb} '
-            f'$STRATUM_ADDRESS $STRATUM_TOKEN >> {self.world.log}; sleep 0.0{len(name)}"]')
+            f'["sh", "-c", "i=$(cat); case $i in *broken*) exit 1;; esac; touch {thing}; '
+            f'echo {verb} $STRATUM_ADDRESS $STRATUM_TOKEN $i >> {self.world.log}; '
+            f'sleep 0.0{len(name)}"]')
         needs = "".join(f'"{other}", ' for other in depends)
         word = f"broken {self.version}" if breaks else f"version {self.version}"
         return (f'    {name} = {{\n      inputs = {{ word = "{word}" }},\n'

@@ -17,7 +17,7 @@ pub enum Severity {
 /// A stable code of a kind of Finding, for example `STR0101`.
 ///
 /// *Shape*: `STR` and four digits. The table with an explanation of each is
-/// [`codes::ALL`](crate::finding::codes::ALL); a code is never used again for something else.
+/// [`codes::ALL`]; a code is never used again for something else.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Code(pub String);

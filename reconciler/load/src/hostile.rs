@@ -20,13 +20,19 @@ fn soon(bytes: usize, pieces: &[&str], read: impl Fn(&str)) {
     for piece in pieces {
         let started = Instant::now();
         read(&piece.repeat(bytes / piece.len()));
-        assert!(started.elapsed() < SOON, "{piece:?} took {:?}", started.elapsed());
+        assert!(
+            started.elapsed() < SOON,
+            "{piece:?} took {:?}",
+            started.elapsed()
+        );
     }
 }
 
 #[test]
 fn nested_data() {
-    soon(100_000, &["[", "{a: ", "- ", "? ", "&a ", "!x "], |text| drop(yaml("f", text, 0)));
+    soon(100_000, &["[", "{a: ", "- ", "? ", "&a ", "!x "], |text| {
+        drop(yaml("f", text, 0))
+    });
     soon(100_000, &["[", "a=[", "a.", "a={a="], |text| {
         drop(toml("f", &format!("a={text}"), &FORM_SHAPE));
     });
@@ -34,41 +40,78 @@ fn nested_data() {
 
 #[test]
 fn nested_expressions() {
-    let pieces = ["(", "[", "not ", "-", "a.", "a if ", "{'a':", "a|f|", "a and ", "a(", "a~"];
+    let pieces = [
+        "(", "[", "not ", "-", "a.", "a if ", "{'a':", "a|f|", "a and ", "a(", "a~",
+    ];
     for bytes in [2000, 100_000] {
         soon(bytes, &pieces, |text| {
             drop(expression(&format!("{text}a")));
             drop(template(&format!("{{{{ {text}a }}}}")));
         });
-        soon(bytes, &["{% if a %}", "{% for a in b %}", "{{"], |text| drop(template(text)));
+        soon(bytes, &["{% if a %}", "{% for a in b %}", "{{"], |text| {
+            drop(template(text))
+        });
     }
 }
 
 #[test]
 fn nested_patterns() {
     for bytes in [1000, 100_000] {
-        soon(bytes, &["{", "{a,", "[", "**/", "*", "{}", "{a,b}"], |text| {
-            drop(paths(text).map(|set| set.is_match("a/b")));
-        });
+        soon(
+            bytes,
+            &["{", "{a,", "[", "**/", "*", "{}", "{a,b}"],
+            |text| {
+                drop(paths(text).map(|set| set.is_match("a/b")));
+            },
+        );
     }
 }
 
 #[test]
 fn nested_texts() {
-    soon(100_000, &["{", "{ ", "{ $a -> *[a] ", "{ A(", "{ A(A(", "{\n"], |text| {
-        let text = format!("a = {text}");
-        let tree = MemoryTree::new([("forms/locales/en/a.ftl", text.as_str())]);
-        let mut reading = Reading::new(&tree);
-        texts(&mut reading).unwrap();
-        assert!(reading.findings.iter().any(stratum_core::finding::Finding::is_error));
-    });
+    soon(
+        100_000,
+        &["{", "{ ", "{ $a -> *[a] ", "{ A(", "{ A(A(", "{\n"],
+        |text| {
+            let text = format!("a = {text}");
+            let tree = MemoryTree::new([("forms/locales/en/a.ftl", text.as_str())]);
+            let mut reading = Reading::new(&tree);
+            texts(&mut reading).unwrap();
+            assert!(
+                reading
+                    .findings
+                    .iter()
+                    .any(stratum_core::finding::Finding::is_error)
+            );
+        },
+    );
 }
 
 #[test]
 fn long_bodies() {
     let pieces = [
-        "> ", "[", "![", "*a_", "- ", "[[", "<a id='", "# a\n", "[a](b) ", "[[x]] ", "`", "|",
-        "`[[", "[a](#b)", "[a](../r.md#b)\n", "[a]: b\n", "<!--", "**a", "[^a]", "\\", "&", "é[[x]]",
+        "> ",
+        "[",
+        "![",
+        "*a_",
+        "- ",
+        "[[",
+        "<a id='",
+        "# a\n",
+        "[a](b) ",
+        "[[x]] ",
+        "`",
+        "|",
+        "`[[",
+        "[a](#b)",
+        "[a](../r.md#b)\n",
+        "[a]: b\n",
+        "<!--",
+        "**a",
+        "[^a]",
+        "\\",
+        "&",
+        "é[[x]]",
     ];
     soon(50_000, &pieces, |text| {
         let text = format!("---\nid: a\ntype: note\ntitle: b\n---\n{text}");

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use stratum_core::digest::Digest;
 use stratum_core::ids::{Address, StepId, Token};
-use stratum_core::journal::{End, Event, Journal};
+use stratum_core::journal::{End, Event, Journal, StepStatus};
 use stratum_core::plan::Step;
 use stratum_core::ports::{ApplyError, Certainty, Effect, Entry, Lease, Located, StateChange};
 use stratum_core::resource::{Instance, ResourceState};
@@ -91,7 +91,9 @@ impl Apply {
             if !stopping {
                 self.launch().await?;
             }
-            let answers = self.collect().await?;
+            let mut answers = self.collect().await?;
+            // What ended decides which way it goes, before anything new begins.
+            answers.sort_by_key(|(_, answer)| answer.begins());
             let pending = answers
                 .into_iter()
                 .flat_map(|(id, answer)| self.digest(id, answer));
@@ -428,6 +430,12 @@ impl Apply {
             then,
         } in pending
         {
+            if event
+                .as_ref()
+                .is_some_and(|event| self.came_too_late(event))
+            {
+                continue;
+            }
             follow.extend(then);
             if let Some(event) = event {
                 self.journal.push(&event)?;
@@ -453,6 +461,15 @@ impl Apply {
             .into_iter()
             .for_each(|(id, task)| self.spawn(id, task));
         Ok(())
+    }
+
+    /// Whether a step was prepared before the Apply turned back or halted: it does not begin any
+    /// more.
+    fn came_too_late(&self, event: &Event) -> bool {
+        event.step().is_some_and(|id| {
+            self.journal.status(id) == Some(&StepStatus::Waiting)
+                && !self.journal.next().begin.contains(&id)
+        })
     }
 
     fn remember(&mut self, change: Option<&StateChange>) {

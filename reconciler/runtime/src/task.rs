@@ -53,6 +53,16 @@ pub(crate) enum Answer {
     Restored(Result<Option<Instance>, ApplyError>),
 }
 
+impl Answer {
+    /// Whether it lets a step begin, rather than saying what became of one.
+    pub(crate) fn begins(&self) -> bool {
+        match self {
+            Self::Prepared(_) | Self::Computed(..) => true,
+            Self::Applied(_) | Self::Located(..) | Self::Restored(_) => false,
+        }
+    }
+}
+
 /// What tasks need; owned, so that they outlive the borrow of whoever starts them.
 #[derive(Clone)]
 pub(crate) struct Surroundings {

@@ -11,6 +11,9 @@ use stratum_core::suggest;
 use super::markdown::{self, Body};
 use crate::reading::{Reading, resolve};
 
+/// The most broken links of one file that are told.
+const MOST: usize = 50;
+
 /// The bodies of all nodes by path, and those of other files that links lead to.
 pub(super) struct Bodies<'a> {
     nodes: BTreeMap<&'a str, &'a Body>,
@@ -53,18 +56,24 @@ pub(super) fn links(
     nodes: &BTreeMap<String, String>,
     reading: &mut Reading<'_>,
 ) -> Result<(), TreeError> {
-    for (spot, to) in &body.links {
-        if !is_outside(to) {
-            let link = Link {
-                path,
-                source: spot.in_file(path),
-                to,
-            };
-            link.check(bodies, reading)?;
+    let before = reading.findings.len();
+    for (spot, to) in body.links.iter().filter(|(_, to)| !is_outside(to)) {
+        let source = spot.in_file(path);
+        if reading.findings.len() >= before + MOST {
+            let message = "more links follow, which were not looked at";
+            let finding = Finding::error(&KNOWLEDGE_LINK, message).at(source);
+            reading.note(finding.hint("mend the links above first"));
+            break;
         }
+        let link = Link { path, source, to };
+        link.check(bodies, reading)?;
     }
-    for (spot, id) in &body.wiki {
-        reading.note(wiki(path, spot.in_file(path), id, nodes));
+    // A broken one is always told; the advice about the others is not repeated forever.
+    for (index, (spot, id)) in body.wiki.iter().enumerate() {
+        let finding = wiki(path, spot.in_file(path), id, nodes);
+        if finding.is_error() || index < MOST {
+            reading.note(finding);
+        }
     }
     Ok(())
 }

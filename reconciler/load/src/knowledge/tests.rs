@@ -365,6 +365,16 @@ fn links_and_anchors_lead_somewhere() {
 }
 
 #[test]
+fn a_flood_of_broken_links_is_cut() {
+    let found = decision("See ", &"[a](nothing) ".repeat(200));
+    assert_eq!(found.len(), 51);
+    assert!(
+        found[50].ends_with("more links follow, which were not looked at"),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn wiki_links_are_read_with_a_warning() {
     let warned = decision("See ", "See [[rule-1]] ");
     assert_eq!(

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use stratum_core::ids::{Address, EnvironmentName, RunId};
+use stratum_core::ids::{Address, EnvironmentName, RunId, TypeName};
 use stratum_core::ports::{
-    Base, Clock, Entry, EnvironmentRow, Lease, LeaseError, Observation, Probe, ProbeError,
-    Provider, QueueEntry, Randomness, Store, StoreError, Unfinished,
+    ApplyCall, ApplyError, Base, CheckpointCall, Clock, Complaint, Entry, EnvironmentRow,
+    ImportCall, Lease, LeaseError, LocateCall, Located, Observation, PlanCall, Probe, ProbeError,
+    Proposal, Provider, ProviderError, ProviderSchema, QueueEntry, Randomness, ReadCall,
+    RestoreCall, Store, StoreError, Unfinished,
 };
-use stratum_core::resource::HealthCheck;
+use stratum_core::resource::{HealthCheck, Instance, Opaque};
 use stratum_core::run::{Run, RunSummary};
 use stratum_core::value::Record;
 use stratum_core::verdict::ReversibleOnly;
@@ -63,8 +65,10 @@ impl Desk {
             dead: AtomicBool::new(false),
             died: Notify::new(),
         });
-        let provider: Arc<dyn Provider> =
-            Arc::new(MemoryProvider::new(self.world.clone()).unwrap());
+        let provider: Arc<dyn Provider> = Arc::new(Slow {
+            inner: MemoryProvider::new(self.world.clone()).unwrap(),
+            randomness: self.randomness.clone(),
+        });
         let ports = Ports {
             store: store.clone(),
             repository: Arc::new(self.script.clone()),
@@ -356,4 +360,55 @@ impl Probe for NoProbe {
 /// A number below `bound` from the desk's seed.
 pub fn below(randomness: &SeededRandomness, bound: u64) -> u64 {
     randomness.next() % bound.max(1)
+}
+
+/// A provider whose answers come in any order: each call takes a random time.
+struct Slow {
+    inner: MemoryProvider,
+    randomness: Arc<SeededRandomness>,
+}
+
+impl Slow {
+    async fn wait(&self) {
+        tokio::time::sleep(Duration::from_millis(below(&self.randomness, 20))).await;
+    }
+}
+
+#[async_trait]
+impl Provider for Slow {
+    fn schema(&self) -> &ProviderSchema {
+        self.inner.schema()
+    }
+    fn validate(&self, r#type: &TypeName, desired: &Record) -> Vec<Complaint> {
+        self.inner.validate(r#type, desired)
+    }
+    async fn read(&self, call: ReadCall<'_>) -> Result<Option<Instance>, ProviderError> {
+        self.inner.read(call).await
+    }
+    async fn plan(&self, call: PlanCall<'_>) -> Result<Proposal, ProviderError> {
+        self.inner.plan(call).await
+    }
+    async fn checkpoint(&self, call: CheckpointCall<'_>) -> Result<Opaque, ProviderError> {
+        self.wait().await;
+        self.inner.checkpoint(call).await
+    }
+    async fn apply(&self, call: ApplyCall<'_>) -> Result<Option<Instance>, ApplyError> {
+        self.wait().await;
+        let done = self.inner.apply(call).await;
+        self.wait().await;
+        done
+    }
+    async fn restore(&self, call: RestoreCall<'_>) -> Result<Option<Instance>, ApplyError> {
+        self.wait().await;
+        let done = self.inner.restore(call).await;
+        self.wait().await;
+        done
+    }
+    async fn locate(&self, call: LocateCall<'_>) -> Result<Located, ProviderError> {
+        self.wait().await;
+        self.inner.locate(call).await
+    }
+    async fn import(&self, call: ImportCall<'_>) -> Result<Instance, ProviderError> {
+        self.inner.import(call).await
+    }
 }
