@@ -178,7 +178,9 @@ fn discover(path: &Path) -> Result<ThreadSafeRepository, RepositoryError> {
         full: options(),
         reduced: options(),
     };
-    let opened = ThreadSafeRepository::discover_opts(path, Default::default(), trust);
+    // gix looks for a relative path that begins with `..` in the wrong folder.
+    let found = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let opened = ThreadSafeRepository::discover_opts(found, Default::default(), trust);
     let shared = opened.map_err(|error| explain(path, error))?;
     let repository = shared.to_thread_local();
     let storage = repository.config_snapshot().string("extensions.refStorage");
