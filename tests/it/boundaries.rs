@@ -13,10 +13,23 @@ const PICTURE: &[(&str, &[&str])] = &[
     ("store", &["core"]),
     ("providers", &["core"]),
     ("runtime", &["core"]),
+    ("seal", &["core"]),
+    ("guard", &["core"]),
+    ("forge", &["core"]),
     ("testkit", &["core"]),
     (
         "cli",
-        &["core", "load", "repo", "store", "providers", "runtime"],
+        &[
+            "core",
+            "load",
+            "seal",
+            "guard",
+            "repo",
+            "forge",
+            "store",
+            "providers",
+            "runtime",
+        ],
     ),
 ];
 
@@ -30,6 +43,7 @@ const PURE: &[&str] = &[
     "sha2",
     "strsim",
     "thiserror",
+    "zeroize",
 ];
 
 /// Libraries that every other room may use besides the pure ones.
@@ -38,34 +52,59 @@ const COMMON: &[&str] = &["futures-util", "rustix", "tokio", "tracing"];
 /// Libraries that belong to one room.
 const OWNED: &[(&str, &str)] = &[
     ("anstyle", "cli"),
+    ("aws-lc-rs", "seal"),
+    ("axum", "cli"),
+    ("bech32", "seal"),
+    ("cedar-policy", "guard"),
+    ("chacha20poly1305", "seal"),
     ("clap", "cli"),
     ("clap_complete", "cli"),
     ("clap_mangen", "cli"),
     ("croner", "load"),
+    ("ed25519-dalek", "seal"),
     ("fluent-syntax", "load"),
     ("getrandom", "cli"),
     ("gix", "repo"),
     ("globset", "load"),
+    ("hkdf", "seal"),
+    ("hmac", "forge"),
     ("http-body-util", "providers"),
     ("hyper", "providers"),
     ("hyper-util", "providers"),
     ("landlock", "load"),
     ("lz4_flex", "store"),
+    ("memsec", "seal"),
     ("minijinja", "load"),
+    ("ml-dsa", "seal"),
+    ("ml-kem", "seal"),
     ("nickel-lang-core", "load"),
     ("notify", "repo"),
+    ("octocrab", "forge"),
+    ("openssl", "seal"),
+    ("openssl-src", "seal"),
+    ("openssl-sys", "seal"),
+    ("oqs", "seal"),
+    ("pgp", "guard"),
     ("pulldown-cmark", "load"),
     ("regex", "load"),
+    ("rustls", "forge"),
     ("seccompiler", "load"),
+    ("secrecy", "seal"),
     ("serde-saphyr", "load"),
-    ("similar", "cli"),
+    ("sha3", "seal"),
     ("sqlx", "store"),
+    ("ssh-key", "guard"),
     ("toml", "load"),
     ("tracing-subscriber", "cli"),
+    ("vsss-rs", "seal"),
+    ("x25519-dalek", "seal"),
 ];
 
-/// Libraries of the rooms that make temporary things, and of every room's tests.
-const TEMPORARY: &[(&str, &[&str])] = &[("tempfile", &["cli", "testkit"])];
+/// Libraries of a few rooms.
+const SHARED: &[(&str, &[&str])] = &[
+    ("similar", &["cli", "forge"]),
+    ("tempfile", &["cli", "testkit"]),
+];
 
 /// Libraries that any room may use in its tests.
 const IN_TESTS: &[&str] = &["proptest", "stratum-testkit", "tempfile"];
@@ -151,7 +190,7 @@ fn complaint(room: &str, dependency: &str, in_tests: bool) -> Option<String> {
     if PURE.contains(&dependency) || (room != "core" && COMMON.contains(&dependency)) {
         return None;
     }
-    let several = TEMPORARY.iter().find(|(name, _)| *name == dependency);
+    let several = SHARED.iter().find(|(name, _)| *name == dependency);
     if several.is_some_and(|(_, rooms)| rooms.contains(&room)) {
         return None;
     }

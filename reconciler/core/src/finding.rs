@@ -175,6 +175,10 @@ pub mod codes {
         PLAINTEXT = "STR0701", "plaintext under a sealed path", "A file under `secrets/` is not sealed. Take it out of the repository and its history, change the secret, and seal the new one.";
         SEALED_SHAPE = "STR0702", "sealed file of the wrong form", "The file is not `sealed/v1`.";
         SEALED_PLACE = "STR0703", "sealed for another place", "The context in the file does not match where it lies.";
+        // 075: trust
+        TRUST_SHAPE = "STR0750", "trust of the wrong form", "A file under `trust/` is not TOML, lacks a key, or has an unknown one.";
+        TRUST_NAME = "STR0751", "unknown name in trust", "A group names a person, or a recipient an environment, that is not there.";
+        TRUST_KEY = "STR0752", "key in trust", "A key under `trust/` is not a public key of its kind, or two people share one. Private keys never belong there.";
         // 08: plans
         PROTECTED = "STR0801", "protected resource", "The plan would delete or replace a resource with `protect = true`. Take the protection away in a commit of its own first.";
         DELETION_BUDGET = "STR0802", "deletion budget", "The plan would delete more than `max_deletes` allows.";

@@ -27,6 +27,7 @@ mod secrets;
 mod settings;
 mod shape;
 mod shipped;
+mod trust;
 
 pub use contracts::provider_file;
 pub use evaluate::{Confinement, EVALUATE_ARGUMENT, Enforcement, Evaluators, evaluate_main};

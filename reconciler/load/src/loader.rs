@@ -13,12 +13,13 @@ use stratum_core::ports::{
 use stratum_core::settings::{Limits, Settings};
 use stratum_core::source::Source;
 use stratum_core::suggest;
+use stratum_core::trust::Trust;
 
 use crate::evaluate::{Evaluator, Evaluators};
 use crate::infrastructure::{self, Infrastructure, Validate};
 use crate::secrets;
 use crate::shipped::Library;
-use crate::{registry, sealed, settings};
+use crate::{registry, sealed, settings, trust};
 
 /// The provider of what a repository registers: secrets, pipelines, forms, knowledge.
 const REGISTRY: &str = "registry";
@@ -164,6 +165,10 @@ impl Loader for NickelLoader {
             resources,
         });
         Ok(Loaded { value, findings })
+    }
+
+    fn trust(&self, tree: &dyn Tree, settings: &Settings) -> Result<Loaded<Trust>, LoadError> {
+        trust::load_trust(tree, settings)
     }
 
     fn strays(&self, tree: &dyn Tree, settings: &Settings) -> Result<Vec<Finding>, LoadError> {

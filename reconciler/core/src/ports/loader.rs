@@ -7,6 +7,7 @@ use crate::finding::Finding;
 use crate::ids::EnvironmentName;
 use crate::ports::{Retry, Tree, TreeError};
 use crate::settings::Settings;
+use crate::trust::Trust;
 
 /// What loading gave: a value when it could be read, and everything noticed on the way.
 ///
@@ -69,6 +70,9 @@ pub trait Loader: Send + Sync {
         settings: &Settings,
         environment: &EnvironmentName,
     ) -> Result<Loaded<Desired>, LoadError>;
+
+    /// What stands under `trust/`; an empty one where nothing does.
+    fn trust(&self, tree: &dyn Tree, settings: &Settings) -> Result<Loaded<Trust>, LoadError>;
 
     /// Findings that belong to no single environment: stray files, plaintext under `secrets/`.
     fn strays(&self, tree: &dyn Tree, settings: &Settings) -> Result<Vec<Finding>, LoadError>;

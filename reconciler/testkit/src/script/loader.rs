@@ -6,6 +6,7 @@ use stratum_core::finding::Finding;
 use stratum_core::ids::{CommitId, EnvironmentName};
 use stratum_core::ports::{LoadError, Loaded, Loader, Tree};
 use stratum_core::settings::Settings;
+use stratum_core::trust::Trust;
 
 use super::{Content, Script, object_id};
 
@@ -42,6 +43,13 @@ impl Loader for Script {
         settings: &Settings,
     ) -> Result<Vec<EnvironmentName>, LoadError> {
         Ok(settings.environments.keys().cloned().collect())
+    }
+
+    fn trust(&self, _tree: &dyn Tree, _settings: &Settings) -> Result<Loaded<Trust>, LoadError> {
+        Ok(Loaded {
+            value: Some(Trust::default()),
+            findings: Vec::new(),
+        })
     }
 
     fn load(

@@ -1,0 +1,1 @@
+//! Plan -> Verdict by Cedar; who signed a commit or a tag.

@@ -1,0 +1,1 @@
+//! Sealed files, crypto backends, keys and their shares.
