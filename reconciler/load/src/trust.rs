@@ -173,7 +173,8 @@ fn environments(root: &Item<'_>, settings: &Settings, findings: &mut Vec<Finding
         if !names().any(|known| known == name) {
             let message = format!("there is no environment `{name}` in `stratum.ncl`");
             let finding = Finding::error(&TRUST_NAME, message).at(item.source());
-            findings.push(finding.hint(suggest::hint(name, names())));
+            let hint = suggest::hint(name, names());
+            findings.push(Finding { hint, ..finding });
         }
     }
 }
@@ -196,7 +197,8 @@ fn groups_of(
                 let message = format!("`{name}` of the group `{group}` is not in `trust/people/`");
                 let finding = Finding::error(&TRUST_NAME, message).at(item.source());
                 let names = trust.people.keys().map(String::as_str);
-                findings.push(finding.hint(suggest::hint(name, names)));
+                let hint = suggest::hint(name, names);
+                findings.push(Finding { hint, ..finding });
             }
         }
         groups.insert(group.to_owned(), list.typed().unwrap_or_default());
