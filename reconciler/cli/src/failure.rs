@@ -151,12 +151,17 @@ impl From<StoreError> for CommandError {
             StoreError::Damaged { .. } => {
                 "keep the file, and put back a copy of it; `stratum doctor` looks at it again"
             }
+            StoreError::Sealed { .. } => {
+                "unseal the reconciler with `stratum secrets unseal`, or give `--identity FILE`"
+            }
             StoreError::Full { .. } => "`df -h` shows which disk is full; make room on it",
             StoreError::Fenced { .. } | StoreError::Moved { .. } => "run the command again",
             StoreError::Database { .. } => "`stratum doctor` looks at the state",
         };
         let fault = match &error {
-            StoreError::Missing { .. } | StoreError::Newer { .. } => Fault::Given,
+            StoreError::Missing { .. } | StoreError::Newer { .. } | StoreError::Sealed { .. } => {
+                Fault::Given
+            }
             StoreError::Damaged { .. }
             | StoreError::Full { .. }
             | StoreError::Fenced { .. }

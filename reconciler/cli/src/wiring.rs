@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 use stratum_core::finding::Finding;
 use stratum_core::ids::{ProviderName, TypeName};
-use stratum_core::ports::{EvaluationCache, Gate, Loader, Provider, ProviderSchema};
+use stratum_core::ports::{
+    EvaluationCache, Gate, Loader, NoSecrets, Provider, ProviderSchema, SealCheck, SealReport,
+    SealRequest, Secrets, TreeError,
+};
 use stratum_core::value::Record;
 use stratum_core::verdict::ReversibleOnly;
 use stratum_load::{Evaluators, NickelLoader};
@@ -79,6 +82,25 @@ impl EvaluationCache for NoCache {
     }
 
     fn put(&self, _key: &str, _value: &[u8]) {}
+}
+
+/// What verifies sealed values.
+pub(crate) fn sealing() -> Arc<dyn SealCheck> {
+    Arc::new(Unverified)
+}
+
+/// What opens secrets.
+pub(crate) fn secrets() -> Arc<dyn Secrets> {
+    Arc::new(NoSecrets)
+}
+
+/// Stands until sealed values are verified: finds nothing, and nothing can be opened.
+struct Unverified;
+
+impl SealCheck for Unverified {
+    fn check(&self, _request: &SealRequest<'_>) -> Result<SealReport, TreeError> {
+        Ok(SealReport::default())
+    }
 }
 
 /// What judges plans.

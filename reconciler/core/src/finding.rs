@@ -175,6 +175,11 @@ pub mod codes {
         PLAINTEXT = "STR0701", "plaintext under a sealed path", "A file under `secrets/` is not sealed. Take it out of the repository and its history, change the secret, and seal the new one.";
         SEALED_SHAPE = "STR0702", "sealed file of the wrong form", "The file is not `sealed/v1`.";
         SEALED_PLACE = "STR0703", "sealed for another place", "The context in the file does not match where it lies.";
+        SEALED_SIGNATURE = "STR0704", "signature of a sealed value", "A sealed value is not signed as `secrets.signatures` asks, or a signature does not match: the value, its place or its version was changed after it was sealed. Seal it again, and find out who changed it.";
+        SEALED_SEALER = "STR0705", "sealer", "A sealed value was signed by a key that is nobody's in the trust of the applied commit, that had expired, or that may not seal there. A new sealer comes in two pushes: first `trust/`, then what they sealed.";
+        SEALED_OLD = "STR0706", "older value", "A sealed value has a lower version than one that was in force, as after a `git revert` or a replay from history. Seal the old content again with `stratum secrets seal`, which makes it the newest version; or sign for going back.";
+        SEALED_RECIPIENT = "STR0707", "recipient of a sealed value", "A sealed value can be read by someone who is not a recipient of the environment in `trust/recipients/`. Rewrap it with `stratum secrets rewrap`, and change the secret if someone may have read it.";
+        SEALED_CLASSICAL = "STR0708", "classical recipient", "A sealed value is sealed to a recipient that a quantum computer could stand in for. `stratum secrets rewrap` seals it again once `trust/recipients/` has a post-quantum key.";
         // 075: trust
         TRUST_SHAPE = "STR0750", "trust of the wrong form", "A file under `trust/` is not TOML, lacks a key, or has an unknown one.";
         TRUST_NAME = "STR0751", "unknown name in trust", "A group names a person, or a recipient an environment, that is not there.";

@@ -16,6 +16,14 @@ impl Secret {
         Self(Zeroizing::new(bytes))
     }
 
+    /// Adds bytes at the end. What it held before is wiped where it was moved from.
+    pub fn push(&mut self, bytes: &[u8]) {
+        let mut longer = Zeroizing::new(Vec::with_capacity(self.0.len() + bytes.len()));
+        longer.extend_from_slice(&self.0);
+        longer.extend_from_slice(bytes);
+        self.0 = longer;
+    }
+
     /// The bytes. Whoever copies them must wipe the copy.
     pub fn expose(&self) -> &[u8] {
         &self.0
@@ -42,5 +50,8 @@ mod tests {
         let secret = Secret::new(b"hunter2".to_vec());
         assert_eq!(format!("{secret:?}"), "Secret(7 bytes)");
         assert_eq!(secret.expose_text(), Some("hunter2"));
+        let mut longer = secret;
+        longer.push(b"!");
+        assert_eq!(longer.expose(), b"hunter2!");
     }
 }

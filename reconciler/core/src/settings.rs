@@ -30,6 +30,9 @@ pub struct Settings {
     /// Where knowledge from outside comes from.
     #[serde(default)]
     pub knowledge: KnowledgeSettings,
+    /// How secrets are sealed.
+    #[serde(default)]
+    pub secrets: SecretSettings,
 }
 
 /// The settings of one environment.
@@ -231,6 +234,54 @@ pub enum Signatures {
 pub struct KnowledgeSettings {
     /// The repository with an organisation's guidelines: a path or a URL.
     pub org: Option<String>,
+}
+
+/// How secrets are sealed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SecretSettings {
+    /// Which signatures a sealed value must have.
+    pub signatures: SealSignatures,
+    /// Where secrets that stratum makes itself are kept.
+    pub generated: Generated,
+}
+
+/// Which signatures a sealed value must have: the stages of the way to post-quantum signatures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum SealSignatures {
+    /// Ed25519; ML-DSA-65 is not looked at.
+    Ed25519,
+    /// One of the two.
+    Either,
+    /// Both.
+    #[default]
+    Both,
+    /// ML-DSA-65; Ed25519 is not looked at.
+    MlDsa,
+}
+
+impl SealSignatures {
+    /// The word in settings and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ed25519 => "ed25519",
+            Self::Either => "either",
+            Self::Both => "both",
+            Self::MlDsa => "ml-dsa",
+        }
+    }
+}
+
+/// Where secrets that stratum makes itself are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum Generated {
+    /// In the state, wrapped under the data key.
+    #[default]
+    State,
+    /// Also as a sealed file on the branch `stratum/generated/<environment>`, for review.
+    Branch,
 }
 
 impl Settings {

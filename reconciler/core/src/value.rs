@@ -158,13 +158,30 @@ impl Value {
         }
     }
 
-    /// Whether nothing in it is unknown, a reference or unjoined text.
+    /// Whether it is a secret.
+    fn is_secret(&self) -> bool {
+        matches!(self, Self::Secret(_))
+    }
+
+    /// Whether anything in it is a secret.
+    pub fn holds_secret(&self) -> bool {
+        let mut found = false;
+        self.secrets(&mut |_| found = true);
+        found
+    }
+
+    /// Whether nothing in it is unknown, a reference or unjoined text; text that waits for a
+    /// secret only is known.
     pub fn is_known(&self) -> bool {
         match self {
             Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) | Self::Secret(_) => true,
             Self::List(items) => items.iter().all(Self::is_known),
             Self::Record(record) => record.values().all(Self::is_known),
-            Self::Unknown | Self::Reference(_) | Self::Join(_) => false,
+            // Text with a secret in it is joined where the secret is opened.
+            Self::Join(parts) => {
+                parts.iter().all(Self::is_known) && parts.iter().any(Self::is_secret)
+            }
+            Self::Unknown | Self::Reference(_) => false,
         }
     }
 
@@ -223,7 +240,7 @@ impl Value {
     pub fn refined_by(&self, later: &Value) -> bool {
         match (self, later) {
             (Self::Unknown, _) => true,
-            (Self::List(a), Self::List(b)) => {
+            (Self::List(a), Self::List(b)) | (Self::Join(a), Self::Join(b)) => {
                 a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.refined_by(b))
             }
             (Self::Record(a), Self::Record(b)) => {
@@ -346,8 +363,9 @@ fn whole(number: serde_json::Number) -> serde_json::Number {
 /// The form that people and other programs see: `{"unknown": true}` and `{"sealed": digest}`.
 pub fn shown(value: &Value) -> serde_json::Value {
     match value {
+        Value::Secret(secret) => sealed(secret),
+        Value::Join(_) if value.is_known() => json!({ "sealed": Digest::of_json(value) }),
         Value::Unknown | Value::Reference(_) | Value::Join(_) => json!({ "unknown": true }),
-        Value::Secret(secret) => json!({ "sealed": secret.digest }),
         Value::List(items) => items.iter().map(shown).collect(),
         Value::Record(record) => serde_json::Value::Object(
             record
@@ -359,9 +377,36 @@ pub fn shown(value: &Value) -> serde_json::Value {
     }
 }
 
+/// A secret as people and other programs see it: what it is called, never what it is.
+fn sealed(secret: &SecretReference) -> serde_json::Value {
+    let mut shown = json!({ "sealed": secret.digest });
+    if let (Some(map), false) = (shown.as_object_mut(), secret.path.is_empty()) {
+        map.insert("path".to_owned(), json!(secret.path));
+        map.insert("key".to_owned(), json!(secret.key));
+        map.insert("version".to_owned(), json!(secret.version));
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_that_waits_for_a_secret_only_is_known() {
+        let secret = Value::Secret(SecretReference {
+            path: "db".to_owned(),
+            key: "password".to_owned(),
+            version: Some(7),
+            digest: Some(Digest::of_bytes(b"")),
+        });
+        let parts = |first| Value::Join(vec![first, secret.clone()]);
+        assert!(parts(Value::text("pw=")).is_known() && parts(Value::text("pw=")).holds_secret());
+        assert!(!parts(Value::Unknown).is_known());
+        assert!(parts(Value::Unknown).refined_by(&parts(Value::text("pw="))));
+        assert_eq!(shown(&secret)["version"], 7);
+        assert_eq!(shown(&Value::Unknown), json!({ "unknown": true }));
+    }
 
     fn reference() -> Reference {
         Reference {

@@ -33,3 +33,4 @@ pub use contracts::provider_file;
 pub use evaluate::{Confinement, EVALUATE_ARGUMENT, Enforcement, Evaluators, evaluate_main};
 pub use infrastructure::Validate;
 pub use loader::NickelLoader;
+pub use sealed::read_sealed;

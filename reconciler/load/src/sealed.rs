@@ -12,7 +12,7 @@ use stratum_core::finding::codes::{PLAINTEXT, SEALED_PLACE, SEALED_SHAPE};
 use stratum_core::finding::{Finding, any_error};
 use stratum_core::ids::EnvironmentName;
 use stratum_core::kinds::Kind;
-use stratum_core::kinds::secret::{FORMAT, SUFFIX};
+use stratum_core::kinds::secret::{FORMAT, SUFFIX, SealedDocument, SealedFile};
 use stratum_core::ports::{LoadError, Tree, TreeError};
 use stratum_core::settings::Settings;
 use stratum_core::source::Source;
@@ -95,6 +95,31 @@ pub(crate) fn stray_secrets(
         }
     }
     Ok(reading.findings)
+}
+
+/// Reads a sealed file; whether it lies at its place is not looked at.
+///
+/// *Errors*: findings, when it is not one.
+pub fn read_sealed(file: &str, text: &str) -> Result<SealedDocument, Vec<Finding>> {
+    let odd = |source| {
+        let hint = "`stratum check` says more about its form";
+        let finding = Finding::error(&SEALED_SHAPE, "the file is not a sealed file");
+        vec![finding.at(source).hint(hint)]
+    };
+    let document = yaml(file, text, 0).map_err(|fault| odd(fault.source))?;
+    let root = document.root();
+    let sealed: SealedFile = root.typed().ok_or_else(|| odd(root.source()))?;
+    if sealed.stratum != FORMAT {
+        return Err(odd(root.source()));
+    }
+    let values = root.get("values");
+    let sources = values.iter().flat_map(|values| values.entries());
+    Ok(SealedDocument {
+        sources: sources
+            .map(|(key, item)| (key.to_owned(), item.source()))
+            .collect(),
+        file: sealed,
+    })
 }
 
 /// The finding of a file that is not sealed, unless it is one that may be there.

@@ -52,6 +52,16 @@ const SETTINGS: &[Key] = &[
     ),
     key("signatures", Outline::Choice(&["required", "warn", "off"])),
     key("knowledge", Outline::Object(&[key("org", Outline::Text)])),
+    key(
+        "secrets",
+        Outline::Object(&[
+            key(
+                "signatures",
+                Outline::Choice(&["ed25519", "either", "both", "ml-dsa"]),
+            ),
+            key("generated", Outline::Choice(&["state", "branch"])),
+        ]),
+    ),
 ];
 
 fn is_branch(json: &serde_json::Value) -> Result<(), String> {

@@ -123,23 +123,30 @@ pub(crate) fn same(a: &Record, b: &Record, name: &str) -> bool {
     a.get(name).unwrap_or(&Value::Null) == b.get(name).unwrap_or(&Value::Null)
 }
 
-/// The first attribute that a person gave and that holds a secret or an unknown, with a sentence
-/// why it cannot be used.
+/// The first attribute that a person gave and that is not known, with a sentence why it cannot be
+/// used.
 pub(crate) fn unusable(schema: &TypeSchema, record: &Record) -> Option<String> {
     let computed = |name| schema.attributes.get(name).is_some_and(|a| !a.settable);
-    for (name, value) in record.iter().filter(|(name, _)| !computed(*name)) {
-        let mut secret = false;
-        value.secrets(&mut |_| secret = true);
-        if secret {
-            return Some(format!(
-                "`{name}` names a secret, and this version cannot unseal secrets yet"
-            ));
-        }
-        if !value.is_known() {
-            return Some(format!("`{name}` is not known"));
-        }
-    }
-    None
+    let mut given = record.iter().filter(|(name, _)| !computed(*name));
+    let (name, _) = given.find(|(_, value)| !value.is_known())?;
+    Some(format!("`{name}` is not known"))
+}
+
+/// A complaint about each attribute that names a secret and is not one of `allowed`.
+pub(crate) fn complain_about_secrets(record: &Record, allowed: &[&str]) -> Vec<Complaint> {
+    let wrong = record
+        .iter()
+        .filter(|(name, value)| value.holds_secret() && !allowed.contains(&name.as_str()));
+    let hint = match allowed {
+        [] => "this type takes none".to_owned(),
+        names => format!("secrets may stand in `{}`", names.join("`, `")),
+    };
+    wrong
+        .map(|(name, _)| {
+            let message = format!("`{name}` names a secret, and would show it");
+            complaint(Path::of(name), message, &hint)
+        })
+        .collect()
 }
 
 /// A complaint about one attribute.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stratum_core::ids::{Address, RunId, StepId, Token};
-use stratum_core::ports::{ApplyCall, Call, Provider, Site};
+use stratum_core::ports::{ApplyCall, Call, NoSecrets, Provider, Site};
 use stratum_core::resource::{Checkpoint, Opaque};
 use stratum_core::value::Record;
 use stratum_providers::local::LocalProvider;
@@ -67,6 +67,7 @@ async fn apply(provider: &LocalProvider, site: &Site, step: u32) -> Result<(), F
             address: &address,
             site,
             timeout: Duration::from_secs(60),
+            secrets: &NoSecrets,
         },
         token: &Token::of(&RunId::new("drive")?, StepId(step)),
         prior: None,

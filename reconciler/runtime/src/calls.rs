@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use stratum_core::duration;
 use stratum_core::ids::Address;
-use stratum_core::ports::{ApplyError, Call, Clock, ProviderError, Site};
+use stratum_core::ports::{ApplyError, Call, Clock, ProviderError, Secrets, Site};
 
 /// What all calls of one pass share.
 #[derive(Clone, Copy)]
@@ -13,6 +13,7 @@ pub(crate) struct Calls<'a> {
     pub(crate) clock: &'a dyn Clock,
     pub(crate) site: &'a Site,
     pub(crate) timeout: Duration,
+    pub(crate) secrets: &'a dyn Secrets,
 }
 
 impl<'a> Calls<'a> {
@@ -22,6 +23,7 @@ impl<'a> Calls<'a> {
             address,
             site: self.site,
             timeout: self.timeout,
+            secrets: self.secrets,
         }
     }
 

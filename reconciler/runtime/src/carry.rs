@@ -1,5 +1,6 @@
 //! Carrying out a run: starting it, driving it, and what its end means for the environment.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use stratum_core::approve::approve;
@@ -10,7 +11,7 @@ use stratum_core::ids::EnvironmentName;
 use stratum_core::journal::{End, Event, Journal};
 use stratum_core::observed::Report;
 use stratum_core::ports::{
-    Base, Entry, EnvironmentRow, Observation, RunOutcome, Site, StoreError, Unfinished,
+    Base, Entry, EnvironmentRow, Observation, RunOutcome, SecretKey, Site, StoreError, Unfinished,
 };
 use stratum_core::record;
 use stratum_core::run::Run;
@@ -37,6 +38,7 @@ struct Drive {
 /// What a run was made from, where it is known; a resumed run does not know its closure.
 struct Origin {
     closure: Closure,
+    versions: BTreeMap<SecretKey, u64>,
     findings: Vec<Finding>,
     concern: Option<String>,
 }
@@ -56,6 +58,7 @@ impl Reconciler {
             findings,
             site,
             concern,
+            verified,
             ..
         } = look;
         row.condition = Condition::Reconciling;
@@ -88,6 +91,7 @@ impl Reconciler {
         };
         let origin = Origin {
             closure: desired.closure.clone(),
+            versions: verified.versions,
             findings,
             concern,
         };
@@ -107,6 +111,7 @@ impl Reconciler {
         let mut row = row.unwrap_or_else(|| self.blank_row(&run.environment));
         let origin = Origin {
             closure: Closure::default(),
+            versions: BTreeMap::new(),
             findings: run.findings.clone(),
             concern: None,
         };
@@ -169,6 +174,7 @@ impl Reconciler {
                 limits: Default::default(),
                 signatures: Default::default(),
                 knowledge: Default::default(),
+                secrets: Default::default(),
             })
         }))
     }
@@ -266,6 +272,8 @@ impl Reconciler {
         row.desired_revision = Some(run.revision.commit.clone());
         let outcome = match journal.end() {
             Some(End::Applied) => {
+                self.mark_in_force(&run.environment, &origin.versions)
+                    .await?;
                 self.settle_applied(run, &mut row, &origin);
                 self.settle_observed(run, &mut row).await?;
                 RunOutcome::Applied

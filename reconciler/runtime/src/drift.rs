@@ -40,7 +40,7 @@ impl Reconciler {
             mode: self.mode(&look.target),
             fought: fights.keys().cloned().collect(),
         };
-        let judged = match self.judge(&look, &rule, Some(observed)).await? {
+        let judged = match self.judge(&mut look, &rule, Some(observed)).await? {
             Ok(judged) => judged,
             Err(findings) => {
                 let reason = first_reason(&findings);
@@ -63,7 +63,7 @@ impl Reconciler {
         let all: BTreeSet<Address> = base
             .resources
             .values()
-            .filter(|s| s.unknown.is_none())
+            .filter(|s| s.unknown.is_none() && !base.sealed.contains(&s.address))
             .map(|s| s.address.clone())
             .collect();
         let observed = self.asker(look).observe(&all, base).await?;

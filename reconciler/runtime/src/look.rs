@@ -27,6 +27,7 @@ use crate::observe::Asker;
 use crate::progress::{EnvironmentReport, Progress};
 use crate::reconcile::Reconciler;
 use crate::retry::later;
+use crate::sealing::Verified;
 use crate::site::{site_of, wanted};
 
 /// What a look works with, once the revision is read.
@@ -38,6 +39,8 @@ pub(crate) struct Look {
     pub(crate) findings: Vec<Finding>,
     pub(crate) site: Arc<Site>,
     pub(crate) trigger: Trigger,
+    /// Its sealed values, verified.
+    pub(crate) verified: Verified,
     /// Why the environment is not Ready even when nothing is left to do.
     pub(crate) concern: Option<String>,
 }
@@ -105,7 +108,12 @@ impl Reconciler {
         });
         self.lease(&target.environment).await?;
         // With the same inputs only the world can have changed, so it is the world that is read.
-        let trigger = if same { Trigger::Drift } else { Trigger::Push };
+        let drifted = same && row.sealed.is_none();
+        let trigger = if drifted {
+            Trigger::Drift
+        } else {
+            Trigger::Push
+        };
         match self.read(target, row, tree, trigger).await? {
             Ok(look) if trigger == Trigger::Drift => self.drift(look).await,
             Ok(look) => self.bring(look).await,
@@ -157,6 +165,7 @@ impl Reconciler {
         trigger: Trigger,
     ) -> Result<Result<Look, EnvironmentReport>, RuntimeError> {
         let (own, wanted_target) = (Arc::clone(self), target.clone());
+        let sealed_tree = Arc::clone(&tree);
         let (revision, loaded) = self
             .blocking(move || {
                 let revision = own.ports.repository.revision(&wanted_target.commit)?;
@@ -170,13 +179,24 @@ impl Reconciler {
             })
             .await?;
         row.desired_revision = Some(target.commit.clone());
-        let Loaded { value, findings } = loaded;
+        let Loaded {
+            value,
+            mut findings,
+        } = loaded;
         let Some(desired) = value.filter(|_| !any_error(&findings)) else {
             return Ok(Err(self
                 .stalled(row, first_reason(&findings), findings)
                 .await?));
         };
-        let site = match self.site(target, &row).await? {
+        let (target, desired) = (target.clone(), Arc::new(desired));
+        let base = row.revision.clone();
+        let (verified, found) = self.verify(&target, base, sealed_tree, &desired).await?;
+        findings.extend(found);
+        if any_error(&findings) {
+            let reason = first_reason(&findings);
+            return Ok(Err(self.stalled(row, reason, findings).await?));
+        }
+        let site = match self.site(&target, &row).await? {
             Ok(site) => Arc::new(site),
             Err(reason) => return Ok(Err(self.stalled(row, reason, findings).await?)),
         };
@@ -185,7 +205,6 @@ impl Reconciler {
             .hold
             .clone()
             .filter(|hold| hold.inputs == desired.inputs);
-        let (target, desired) = (target.clone(), Arc::new(desired));
         let look = Look {
             target,
             row,
@@ -194,6 +213,7 @@ impl Reconciler {
             findings,
             site,
             trigger,
+            verified,
             concern: None,
         };
         match hold {
@@ -263,7 +283,7 @@ impl Reconciler {
     /// Brings the environment to its revision.
     async fn bring(self: &Arc<Self>, mut look: Look) -> Result<EnvironmentReport, RuntimeError> {
         let rule = DriftRule::from(self.mode(&look.target));
-        let judged = match self.judge(&look, &rule, None).await? {
+        let judged = match self.judge(&mut look, &rule, None).await? {
             Ok(judged) => judged,
             Err(findings) => {
                 look.findings.extend(findings);
@@ -281,11 +301,12 @@ impl Reconciler {
     /// Plans, checks, asks policy.
     pub(crate) async fn judge(
         &self,
-        look: &Look,
+        look: &mut Look,
         rule: &DriftRule,
         observed: Option<Observed>,
     ) -> Result<Result<Judged, Vec<Finding>>, RuntimeError> {
         let base = self.ports.store.base(&look.target.environment).await?;
+        look.row.sealed = self.waits_for_unsealing(look, &base);
         let asker = self.asker(look);
         let planned = match observed {
             Some(seen) => asker.plan_with(&look.desired, &base, &seen, rule).await?,
@@ -312,10 +333,12 @@ impl Reconciler {
             clock: self.ports.clock.as_ref(),
             site: &look.site,
             timeout: look.target.settings.limits.call,
+            secrets: self.ports.secrets.as_ref(),
         };
         Asker {
             providers: &self.ports.providers,
             calls,
+            waits: true,
         }
     }
 
@@ -331,6 +354,8 @@ impl Reconciler {
         if judged.plan.is_empty() {
             return self.arrived(look, &judged.plan).await;
         }
+        self.keep_secrets(&look.target.environment, &look.verified)
+            .await?;
         let run = self.new_run(&look, &approved).await?;
         self.apply(look, run, judged.base).await
     }
@@ -384,8 +409,11 @@ impl Reconciler {
             desired,
             findings,
             concern,
+            verified,
             ..
         } = look;
+        self.mark_in_force(&target.environment, &verified.versions)
+            .await?;
         row.revision = Some(target.commit.clone());
         row.inputs = Some(desired.inputs);
         row.closure = desired.closure.clone();
@@ -493,6 +521,7 @@ fn blank_row(name: EnvironmentName, now: Timestamp) -> EnvironmentRow {
         inputs: None,
         closure: Default::default(),
         hold: None,
+        sealed: None,
         root: None,
         last_run: None,
         observed_at: None,

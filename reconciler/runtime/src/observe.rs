@@ -10,7 +10,7 @@ use stratum_core::ids::Address;
 use stratum_core::observed::{Observed, Report};
 use stratum_core::plan::Plan;
 use stratum_core::planning::{DriftRule, Input, PlanError, Planning, Question, touched};
-use stratum_core::ports::{Base, PlanCall, Proposal, ProviderError, ReadCall};
+use stratum_core::ports::{Base, PlanCall, Proposal, ProviderError, ReadCall, Standing};
 use stratum_core::resource::ResourceState;
 
 use crate::calls::Calls;
@@ -25,6 +25,8 @@ const AT_ONCE: usize = 16;
 pub(crate) struct Asker<'a> {
     pub(crate) providers: &'a Providers,
     pub(crate) calls: Calls<'a>,
+    /// Whether what needs a secret waits while secrets cannot be opened.
+    pub(crate) waits: bool,
 }
 
 /// A plan, or the findings that stand in its way.
@@ -74,12 +76,14 @@ impl Asker<'_> {
         drift: &DriftRule,
     ) -> Result<Planned, RuntimeError> {
         let schemas = self.providers.schemas();
+        let sealed = self.waits.then(|| self.calls.secrets.standing());
         let input = Input {
             desired,
             base,
             observed,
             schemas: &schemas,
             drift,
+            sealed: sealed.as_ref().and_then(Standing::sealed),
         };
         let mut planning = match Planning::new(input) {
             Ok(planning) => planning,
@@ -130,6 +134,7 @@ impl Asker<'_> {
     ) -> Result<Planned, RuntimeError> {
         // What an earlier failure left in doubt is read first, wanted or not.
         let doubtful = base.resources.values().filter(|s| s.unsure || s.tainted);
+        let doubtful = doubtful.filter(|state| !base.sealed.contains(&state.address));
         let doubtful = doubtful.map(|state| state.address.clone()).collect();
         let mut observed = self.observe(&doubtful, base).await?;
         loop {
@@ -140,6 +145,7 @@ impl Asker<'_> {
             let unseen: BTreeSet<Address> = touched(&plan)
                 .into_iter()
                 .filter(|address| base.resources.contains_key(address))
+                .filter(|address| !base.sealed.contains(address))
                 .filter(|address| !observed.reports.contains_key(address))
                 .collect();
             if unseen.is_empty() {

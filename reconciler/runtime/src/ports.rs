@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use stratum_core::ids::ProviderName;
 use stratum_core::ports::{
-    Clock, Gate, Loader, Probe, Provider, ProviderSchema, Randomness, Repository, Store, Wake,
+    Clock, Gate, Loader, Probe, Provider, ProviderSchema, Randomness, Repository, SealCheck,
+    SecretStore, Secrets, Store, Wake,
 };
 
 use crate::error::RuntimeError;
@@ -23,6 +24,12 @@ pub struct Ports {
     pub gate: Arc<dyn Gate>,
     /// Makers of resources.
     pub providers: Providers,
+    /// Verifies sealed values.
+    pub sealing: Arc<dyn SealCheck>,
+    /// Keeps sealed values, and which versions are in force.
+    pub vault: Arc<dyn SecretStore>,
+    /// Opens secrets, inside provider calls.
+    pub secrets: Arc<dyn Secrets>,
     /// Health checks.
     pub probe: Arc<dyn Probe>,
     /// Time.

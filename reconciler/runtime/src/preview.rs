@@ -9,7 +9,7 @@ use stratum_core::ids::{CommitId, EnvironmentName};
 use stratum_core::observed::Observed;
 use stratum_core::plan::Plan;
 use stratum_core::planning::DriftRule;
-use stratum_core::ports::{Base, Clock, Gate, Loaded, Loader, Repository, Site};
+use stratum_core::ports::{Base, Clock, Gate, Loaded, Loader, Repository, Secrets, Site};
 use stratum_core::resource::{Instance, ResourceState, depends_on};
 use stratum_core::settings::{EnvironmentSettings, Settings};
 use stratum_core::verdict::Verdict;
@@ -29,6 +29,8 @@ pub struct PreviewRequest<'a> {
     pub gate: &'a dyn Gate,
     /// Makers of resources.
     pub providers: &'a Providers,
+    /// Compares what holds secrets; nothing is opened for a preview.
+    pub secrets: &'a dyn Secrets,
     /// Time.
     pub clock: &'a dyn Clock,
     /// The environment.
@@ -83,10 +85,12 @@ pub async fn preview(request: PreviewRequest<'_>) -> Result<Preview, RuntimeErro
         clock: request.clock,
         site: request.site,
         timeout: request.settings.limits.call,
+        secrets: request.secrets,
     };
     let asker = Asker {
         providers: request.providers,
         calls,
+        waits: false,
     };
     let (planned, base) = match request.base {
         PreviewBase::State(base) => (asker.plan(&desired, base, &rule).await?, base.clone()),
@@ -196,6 +200,7 @@ async fn as_if_applied(
     });
     Ok(Ok(Base {
         serial: 0,
+        sealed: Default::default(),
         resources: resources.collect(),
     }))
 }

@@ -93,6 +93,7 @@ impl Reconciler {
 
     async fn watch(self: &Arc<Self>, crew: &mut Crew) -> Result<(), RuntimeError> {
         let mut first = true;
+        let mut standing = self.ports.secrets.standing();
         while !self.stop.is_stopped() {
             let wait = match self.turn(crew, first).await {
                 Ok(wait) => {
@@ -105,6 +106,10 @@ impl Reconciler {
                 biased;
                 () = self.stop.stopped() => {}
                 true = crew.one(self) => {}
+                () = self.ports.secrets.changed(&standing) => {
+                    standing = self.ports.secrets.standing();
+                    first = true;
+                }
                 () = self.ports.wake.wait(wait.min(self.options.poll)) => {}
             }
         }

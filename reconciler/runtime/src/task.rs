@@ -86,6 +86,7 @@ impl Surroundings {
             clock: self.ports.clock.as_ref(),
             site: &self.site,
             timeout: self.timeout,
+            secrets: self.ports.secrets.as_ref(),
         };
         let probe = self.ports.probe.as_ref();
         let work = StepWork {

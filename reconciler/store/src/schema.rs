@@ -5,7 +5,10 @@ use sqlx::SqliteConnection;
 use crate::error::Failure;
 
 /// One script for each format, in order: the script at place n leads from format n to n + 1.
-const SCRIPTS: &[&str] = &[include_str!("../schema/1.sql")];
+const SCRIPTS: &[&str] = &[
+    include_str!("../schema/1.sql"),
+    include_str!("../schema/2.sql"),
+];
 
 /// The newest format this version knows.
 pub(crate) const KNOWN: i64 = SCRIPTS.len() as i64;

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use stratum_core::ids::{Address, EnvironmentName, RunId};
 use stratum_core::ports::{
-    Base, Entry, EnvironmentRow, Lease, LeaseError, Observation, QueueEntry, Store, StoreError,
-    Unfinished,
+    AtRest, Base, Entry, EnvironmentRow, Lease, LeaseError, Observation, QueueEntry, Store,
+    StoreError, Unfinished,
 };
 use stratum_core::run::{Run, RunSummary};
 use tokio::runtime::Handle;
@@ -21,6 +21,7 @@ use crate::pack::pack;
 use crate::read;
 use crate::read::environment::Counts;
 use crate::reader::Reader;
+use crate::rest::Rest;
 use crate::time::to_nanoseconds;
 use crate::write::append::{Append, Line};
 use crate::write::lease::{Release, Renew, Take};
@@ -33,10 +34,11 @@ use crate::writer::Writer;
 /// The state store, queue and cache of evaluations in one SQLite file.
 #[derive(Debug)]
 pub struct SqliteStore {
-    reader: Arc<Reader>,
+    pub(crate) reader: Arc<Reader>,
     /// `None`: opened for reading only.
     writer: Option<Writer>,
     runtime: Handle,
+    pub(crate) rest: Rest,
 }
 
 /// Reads with one of the functions of [`read`], again if a writer came in between.
@@ -82,7 +84,14 @@ impl SqliteStore {
             reader,
             writer,
             runtime: Handle::current(),
+            rest: Rest::default(),
         })
+    }
+
+    /// The same, with what it holds wrapped by `at_rest` while that has a key.
+    pub fn wrapped_by(mut self, at_rest: Arc<dyn AtRest>) -> Self {
+        self.rest = Rest::new(at_rest);
+        self
     }
 
     /// Finishes what is being written, folds the log into the file and closes it. Writes that come
@@ -163,7 +172,7 @@ impl SqliteStore {
         )
     }
 
-    async fn write(&self, write: Write) -> Result<bool, StoreError> {
+    pub(crate) async fn write(&self, write: Write) -> Result<bool, StoreError> {
         match &self.writer {
             Some(writer) => writer.write(write).await,
             None => Err(StoreError::Database {
@@ -173,10 +182,16 @@ impl SqliteStore {
         }
     }
 
-    fn ready<T>(&self, made: Result<T, Failure>, doing: &'static str) -> Result<T, StoreError> {
+    pub(crate) fn ready<T>(
+        &self,
+        made: Result<T, Failure>,
+        doing: &'static str,
+    ) -> Result<T, StoreError> {
         made.map_err(|failure| failure.outside(self.reader.path(), doing))
     }
 }
+
+pub(crate) use look;
 
 #[async_trait]
 impl Store for SqliteStore {
@@ -249,12 +264,13 @@ impl Store for SqliteStore {
             self.reader,
             "reading the resources",
             read::environment::base,
-            environment
+            environment,
+            &self.rest
         )
     }
 
     async fn start(&self, lease: &Lease, run: &Run, started: &Entry) -> Result<(), StoreError> {
-        let start = self.ready(start_of(lease, run, started), "starting a run")?;
+        let start = self.ready(start_of(lease, run, started, &self.rest), "starting a run")?;
         self.write(Write::Start(Box::new(start))).await?;
         Ok(())
     }
@@ -265,7 +281,8 @@ impl Store for SqliteStore {
         run: &RunId,
         entries: Vec<Entry>,
     ) -> Result<(), StoreError> {
-        let lines: Result<Vec<Line>, Failure> = entries.into_iter().map(Line::new).collect();
+        let line = |entry| Line::new(run, entry, &self.rest);
+        let lines: Result<Vec<Line>, Failure> = entries.into_iter().map(line).collect();
         let append = Append {
             lease: lease.clone(),
             run: run.clone(),
@@ -290,12 +307,19 @@ impl Store for SqliteStore {
         look!(
             self.reader,
             "reading the unfinished runs",
-            read::run::unfinished
+            read::run::unfinished,
+            &self.rest
         )
     }
 
     async fn run(&self, run: &RunId) -> Result<Option<Unfinished>, StoreError> {
-        look!(self.reader, "reading a run", read::run::run, run)
+        look!(
+            self.reader,
+            "reading a run",
+            read::run::run,
+            run,
+            &self.rest
+        )
     }
 
     async fn history(
@@ -313,7 +337,10 @@ impl Store for SqliteStore {
     }
 
     async fn observe(&self, lease: &Lease, seen: &[Observation]) -> Result<(), StoreError> {
-        let observe = self.ready(Observe::new(lease, seen), "keeping observations")?;
+        let observe = self.ready(
+            Observe::new(lease, seen, &self.rest),
+            "keeping observations",
+        )?;
         self.write(Write::Observe(observe)).await?;
         Ok(())
     }
@@ -326,7 +353,8 @@ impl Store for SqliteStore {
             self.reader,
             "reading the observations",
             read::observation::observed,
-            environment
+            environment,
+            &self.rest
         )
     }
 
@@ -340,7 +368,8 @@ impl Store for SqliteStore {
             "reading the observations",
             read::observation::observations,
             address,
-            limit
+            limit,
+            &self.rest
         )
     }
 
@@ -374,18 +403,18 @@ impl Store for SqliteStore {
     }
 }
 
-fn start_of(lease: &Lease, run: &Run, started: &Entry) -> Result<Start, Failure> {
+fn start_of(lease: &Lease, run: &Run, started: &Entry, rest: &Rest) -> Result<Start, Failure> {
     let addresses: Vec<&Address> = run.plan.steps.iter().map(|step| &step.address).collect();
     Ok(Start {
         environment: run.environment.clone(),
         planned: run.plan.base.serial,
-        body: pack(&to_json(run)?),
+        body: pack(&rest.run(run)?),
         summary: to_json(&RunSummary::begin(run))?,
         addresses: to_json(&addresses)?,
         started: Append {
             lease: lease.clone(),
             run: run.id.clone(),
-            entries: vec![Line::new(started.clone())?],
+            entries: vec![Line::new(&run.id, started.clone(), rest)?],
         },
     })
 }

@@ -7,5 +7,6 @@ pub mod store;
 pub mod clock;
 pub mod conformance;
 pub mod repository;
+pub mod sealing;
 pub mod tree;
 pub mod world;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use stratum_core::finding::any_error;
 use stratum_core::ids::{CommitId, EnvironmentName};
-use stratum_core::ports::{Base, Loader, Repository as _, Store as _};
+use stratum_core::ports::{Base, Loader, NoSecrets, Repository as _, Store as _};
 use stratum_core::settings::Settings;
 use stratum_core::suggest;
 use stratum_runtime::{Preview, PreviewBase, PreviewRequest, Providers, Roots, preview, site_of};
@@ -157,6 +157,7 @@ impl<'a> Planner<'a> {
             loader: self.loader.as_ref(),
             gate: gate.as_ref(),
             providers: &self.providers,
+            secrets: &NoSecrets,
             clock: &clock,
             environment,
             settings,

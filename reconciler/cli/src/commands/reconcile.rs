@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use stratum_core::condition::Condition;
-use stratum_core::ports::{EvaluationCache, RunOutcome, Store};
+use stratum_core::ports::{EvaluationCache, RunOutcome, SecretStore, Store};
 use stratum_providers::probe::HealthProbe;
 use stratum_repo::RefWatcher;
 use stratum_runtime::{
@@ -96,6 +96,9 @@ fn ports(place: &Place, store: &Arc<SqliteStore>) -> Result<Ports, CommandError>
         loader: wiring::loader(&providers, Some(cache))?,
         gate: wiring::gate(),
         providers,
+        sealing: wiring::sealing(),
+        vault: Arc::clone(store) as Arc<dyn SecretStore>,
+        secrets: wiring::secrets(),
         probe: Arc::new(HealthProbe),
         clock: Arc::new(SystemClock::new()),
         randomness: Arc::new(SystemRandomness),

@@ -13,8 +13,9 @@ pub(crate) const SENSITIVE: &str = "(sensitive)";
 /// A value on one line: JSON, with words in brackets for what JSON cannot say.
 pub(crate) fn line(value: &Value) -> String {
     match value {
-        Value::Unknown | Value::Reference(_) | Value::Join(_) => UNKNOWN.to_owned(),
         Value::Secret(secret) => sealed(secret),
+        Value::Join(parts) if value.is_known() => joined(parts),
+        Value::Unknown | Value::Reference(_) | Value::Join(_) => UNKNOWN.to_owned(),
         Value::List(items) => {
             let items: Vec<String> = items.iter().map(line).collect();
             format!("[{}]", items.join(", "))
@@ -34,15 +35,26 @@ pub(crate) fn line(value: &Value) -> String {
     }
 }
 
+/// Text with secrets in it: the text as it is, the secrets by what they are called.
+fn joined(parts: &[Value]) -> String {
+    let parts: Vec<String> = parts.iter().map(line).collect();
+    parts.join(" + ")
+}
+
+/// What a secret is called: its place, version and digest; never what it is.
 fn sealed(secret: &SecretReference) -> String {
-    match &secret.digest {
-        Some(digest) => format!("(sealed {})", digest.short()),
-        None => format!(
-            "(sealed {}#{})",
+    let mut words = vec!["sealed".to_owned()];
+    match secret.path.is_empty() {
+        true => words.push("otherwise".to_owned()),
+        false => words.push(format!(
+            "{}#{}",
             harmless(&secret.path),
             harmless(&secret.key)
-        ),
+        )),
     }
+    words.extend(secret.version.map(|version| format!("v{version}")));
+    words.extend(secret.digest.map(|digest| digest.short()));
+    format!("({})", words.join(" "))
 }
 
 fn quoted(text: &str) -> String {
@@ -73,7 +85,11 @@ mod tests {
             digest: None,
         };
         assert_eq!(line(&Value::Secret(secret.clone())), "(sealed db#password)");
+        secret.version = Some(7);
         secret.digest = Some(digest);
-        assert_eq!(line(&Value::Secret(secret)), "(sealed e3b0c44298fc)");
+        assert_eq!(
+            line(&Value::Secret(secret)),
+            "(sealed db#password v7 e3b0c44298fc)"
+        );
     }
 }

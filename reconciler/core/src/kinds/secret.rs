@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::source::Source;
+
 /// What `stratum:` says in a sealed file.
 pub const FORMAT: &str = "sealed/v1";
 
@@ -21,6 +23,15 @@ pub struct SealedFile {
     pub context: Context,
     /// The values by key.
     pub values: BTreeMap<String, SealedValue>,
+}
+
+/// A sealed file as it was read, and where each of its values stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedDocument {
+    /// The file.
+    pub file: SealedFile,
+    /// The place of each value by key.
+    pub sources: BTreeMap<String, Source>,
 }
 
 /// The place a file was sealed for.

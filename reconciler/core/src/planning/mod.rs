@@ -38,7 +38,12 @@ pub struct Input<'a> {
     pub schemas: &'a [&'a ProviderSchema],
     /// What is done about drift.
     pub drift: &'a DriftRule,
+    /// Why secrets cannot be opened, when they cannot: what needs one waits.
+    pub sealed: Option<&'a str>,
 }
+
+/// Why nothing is planned on a resource whose state cannot be read.
+const SEALED: &str = "its state is sealed until the reconciler is unsealed";
 
 /// What is done about drift where neither resource nor attribute says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -56,6 +61,11 @@ impl From<DriftMode> for DriftRule {
             fought: BTreeSet::new(),
         }
     }
+}
+
+/// Whether anything of a resource is a secret.
+fn names_secret(resource: &Resource) -> bool {
+    resource.attributes.values().any(Value::holds_secret)
 }
 
 impl<'a> Input<'a> {
@@ -251,6 +261,9 @@ impl<'a> Planning<'a> {
             let reason = format!("nobody knows what became of it: {reason}");
             return self.settle(address, Outcome::Blocked(reason));
         }
+        if self.input.base.sealed.contains(address) {
+            return self.settle(address, Outcome::Blocked(SEALED.to_owned()));
+        }
         match self.input.observed.reports.get(address) {
             Some(Report::Gone) => self.settle(address, Outcome::Forget),
             Some(Report::Unreadable(why)) => {
@@ -278,6 +291,14 @@ impl<'a> Planning<'a> {
             && resource.meta.adopt.is_none()
         {
             return Some(format!("nobody knows what became of it: {reason}"));
+        }
+        if self.input.base.sealed.contains(address) {
+            return Some(SEALED.to_owned());
+        }
+        if let Some(why) = self.input.sealed.filter(|_| names_secret(resource)) {
+            return Some(format!(
+                "it needs a secret, and the reconciler is sealed: {why}"
+            ));
         }
         if let Some(Report::Unreadable(why)) = self.input.observed.reports.get(address) {
             return Some(format!("it cannot be read: {why}"));

@@ -103,6 +103,7 @@ fn applied(desired: &Desired) -> Base {
     Base {
         serial: 1,
         resources: resources.collect(),
+        sealed: Default::default(),
     }
 }
 
@@ -114,6 +115,7 @@ fn make(desired: &Desired, base: &Base, observed: &Observed, drift: DriftMode) -
             observed,
             schemas: &[],
             drift: &drift.into(),
+            sealed: None,
         },
         propose,
     )
@@ -159,6 +161,7 @@ fn same_inputs_give_the_same_bytes_whatever_the_order_of_answers() {
         observed: &observed,
         schemas: &[],
         drift: &DriftMode::Report.into(),
+        sealed: None,
     };
     let forwards = plan(input, propose).unwrap();
     let mut planning = Planning::new(input).unwrap();
@@ -388,6 +391,7 @@ fn what_someone_else_keeps_changing_is_reported() {
         observed: &observed,
         schemas: &[],
         drift: &rule,
+        sealed: None,
     };
     let plan = plan(input, propose).unwrap();
     assert!(plan.is_empty() && plan.drifted.len() == 1);

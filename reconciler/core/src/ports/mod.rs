@@ -10,6 +10,7 @@ mod probe;
 mod provider;
 mod repository;
 mod retry;
+mod sealing;
 mod store;
 mod tree;
 
@@ -24,6 +25,10 @@ pub use provider::{
 };
 pub use repository::{Publication, Repository, RepositoryError, Tips, Wake};
 pub use retry::Retry;
+pub use sealing::{
+    AtRest, KeptSecret, KeyRow, Marker, NoSecrets, SealCheck, SealReport, SealRequest,
+    SealedSecret, SecretError, SecretKey, SecretStore, Secrets, Standing, reveal,
+};
 pub use store::{
     Base, Entry, EnvironmentRow, EvaluationRow, Lease, LeaseError, Observation, QueueEntry,
     RunOutcome, StateChange, Store, StoreError, Unfinished,

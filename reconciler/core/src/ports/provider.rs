@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::ids::{Address, ProviderName, Token, TypeName};
 use crate::plan::Reversibility;
-use crate::ports::Retry;
+use crate::ports::{Retry, Secrets};
 use crate::resource::{Checkpoint, Instance, Opaque};
 use crate::value::{Path, Record, Value};
 
@@ -123,6 +123,8 @@ pub struct Call<'a> {
     pub site: &'a Site,
     /// The time the caller will wait.
     pub timeout: Duration,
+    /// Opens the secrets that the resource names; what it gives must not outlive the call.
+    pub secrets: &'a dyn Secrets,
 }
 
 /// Arguments of [`Provider::read`].

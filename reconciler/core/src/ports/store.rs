@@ -1,6 +1,6 @@
 //! The state store: journal, state, leases, queue, observations.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,6 +25,9 @@ pub struct Base {
     pub serial: u64,
     /// The resources by address.
     pub resources: BTreeMap<Address, ResourceState>,
+    /// Resources whose instance is wrapped and cannot be read, because the reconciler is sealed;
+    /// it is empty in `resources`, and nothing may be planned on it.
+    pub sealed: BTreeSet<Address>,
 }
 
 impl Base {
@@ -114,6 +117,12 @@ pub enum StoreError {
         /// What was being done.
         doing: &'static str,
     },
+    /// What was asked for is wrapped, and the reconciler is sealed.
+    #[error("the state is sealed: {why}")]
+    Sealed {
+        /// Why it cannot be read.
+        why: String,
+    },
     /// The lease was lost: another process has a newer one. Nothing was written.
     #[error("the lease on `{environment}` was lost to a newer one")]
     Fenced {
@@ -146,7 +155,7 @@ impl StoreError {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Newer { .. } | Self::Damaged { .. } | Self::Missing { .. } => Retry::NeedsPerson,
-            Self::Full { .. } => Retry::Later(Duration::from_secs(15)),
+            Self::Full { .. } | Self::Sealed { .. } => Retry::Later(Duration::from_secs(15)),
             Self::Fenced { .. } | Self::Moved { .. } => Retry::Later(Duration::from_millis(100)),
             Self::Database { .. } => Retry::Later(Duration::from_secs(5)),
         }
@@ -210,6 +219,9 @@ pub struct EnvironmentRow {
     pub closure: Closure,
     /// The revision that is held back, if one is.
     pub hold: Option<Hold>,
+    /// Why it waits for the reconciler to be unsealed, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<String>,
     /// The root of its local resources, once known; absolute.
     pub root: Option<String>,
     /// The last run.

@@ -11,6 +11,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 use stratum_core::digest::Digest;
 use stratum_core::ids::Token;
+use zeroize::Zeroizing;
 
 use super::folder::{self, FolderError, doing, errno};
 use super::owner::{Owner, WantedOwner};
@@ -37,7 +38,7 @@ pub(crate) struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Content {
     /// A file with these bytes.
-    File(Vec<u8>),
+    File(Zeroizing<Vec<u8>>),
     /// A folder.
     Folder,
     /// A link to this.
@@ -60,7 +61,8 @@ impl Content {
     /// The digest of its bytes, if it has any.
     pub(crate) fn digest(&self) -> Option<Digest> {
         match self {
-            Self::File(bytes) | Self::Link(bytes) => Some(Digest::of_bytes(bytes)),
+            Self::File(bytes) => Some(Digest::of_bytes(bytes)),
+            Self::Link(bytes) => Some(Digest::of_bytes(bytes)),
             Self::Folder | Self::Other => None,
         }
     }
@@ -143,11 +145,11 @@ fn read_file(spot: &Spot, folder: &OwnedFd) -> Result<Option<Entry>, FolderError
         Err(error) => return Err(failed(error)),
     };
     let stat = fstat(&file).map_err(&failed)?;
-    let mut bytes = Vec::with_capacity(
+    let mut bytes = Zeroizing::new(Vec::with_capacity(
         usize::try_from(stat.st_size)
             .unwrap_or_default()
             .min(1 << 20),
-    );
+    ));
     File::from(file)
         .take(LIMIT * 1024 * 1024 + 1)
         .read_to_end(&mut bytes)

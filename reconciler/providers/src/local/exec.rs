@@ -9,6 +9,8 @@
 //!   most 1 MiB.
 //! - Commands get `PATH`, `HOME`, `USER`, `LOGNAME`, `SHELL`, `LANG`, `LC_ALL`, `TZ`, `TMPDIR` of
 //!   the reconciler, what `env` says, `STRATUM_ADDRESS` and `STRATUM_TOKEN`, and nothing else.
+//! - Secrets may stand in `env` and `inputs`; what a command prints of them is taken out before it
+//!   is kept.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,7 +20,8 @@ use async_trait::async_trait;
 use stratum_core::plan::Reversibility;
 use stratum_core::ports::{
     ApplyCall, ApplyError, Call, CheckpointCall, Complaint, Effect, ImportCall, LocateCall,
-    Located, PlanCall, Proposal, ProviderError, ReadCall, RestoreCall, TypeSchema, ValueType,
+    Located, PlanCall, Proposal, ProviderError, ReadCall, RestoreCall, SecretError, TypeSchema,
+    ValueType,
 };
 use stratum_core::resource::{Instance, Opaque};
 use stratum_core::value::{Path, Record, Value};
@@ -26,11 +29,12 @@ use stratum_core::value::{Path, Record, Value};
 use super::LocalType;
 use super::attributes::{before, broken, instance, own_folder, refused, working_folder};
 use super::lanes::Lanes;
+use super::opened::{self, ENV, INPUTS};
 use super::steps::{Outcome, StepError, Steps};
 use crate::process::{Command, Ended, run};
 use crate::schema::{
-    attributes, complain_about_command, complain_about_duration, computed, defaulting, given,
-    optional, required, same, text, text_map, texts, unusable, with_defaults,
+    attributes, complain_about_command, complain_about_duration, complain_about_secrets, computed,
+    defaulting, given, optional, required, same, text, texts, unusable, with_defaults,
 };
 
 /// The exit code of `read` that says "gone".
@@ -105,20 +109,28 @@ fn differs(prior: &Record, planned: &Record) -> bool {
 }
 
 /// The command in the attribute `name`, ready to run; `None` when it is not given.
-fn command(call: Call<'_>, record: &Record, name: &str, token: &str) -> Option<Command> {
-    let words = texts(record, name)?;
-    let mut env = text_map(record, "env");
+async fn command(
+    call: Call<'_>,
+    record: &Record,
+    name: &str,
+    token: &str,
+) -> Result<Option<Command>, SecretError> {
+    let Some(words) = texts(record, name) else {
+        return Ok(None);
+    };
+    let mut given = opened::given(call, record).await?;
+    let mut env = std::mem::take(&mut given.env);
     env.insert("STRATUM_ADDRESS".to_owned(), call.address.to_string());
     env.insert("STRATUM_TOKEN".to_owned(), token.to_owned());
-    let inputs = record.get("inputs").cloned().unwrap_or_default();
     let own = text(record, "timeout").and_then(|text| stratum_core::duration::parse(text).ok());
-    Some(Command {
+    Ok(Some(Command {
         words,
         env,
         dir: working_folder(call.site, text(record, "dir")),
-        input: serde_json::Value::from(inputs).to_string(),
+        input: given.inputs.to_string(),
+        secrets: std::mem::take(&mut given.secrets),
         timeout: Some(own.unwrap_or(call.timeout).min(call.timeout)),
-    })
+    }))
 }
 
 /// Which command a step runs, by the name of its attribute.
@@ -150,7 +162,8 @@ enum Seen {
 }
 
 async fn see(call: Call<'_>, record: &Record, token: &str) -> Result<Seen, ProviderError> {
-    let Some(command) = command(call, record, "read", token) else {
+    let command = command(call, record, "read", token).await;
+    let Some(command) = command.map_err(closed)? else {
         return Ok(Seen::Blind);
     };
     make_root(call).map_err(ProviderError::later)?;
@@ -162,6 +175,14 @@ async fn see(call: Call<'_>, record: &Record, token: &str) -> Result<Seen, Provi
     match ended.failure() {
         None => Ok(Seen::Present(output(&ended))),
         Some(failure) => Err(ProviderError::later(format!("`read` ({shown}) {failure}"))),
+    }
+}
+
+/// A secret that a call needs could not be opened.
+fn closed(error: SecretError) -> ProviderError {
+    ProviderError {
+        message: error.to_string(),
+        retry: error.retry(),
     }
 }
 
@@ -177,7 +198,9 @@ fn seen(known: &Record, printed: Value) -> Record {
     let inputs = printed
         .as_record()
         .and_then(|printed| printed.get("inputs"));
-    if let Some(inputs) = inputs {
+    // What `read` prints of a secret is taken out, so it cannot be compared.
+    let secret = known.get(INPUTS).is_some_and(Value::holds_secret);
+    if let Some(inputs) = inputs.filter(|_| !secret) {
         record.insert("inputs".to_owned(), inputs.clone());
     }
     record.insert("output".to_owned(), printed);
@@ -255,6 +278,7 @@ impl LocalType for Exec {
             .into_iter()
             .filter_map(|name| complain_about_command(desired, name))
             .chain(complain_about_duration(desired, "timeout"))
+            .chain(complain_about_secrets(desired, &[ENV, INPUTS]))
             .collect()
     }
 
@@ -321,7 +345,8 @@ impl LocalType for Exec {
         let verb = verb(prior, call.planned);
         let mut printed = None;
         if let (Some(verb), Some(record)) = (verb, record) {
-            match command(call.call, record, verb, token) {
+            let command = command(call.call, record, verb, token).await;
+            match command.map_err(|error| refused(error.to_string(), error.retry()))? {
                 Some(command) => {
                     make_root(call.call).map_err(ApplyError::nothing_happened)?;
                     let steps = self.steps(call.call);
@@ -464,7 +489,9 @@ async fn undo(
         (Seen::Gone, "update") => verb = "create",
         _ => {}
     }
-    let command = command(call.call, &record, verb, token)
+    let command = command(call.call, &record, verb, token).await;
+    let command = command
+        .map_err(|error| broken(error.to_string()))?
         .ok_or_else(|| broken(format!("there is no `{verb}` to put it back with")))?;
     let key = format!("{token}.restore");
     if let Outcome::Ended(ended) = steps.settled(&key, Duration::ZERO).await

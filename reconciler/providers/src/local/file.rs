@@ -3,11 +3,13 @@
 use stratum_core::digest::Digest;
 use stratum_core::ports::{Effect, TypeSchema, ValueType};
 use stratum_core::value::{Record, Value};
+use zeroize::Zeroizing;
 
 use super::entry::{Content, Entry};
 use super::owner::{WantedOwner, show_mode};
 use super::placed::Shape;
-use crate::schema::{attributes, computed, defaulting, optional, replacing, required, text};
+use super::thing::hides;
+use crate::schema::{attributes, computed, defaulting, given, optional, replacing, required, text};
 
 /// The type.
 pub(crate) struct File;
@@ -15,7 +17,10 @@ pub(crate) struct File;
 impl Shape for File {
     fn schema(&self) -> TypeSchema {
         let path = required("Where it lies.", ValueType::Text);
-        let mode = optional("Its mode, in octal.", ValueType::Text);
+        let mode = optional(
+            "Its mode, in octal; `0600` when it holds a secret.",
+            ValueType::Text,
+        );
         let owner = optional("`user` or `user:group`; needs root.", ValueType::Text);
         TypeSchema {
             doc: "A file, replaced as a whole and never half written.".to_owned(),
@@ -38,6 +43,8 @@ impl Shape for File {
 
     fn complete(&self, record: &mut Record) {
         let (sha256, bytes) = match record.get("content") {
+            // The digest and the size of a secret say something about it.
+            Some(content) if content.holds_secret() => (Value::Null, Value::Null),
             Some(Value::Text(content)) => facts(content.as_bytes()),
             _ => (Value::Unknown, Value::Unknown),
         };
@@ -47,7 +54,7 @@ impl Shape for File {
 
     fn content(&self, record: &Record) -> Content {
         let content = text(record, "content").unwrap_or_default();
-        Content::File(content.as_bytes().to_vec())
+        Content::File(Zeroizing::new(content.as_bytes().to_vec()))
     }
 
     fn describe(&self, known: &Record, entry: &Entry) -> Option<Record> {
@@ -55,7 +62,7 @@ impl Shape for File {
             return None;
         };
         let mut record = known.clone();
-        if text(known, "content").map(str::as_bytes) != Some(bytes) {
+        if text(known, "content").map(str::as_bytes) != Some(bytes.as_slice()) {
             let content = String::from_utf8_lossy(bytes).into_owned();
             record.insert("content".to_owned(), Value::Text(content));
         }
@@ -68,6 +75,16 @@ impl Shape for File {
 
     fn default_mode(&self) -> u32 {
         0o644
+    }
+
+    fn assume(&self, desired: &mut Record) {
+        if hides(desired) && !given(desired, "mode") {
+            desired.insert("mode".to_owned(), Value::text("0600"));
+        }
+    }
+
+    fn secret_attributes(&self) -> &'static [&'static str] {
+        &["content"]
     }
 }
 

@@ -58,6 +58,12 @@ pub(crate) enum FolderError {
         /// The path.
         path: String,
     },
+    /// Its content is a secret that was not opened.
+    #[error("the secret that `{path}` should hold was not opened")]
+    Unopened {
+        /// The path.
+        path: String,
+    },
     /// A folder that should go still holds something.
     #[error("the folder `{path}` is not empty: it is only removed when it is")]
     NotEmpty {

@@ -44,6 +44,7 @@ mod exec;
 mod file;
 mod folder;
 mod lanes;
+mod opened;
 mod owner;
 mod place;
 mod placed;
@@ -51,6 +52,7 @@ mod service;
 mod steps;
 mod supervised;
 mod symlink;
+mod thing;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -15,20 +15,23 @@ use stratum_core::digest::Digest;
 use stratum_core::ids::{Address, Token};
 use stratum_core::plan::Reversibility;
 use stratum_core::ports::{
-    ApplyCall, ApplyError, CheckpointCall, Complaint, ImportCall, LocateCall, Located, PlanCall,
-    Proposal, ProviderError, ReadCall, RestoreCall, Retry, Site, TypeSchema,
+    ApplyCall, ApplyError, Call, CheckpointCall, Complaint, ImportCall, LocateCall, Located,
+    PlanCall, Proposal, ProviderError, ReadCall, RestoreCall, Retry, SecretError, Secrets, Site,
+    TypeSchema,
 };
 use stratum_core::resource::{Instance, Opaque};
 use stratum_core::value::{Path, Record, Value};
+use zeroize::Zeroizing;
 
 use super::LocalType;
-use super::attributes::{before, broken, instance, refused};
+use super::attributes::{before, broken, refused};
 use super::entry::{self, Content, Entry, Wanted};
 use super::folder::{self, FolderError};
 use super::lanes::Lanes;
 use super::owner::{Owner, WantedOwner, is_owner_text, parse_mode};
 use super::place::{self, PlaceError, Spot};
-use crate::schema::{complaint, text, with_defaults};
+use super::thing::{Thing, hides};
+use crate::schema::{complain_about_secrets, complaint, text, with_defaults};
 
 /// What is particular to one of the types.
 pub(crate) trait Shape: Send + Sync + 'static {
@@ -46,6 +49,14 @@ pub(crate) trait Shape: Send + Sync + 'static {
 
     /// The mode of what says nothing about it.
     fn default_mode(&self) -> u32;
+
+    /// Fills in what a person did not write, where it is not always the same.
+    fn assume(&self, _desired: &mut Record) {}
+
+    /// The attributes that may hold secrets.
+    fn secret_attributes(&self) -> &'static [&'static str] {
+        &[]
+    }
 }
 
 /// A type whose resources lie at a path.
@@ -65,6 +76,9 @@ struct Kept {
     /// The digest of the bytes when they are not kept here but known from the state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     digest: Option<Digest>,
+    /// The bytes that follow are wrapped: a secret may be among them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    wrapped: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,32 +129,31 @@ fn spot(site: &Site, record: &Record) -> Result<Spot, PlaceError> {
     Spot::of(site, text(record, "path").unwrap_or_default())
 }
 
-fn wanted<S: Shape>(shape: &S, spot: &Spot, record: &Record) -> Result<Wanted, FolderError> {
+fn wanted<S: Shape>(shape: &S, spot: &Spot, thing: &Thing) -> Result<Wanted, FolderError> {
+    let record = &thing.record;
     let owner = text(record, "owner").map(WantedOwner::parse).transpose();
     let owner = owner.map_err(|why| FolderError::Owner {
         path: spot.shown.clone(),
         why,
     })?;
     let mode = text(record, "mode").and_then(parse_mode);
+    let content = thing.content(shape).ok_or_else(|| FolderError::Unopened {
+        path: spot.shown.clone(),
+    })?;
     Ok(Wanted {
-        content: shape.content(record),
+        content,
         mode: mode.unwrap_or_else(|| shape.default_mode()),
         owner: owner.unwrap_or_default(),
     })
 }
 
-/// Whether what lies there is what `record` says, but for mode and owner.
-fn is_content<S: Shape>(shape: &S, record: &Record, entry: &Entry) -> bool {
-    let described = shape.describe(record, entry);
-    described.is_some_and(|described| {
-        ["sha256", "target"]
-            .iter()
-            .all(|name| described.get(*name) == record.get(*name))
-    })
-}
-
 impl Kept {
-    fn write(before: Option<&Entry>, known: bool) -> Opaque {
+    /// *Errors*: the bytes were to be wrapped, and could not be.
+    fn write(
+        before: Option<&Entry>,
+        known: bool,
+        wrap: Option<Wrap<'_>>,
+    ) -> Result<Opaque, SecretError> {
         let kind = match before.map(|entry| &entry.content) {
             None => KeptKind::Nothing,
             Some(_) if known => KeptKind::Known,
@@ -159,22 +172,53 @@ impl Kept {
             uid: owner.uid,
             gid: owner.gid,
             digest,
+            wrapped: wrap.is_some(),
         };
         let mut bytes = serde_json::to_vec(&header).unwrap_or_default();
         bytes.push(b'\n');
-        if let (KeptKind::File | KeptKind::Link, Some(entry)) = (kind, before)
-            && let Content::File(content) | Content::Link(content) = &entry.content
-        {
-            bytes.extend_from_slice(content);
+        if let (KeptKind::File | KeptKind::Link, Some(entry)) = (kind, before) {
+            let content = match &entry.content {
+                Content::File(content) => content.as_slice(),
+                Content::Link(content) => content.as_slice(),
+                Content::Folder | Content::Other => &[],
+            };
+            match wrap {
+                Some(wrap) => bytes.extend(wrap.secrets.wrap(&wrap.context(), content)?),
+                None => bytes.extend_from_slice(content),
+            }
         }
-        Opaque(bytes)
+        Ok(Opaque(bytes))
+    }
+
+    /// What was kept, with its bytes unwrapped.
+    fn plain(kept: &Opaque, wrap: Wrap<'_>) -> Result<Opaque, SecretError> {
+        let Some(end) = kept.0.iter().position(|byte| *byte == b'\n') else {
+            return Ok(kept.clone());
+        };
+        let (header, rest) = kept.0.split_at(end);
+        let Ok(header) = serde_json::from_slice::<Self>(header) else {
+            return Ok(kept.clone());
+        };
+        let bytes = rest.get(1..).unwrap_or_default();
+        if !header.wrapped || bytes.is_empty() {
+            return Ok(kept.clone());
+        }
+        let content = wrap.secrets.unwrap(&wrap.context(), bytes)?;
+        let mut plain = serde_json::to_vec(&Self {
+            wrapped: false,
+            ..header
+        })
+        .unwrap_or_default();
+        plain.push(b'\n');
+        plain.extend_from_slice(content.expose());
+        Ok(Opaque(plain))
     }
 
     /// What was there; `known` is what the state says it was.
     fn read<S: Shape>(
         kept: &Opaque,
         shape: &S,
-        known: Option<&Record>,
+        known: Option<&Thing>,
         spot: &Spot,
     ) -> Result<Option<Entry>, FolderError> {
         let unreadable = || FolderError::Kept {
@@ -190,8 +234,10 @@ impl Kept {
         let bytes = || rest.get(1..).unwrap_or_default().to_vec();
         let content = match header.kind {
             KeptKind::Nothing => return Ok(None),
-            KeptKind::Known => shape.content(known.ok_or_else(unreadable)?),
-            KeptKind::File => Content::File(bytes()),
+            KeptKind::Known => known
+                .and_then(|known| known.content(shape))
+                .ok_or_else(unreadable)?,
+            KeptKind::File => Content::File(Zeroizing::new(bytes())),
             KeptKind::Folder => Content::Folder,
             KeptKind::Link => Content::Link(bytes()),
             KeptKind::Other => Content::Other,
@@ -211,6 +257,41 @@ impl Kept {
     }
 }
 
+/// What wraps the bytes of a checkpoint.
+#[derive(Clone, Copy)]
+struct Wrap<'a> {
+    secrets: &'a dyn Secrets,
+    address: &'a Address,
+}
+
+impl Wrap<'_> {
+    fn context(&self) -> String {
+        format!("kept {}", self.address)
+    }
+}
+
+fn wrap<'a>(call: Call<'a>) -> Wrap<'a> {
+    Wrap {
+        secrets: call.secrets,
+        address: call.address,
+    }
+}
+
+/// What is there, as the state knows it.
+fn prior(call: Call<'_>, prior: Option<&Instance>) -> Option<Thing> {
+    prior.map(|prior| Thing::known(prior, call.secrets))
+}
+
+/// What must be, with its secret opened.
+async fn opened(call: Call<'_>, record: Option<&Record>) -> Result<Option<Thing>, SecretError> {
+    match record {
+        Some(record) => Thing::wanted(record, call.address, call.secrets)
+            .await
+            .map(Some),
+        None => Ok(None),
+    }
+}
+
 #[async_trait]
 impl<S: Shape> LocalType for Placed<S> {
     fn schema(&self) -> &TypeSchema {
@@ -218,7 +299,10 @@ impl<S: Shape> LocalType for Placed<S> {
     }
 
     fn validate(&self, desired: &Record) -> Vec<Complaint> {
-        validate(desired)
+        let mut complaints = validate(desired);
+        let allowed = self.shape.secret_attributes();
+        complaints.extend(complain_about_secrets(desired, allowed));
+        complaints
     }
 
     fn plan(&self, call: PlanCall<'_>) -> Result<Proposal, ProviderError> {
@@ -243,42 +327,49 @@ impl<S: Shape> LocalType for Placed<S> {
         if prior.is_some_and(|prior| prior.is_none() || prior != next) {
             proposal.replace.push(Path::of("path"));
         }
-        proposal.planned = with_defaults(&self.schema, desired);
+        let mut desired = desired.clone();
+        self.shape.assume(&mut desired);
+        proposal.planned = with_defaults(&self.schema, &desired);
         self.shape.complete(&mut proposal.planned);
         Ok(proposal)
     }
 
     async fn read(&self, call: ReadCall<'_>) -> Result<Option<Instance>, ProviderError> {
-        let (site, known) = (call.call.site.clone(), call.known.attributes.clone());
+        let site = call.call.site.clone();
+        let known = Thing::known(call.known, call.call.secrets);
         let read = self.run(call.call.address, move |shape| {
-            let entry = entry::look(&spot(&site, &known)?)?;
-            Ok(entry.and_then(|entry| shape.describe(&known, &entry)))
+            let entry = entry::look(&spot(&site, &known.record)?)?;
+            Ok(entry.and_then(|entry| known.described(shape, &entry)))
         });
-        read.await
-            .map(|found| found.map(instance))
-            .map_err(unreadable)
+        read.await.map_err(unreadable)
     }
 
     async fn checkpoint(&self, call: CheckpointCall<'_>) -> Result<Opaque, ProviderError> {
         let site = call.call.site.clone();
-        let prior = call.prior.map(|prior| prior.attributes.clone());
+        let prior = prior(call.call, call.prior);
         let planned = call.planned.cloned();
-        let kept = self.run(call.call.address, move |shape| {
-            let Some(record) = prior.as_ref().or(planned.as_ref()) else {
-                return Ok(Kept::write(None, false));
+        let hidden =
+            prior.as_ref().is_some_and(Thing::is_hidden) || planned.as_ref().is_some_and(hides);
+        let seen = self.run(call.call.address, move |shape| {
+            let record = prior.as_ref().map(|prior| &prior.record);
+            let Some(record) = record.or(planned.as_ref()) else {
+                return Ok((None, false));
             };
             let entry = entry::look(&spot(&site, record)?)?;
-            let known = matches!((&prior, &entry), (Some(prior), Some(entry))
-                if shape.content(prior) == entry.content);
-            Ok(Kept::write(entry.as_ref(), known))
+            let content = prior.as_ref().and_then(|prior| prior.content(shape));
+            let known = matches!((&content, &entry), (Some(content), Some(entry))
+                if *content == entry.content);
+            Ok((entry, known))
         });
-        kept.await.map_err(unreadable)
+        let (entry, known) = seen.await.map_err(unreadable)?;
+        Kept::write(entry.as_ref(), known, hidden.then(|| wrap(call.call))).map_err(closed)
     }
 
     async fn apply(&self, call: ApplyCall<'_>) -> Result<Option<Instance>, ApplyError> {
         let (site, token) = (call.call.site.clone(), call.token.clone());
-        let prior = call.prior.map(|prior| prior.attributes.clone());
-        let planned = call.planned.cloned();
+        let prior = prior(call.call, call.prior);
+        let planned = opened(call.call, call.planned).await;
+        let planned = planned.map_err(|error| refused(error.to_string(), error.retry()))?;
         let applied = self.run(call.call.address, move |shape| match (planned, prior) {
             (Some(planned), prior) => {
                 make(shape, &site, &planned, prior.as_ref(), &token).map(Some)
@@ -286,14 +377,29 @@ impl<S: Shape> LocalType for Placed<S> {
             (None, Some(prior)) => remove(shape, &site, &prior, &token).map(|()| None),
             (None, None) => Ok(None),
         });
-        applied.await.map(|made| made.map(instance)).map_err(failed)
+        applied.await.map_err(failed)
     }
 
     async fn restore(&self, call: RestoreCall<'_>) -> Result<Option<Instance>, ApplyError> {
         let before = before(call.checkpoint).cloned();
-        let known = before.as_ref().map(|before| before.attributes.clone());
+        let known = prior(call.call, before.as_ref());
         let (site, token) = (call.call.site.clone(), call.token.clone());
-        let (kept, planned) = (call.checkpoint.kept.clone(), call.planned.cloned());
+        let kept = Kept::plain(&call.checkpoint.kept, wrap(call.call));
+        let kept = kept.map_err(|error| broken(error.to_string()))?;
+        // A secret that cannot be opened any more is known by the mark of what was made.
+        let planned = match (opened(call.call, call.planned).await, call.planned) {
+            (Err(_), Some(record)) => Some(Thing::known(
+                &Instance {
+                    attributes: record.clone(),
+                    private: call
+                        .after
+                        .map(|after| after.private.clone())
+                        .unwrap_or_default(),
+                },
+                call.call.secrets,
+            )),
+            (opened, _) => opened.unwrap_or_default(),
+        };
         let restored = self.run(call.call.address, move |shape| {
             put_back(
                 shape,
@@ -311,9 +417,10 @@ impl<S: Shape> LocalType for Placed<S> {
     async fn locate(&self, call: LocateCall<'_>) -> Result<Located, ProviderError> {
         let site = call.call.site.clone();
         let prior = call.prior.map(|prior| prior.attributes.clone());
-        let planned = call.planned.cloned();
+        let planned = opened(call.call, call.planned).await.map_err(closed)?;
         let located = self.run(call.call.address, move |shape| {
-            let Some(record) = planned.as_ref().or(prior.as_ref()) else {
+            let record = planned.as_ref().map(|planned| &planned.record);
+            let Some(record) = record.or(prior.as_ref()) else {
                 return Ok(Located::Done(None));
             };
             let spot = spot(&site, record)?;
@@ -321,7 +428,7 @@ impl<S: Shape> LocalType for Placed<S> {
             Ok(match (entry, &planned) {
                 (None, None) => Located::Done(None),
                 (Some(entry), Some(planned)) if wanted(shape, &spot, planned)?.fits(&entry) => {
-                    Located::Done(Some(instance(completed(shape, planned))))
+                    Located::Done(Some(planned.made(shape)))
                 }
                 _ => Located::NotDone,
             })
@@ -330,7 +437,9 @@ impl<S: Shape> LocalType for Placed<S> {
     }
 
     async fn import(&self, call: ImportCall<'_>) -> Result<Instance, ProviderError> {
-        let known = with_defaults(&self.schema, call.desired);
+        let mut desired = call.desired.clone();
+        self.shape.assume(&mut desired);
+        let known = with_defaults(&self.schema, &desired);
         let path = text(&known, "path").unwrap_or_default().to_owned();
         if place::names(call.id).ok() != place::names(&path).ok() {
             return Err(ProviderError::input(format!(
@@ -339,14 +448,30 @@ impl<S: Shape> LocalType for Placed<S> {
             )));
         }
         let site = call.call.site.clone();
+        let known = opened(call.call, Some(&known)).await.map_err(closed)?;
         let found = self.run(call.call.address, move |shape| {
-            let entry = entry::look(&spot(&site, &known)?)?;
-            Ok(entry.and_then(|entry| shape.describe(&known, &entry)))
+            let Some(known) = known else { return Ok(None) };
+            let entry = entry::look(&spot(&site, &known.record)?)?;
+            let found = entry.and_then(|entry| known.described(shape, &entry));
+            Ok(found.map(|mut found| {
+                if known.is_hidden() {
+                    shape.complete(&mut found.attributes);
+                }
+                found
+            }))
         });
         let found = found.await.map_err(unreadable)?;
-        found.map(instance).ok_or_else(|| {
+        found.ok_or_else(|| {
             ProviderError::input(format!("there is no such thing at `{path}` to adopt"))
         })
+    }
+}
+
+/// A secret that a call needs could not be opened.
+fn closed(error: SecretError) -> ProviderError {
+    ProviderError {
+        message: error.to_string(),
+        retry: error.retry(),
     }
 }
 
@@ -374,11 +499,11 @@ fn validate(desired: &Record) -> Vec<Complaint> {
 fn make<S: Shape>(
     shape: &S,
     site: &Site,
-    planned: &Record,
-    prior: Option<&Record>,
+    planned: &Thing,
+    prior: Option<&Thing>,
     token: &Token,
-) -> Result<Record, FolderError> {
-    let spot = spot(site, planned)?;
+) -> Result<Instance, FolderError> {
+    let spot = spot(site, &planned.record)?;
     let wanted = wanted(shape, &spot, planned)?;
     if !wanted.owner.may_be_given() {
         let why = "only root can give things to others".to_owned();
@@ -406,15 +531,7 @@ fn make<S: Shape>(
         folder::unmark(&spot, &spot.absolute())
             .map_err(|error| folder::doing("take over", &spot)(folder::errno(&error)))?;
     }
-    Ok(completed(shape, planned))
-}
-
-/// What was planned, with what follows from it; it may have been planned before its parts were
-/// known.
-fn completed<S: Shape>(shape: &S, planned: &Record) -> Record {
-    let mut record = planned.clone();
-    shape.complete(&mut record);
-    record
+    Ok(planned.made(shape))
 }
 
 /// Whether what is there may be changed: it is as planned already, or as it was before, or a
@@ -424,10 +541,10 @@ fn may_replace<S: Shape>(
     spot: &Spot,
     wanted: &Wanted,
     entry: &Entry,
-    prior: Option<&Record>,
+    prior: Option<&Thing>,
 ) -> bool {
     let ours = match prior {
-        Some(prior) => is_content(shape, prior, entry),
+        Some(prior) => prior.is_content(shape, entry),
         None => entry.content == Content::Folder && folder::is_marked(spot, &spot.absolute()),
     };
     ours || wanted.content == entry.content
@@ -436,14 +553,14 @@ fn may_replace<S: Shape>(
 fn remove<S: Shape>(
     shape: &S,
     site: &Site,
-    prior: &Record,
+    prior: &Thing,
     token: &Token,
 ) -> Result<(), FolderError> {
-    let spot = spot(site, prior)?;
+    let spot = spot(site, &prior.record)?;
     entry::sweep(&spot, token)?;
     match entry::look(&spot)? {
         None => folder::prune(&spot),
-        Some(entry) if is_content(shape, prior, &entry) => entry::take(&spot, &entry.content),
+        Some(entry) if prior.is_content(shape, &entry) => entry::take(&spot, &entry.content),
         Some(_) => Err(FolderError::Changed { path: spot.shown }),
     }
 }
@@ -451,15 +568,15 @@ fn remove<S: Shape>(
 fn put_back<S: Shape>(
     shape: &S,
     site: &Site,
-    known: Option<&Record>,
-    planned: Option<&Record>,
+    known: Option<&Thing>,
+    planned: Option<&Thing>,
     kept: &Opaque,
     token: &Token,
 ) -> Result<(), FolderError> {
-    let Some(record) = planned.or(known) else {
+    let Some(thing) = planned.or(known) else {
         return Ok(());
     };
-    let spot = spot(site, record)?;
+    let spot = spot(site, &thing.record)?;
     let before = Kept::read(kept, shape, known, &spot)?;
     entry::sweep(&spot, token)?;
     let now = entry::look(&spot)?;
@@ -471,11 +588,15 @@ fn put_back<S: Shape>(
         };
     }
     let as_before = |now: &Entry| before.as_ref().is_some_and(|b| b.content == now.content);
-    let planned = planned.map(|planned| completed(shape, planned));
+    let planned = planned.map(|planned| {
+        let mut planned = planned.clone();
+        shape.complete(&mut planned.record);
+        planned
+    });
     let as_planned = |now: &Entry| {
         planned
             .as_ref()
-            .is_some_and(|planned| is_content(shape, planned, now))
+            .is_some_and(|planned| planned.is_content(shape, now))
     };
     if let Some(now) = &now
         && !as_before(now)
@@ -520,6 +641,7 @@ fn failed(error: FolderError) -> ApplyError {
         | FolderError::Strange { .. }
         | FolderError::NotEmpty { .. }
         | FolderError::Large { .. }
+        | FolderError::Unopened { .. }
         | FolderError::Owner { .. } => refused(message, retry(&error)),
     }
 }
@@ -535,6 +657,7 @@ fn retry(error: &FolderError) -> Retry {
         | FolderError::Strange { .. }
         | FolderError::NotEmpty { .. }
         | FolderError::Large { .. }
+        | FolderError::Unopened { .. }
         | FolderError::Owner { .. }
         | FolderError::Kept { .. } => Retry::NeedsPerson,
     }

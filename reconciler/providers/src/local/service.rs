@@ -1,6 +1,8 @@
 //! `local_service`: a program that is kept running.
 //!
-//! - A change of `command`, `env`, `dir` or `restart` restarts it; a change of `health` alone only
+//! - Secrets may stand in `env`, and better in `files`: each variable there names a file that is in
+//!   memory only, and that only the program, what it starts, and its user can open.
+//! - A change of `command`, `env`, `files`, `dir` or `restart` restarts it; a change of `health` alone only
 //!   tries the new check.
 //! - A step is done when the health check passed; without one, when the program still runs a
 //!   moment after it was started.
@@ -19,20 +21,21 @@ use stratum_core::ids::Token;
 use stratum_core::plan::Reversibility;
 use stratum_core::ports::{
     ApplyCall, ApplyError, Call, CheckpointCall, Complaint, Effect, ImportCall, LocateCall,
-    Located, PlanCall, Probe as _, Proposal, ProviderError, ReadCall, RestoreCall, TypeSchema,
-    ValueType,
+    Located, PlanCall, Probe as _, Proposal, ProviderError, ReadCall, RestoreCall, SecretError,
+    TypeSchema, ValueType,
 };
 use stratum_core::resource::{HealthCheck, Instance, Opaque};
 use stratum_core::value::{Path, Record, Value};
 
 use super::LocalType;
-use super::attributes::{before, broken, instance, own_folder, working_folder};
+use super::attributes::{before, broken, instance, own_folder, refused, working_folder};
+use super::opened::{self, ENV, FILES};
 use super::supervised::{ServiceError, Supervised};
 use crate::probe::{self, HealthProbe};
 use crate::process::{Phase, Settings, Status, Supervision};
 use crate::schema::{
-    attributes, complain_about_command, complaint, computed, defaulting, given, optional, required,
-    same, text, text_map, texts, with_defaults,
+    attributes, complain_about_command, complain_about_secrets, complaint, computed, defaulting,
+    given, optional, required, same, text, text_map, texts, with_defaults,
 };
 
 /// What a program without a health check must survive to count as started.
@@ -64,6 +67,13 @@ impl Service {
                 (
                     "env",
                     optional("Its variables.", ValueType::Map(Box::new(ValueType::Text))),
+                ),
+                (
+                    "files",
+                    optional(
+                        "Contents that it reads from the file that each variable names.",
+                        ValueType::Map(Box::new(ValueType::Text)),
+                    ),
                 ),
                 ("dir", optional("The folder it runs in.", ValueType::Text)),
                 ("restart", defaulting(restart, "always")),
@@ -98,6 +108,9 @@ impl Service {
         let running = supervised.status();
         let right = running.filter(|status| status.settings == settings(record));
         if right.is_none() {
+            let supervision = supervision(call, &supervised, record, token).await;
+            let supervision =
+                supervision.map_err(|error| refused(error.to_string(), error.retry()))?;
             supervised
                 .stop()
                 .await
@@ -105,7 +118,6 @@ impl Service {
             std::fs::create_dir_all(&call.site.root).map_err(|error| {
                 ApplyError::nothing_happened(format!("could not make the root: {error}"))
             })?;
-            let supervision = supervision(call, &supervised, record, token);
             supervised
                 .start(&supervision)
                 .await
@@ -161,26 +173,33 @@ fn settings(record: &Record) -> Settings {
     }
 }
 
+/// A digest of what the program is given, with secrets by version: it says nothing about them.
 fn env_digest(record: &Record) -> String {
-    Digest::of_json(&text_map(record, "env")).to_string()
+    let secret = |name| record.get(name).is_some_and(Value::holds_secret);
+    if given(record, FILES) || secret(ENV) {
+        return Digest::of_json(&(record.get(ENV), record.get(FILES))).to_string();
+    }
+    Digest::of_json(&text_map(record, ENV)).to_string()
 }
 
-fn supervision(
+async fn supervision(
     call: Call<'_>,
     supervised: &Supervised,
     record: &Record,
     token: &Token,
-) -> Supervision {
-    let mut env = text_map(record, "env");
+) -> Result<Supervision, SecretError> {
+    let mut given = opened::given(call, record).await?;
+    let mut env = std::mem::take(&mut given.env);
     env.insert("STRATUM_ADDRESS".to_owned(), call.address.to_string());
-    Supervision {
+    Ok(Supervision {
         settings: settings(record),
         env,
+        files: std::mem::take(&mut given.files),
         dir: working_folder(call.site, text(record, "dir")),
         folder: supervised.folder.clone(),
         token: token.as_str().to_owned(),
         started_at: Timestamp::now().to_string(),
-    }
+    })
 }
 
 fn made(record: &Record, status: &Status) -> Instance {
@@ -275,6 +294,7 @@ impl LocalType for Service {
         let mut complaints: Vec<_> = complain_about_command(desired, "command")
             .into_iter()
             .collect();
+        complaints.extend(complain_about_secrets(desired, &[ENV, FILES]));
         let health_is_known = desired.get("health").is_some_and(Value::is_known);
         if let (true, Err(why)) = (health_is_known, health(desired)) {
             let hint =
@@ -297,7 +317,7 @@ impl LocalType for Service {
         let mut planned = with_defaults(&self.schema, desired);
         let prior = call.prior.map(|prior| &prior.attributes);
         let kept = prior.filter(|prior| {
-            ["command", "env", "dir", "restart"]
+            ["command", ENV, FILES, "dir", "restart"]
                 .iter()
                 .all(|name| same(prior, &planned, name))
         });
@@ -331,7 +351,7 @@ impl LocalType for Service {
             record.insert("dir".to_owned(), dir);
         }
         if now.env != known.env {
-            record.insert("env".to_owned(), Value::Null);
+            record.insert(ENV.to_owned(), Value::Null);
         }
         Ok(Some(made(&record, &status)))
     }

@@ -42,6 +42,9 @@ pub(crate) struct Command {
     pub(crate) dir: PathBuf,
     /// What it reads.
     pub(crate) input: String,
+    /// Secrets that it was given: what it prints of them is taken out before it is kept.
+    #[serde(default)]
+    pub(crate) secrets: Vec<String>,
     /// After this it is ended.
     pub(crate) timeout: Option<Duration>,
 }
@@ -100,6 +103,7 @@ impl Command {
             env: BTreeMap::new(),
             dir: dir.to_owned(),
             input: String::new(),
+            secrets: Vec::new(),
             timeout: None,
         }
     }
@@ -161,6 +165,10 @@ pub(crate) async fn run(command: &Command, stop: impl Future<Output = String> + 
     let (status, otherwise) = wait(&mut child, &mut group, command.timeout, stop).await;
     let (output, truncated) = finish(output).await;
     let (errors, _) = finish(errors).await;
+    let (output, errors) = (
+        hide(output, &command.secrets),
+        hide(errors, &command.secrets),
+    );
     Ended {
         code: status.and_then(|status| status.code()),
         otherwise: otherwise.or_else(|| status.and_then(signal_clause)),
@@ -169,6 +177,26 @@ pub(crate) async fn run(command: &Command, stop: impl Future<Output = String> + 
         truncated,
         errors,
     }
+}
+
+/// What stands for a secret that a program printed.
+const HIDDEN: &str = "(secret)";
+
+/// The text without the secrets in it, as they are and as JSON writes them. Very short ones are
+/// left: taking out every `1` would hide nothing and break everything.
+fn hide(text: String, secrets: &[String]) -> String {
+    let mut text = text;
+    let written = secrets.iter().flat_map(|secret| {
+        let json = serde_json::to_string(secret).unwrap_or_default();
+        let json = json.trim_matches('"').to_owned();
+        [secret.trim().to_owned(), json]
+    });
+    for secret in written.filter(|secret| secret.len() >= 4) {
+        if text.contains(&secret) {
+            text = text.replace(&secret, HIDDEN);
+        }
+    }
+    text
 }
 
 fn why_not(command: &Command, error: &std::io::Error) -> String {
@@ -350,6 +378,16 @@ mod tests {
         cat.input = "hello".to_owned();
         let ended = run(&cat, std::future::pending()).await;
         assert_eq!((ended.output.as_str(), ended.code), ("hello", Some(0)));
+    }
+
+    #[tokio::test]
+    async fn secrets_that_a_program_prints_are_taken_out() {
+        let mut command = shell("echo pw=$PW; echo $PW >&2; exit 1");
+        command.env.insert("PW".to_owned(), "hunter2".to_owned());
+        command.secrets = vec!["hunter2".to_owned()];
+        let ended = run(&command, std::future::pending()).await;
+        assert_eq!(ended.output, "pw=(secret)\n");
+        assert_eq!(ended.errors, "(secret)\n");
     }
 
     #[tokio::test]

@@ -62,6 +62,7 @@ pub(crate) fn exec_main() -> ExitCode {
 }
 
 fn carry_out() -> Result<(), HelperError> {
+    super::keep_to_itself();
     let mut text = Vec::new();
     std::io::stdin()
         .read_to_end(&mut text)

@@ -29,6 +29,18 @@ pub(crate) enum HelperError {
     },
 }
 
+/// Lets nobody else look into this process, and leaves no core dump: it is given secrets.
+pub(crate) fn keep_to_itself() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    // A kernel that refuses either has other means to look into processes anyway.
+    let _refused = setrlimit(Resource::Core, none);
+    let _refused = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+}
+
 impl HelperError {
     /// For `map_err`.
     pub(crate) fn machine(doing: &'static str) -> impl FnOnce(std::io::Error) -> Self {

@@ -6,12 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
-use std::io::Read;
+use std::io::{Read, Write as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 use tokio::process::Child;
@@ -51,6 +53,9 @@ pub(crate) struct Supervision {
     pub(crate) settings: Settings,
     /// Its variables.
     pub(crate) env: BTreeMap<String, String>,
+    /// What its files hold, by the variable that names each.
+    #[serde(default)]
+    pub(crate) files: BTreeMap<String, String>,
     /// The folder it runs in, absolute.
     pub(crate) dir: PathBuf,
     /// The folder of its logs and its status, absolute.
@@ -136,6 +141,7 @@ pub(crate) fn supervise_main() -> ExitCode {
 }
 
 fn supervise() -> Result<(), HelperError> {
+    super::keep_to_itself();
     let mut text = Vec::new();
     std::io::stdin()
         .read_to_end(&mut text)
@@ -255,7 +261,26 @@ fn start(supervision: &Supervision) -> std::io::Result<Child> {
         .stdout(log(&supervision.folder.join("stdout.log"))?)
         .stderr(log(&supervision.folder.join("stderr.log"))?);
     split_environment(&mut command, &supervision.env);
+    // Open until the program has them; it gets the same numbers.
+    let files = files(&supervision.files)?;
+    for (name, file) in &files {
+        command.env(name, format!("/proc/self/fd/{}", file.as_raw_fd()));
+    }
     command.spawn()
+}
+
+/// Files in memory that the program inherits.
+fn files(contents: &BTreeMap<String, String>) -> std::io::Result<Vec<(&String, OwnedFd)>> {
+    let file = |(name, content): (_, &String)| {
+        // Without `CLOEXEC`: it is there to be inherited.
+        let flags = MemfdFlags::ALLOW_SEALING;
+        let file = std::fs::File::from(memfd_create("stratum-secret", flags)?);
+        (&file).write_all(content.as_bytes())?;
+        let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+        fcntl_add_seals(&file, seals)?;
+        Ok((name, OwnedFd::from(file)))
+    };
+    contents.iter().map(file).collect()
 }
 
 fn log(path: &Path) -> std::io::Result<Stdio> {

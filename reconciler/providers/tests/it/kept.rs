@@ -1,12 +1,13 @@
 //! A provider, a folder, and calls in few words.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use stratum_core::ids::{Address, RunId, StepId, Token};
 use stratum_core::ports::{
-    ApplyCall, ApplyError, Call, CheckpointCall, LocateCall, Located, PlanCall, Proposal, Provider,
-    ProviderError, ReadCall, RestoreCall, Site,
+    ApplyCall, ApplyError, Call, CheckpointCall, LocateCall, Located, NoSecrets, PlanCall,
+    Proposal, Provider, ProviderError, ReadCall, RestoreCall, Secrets, Site,
 };
 use stratum_core::resource::{Checkpoint, Instance, Opaque, ResourceState};
 use stratum_core::value::Record;
@@ -31,6 +32,7 @@ pub(crate) struct Place {
     pub(crate) address: Address,
     pub(crate) site: Site,
     pub(crate) timeout: Duration,
+    pub(crate) secrets: Arc<dyn Secrets>,
 }
 
 /// A step that is ready to be applied.
@@ -58,6 +60,7 @@ impl Place {
             provider: provider(),
             address: address.parse().unwrap(),
             timeout: Duration::from_secs(20),
+            secrets: Arc::new(NoSecrets),
         }
     }
 
@@ -70,6 +73,7 @@ impl Place {
             address: &self.address,
             site: &self.site,
             timeout: self.timeout,
+            secrets: self.secrets.as_ref(),
         }
     }
 

@@ -23,6 +23,7 @@ use stratum_runtime::{
 };
 use stratum_testkit::clock::SeededRandomness;
 use stratum_testkit::script::{Script, environment};
+use stratum_testkit::sealing::{MemorySealCheck, MemorySecrets, MemoryVault};
 use stratum_testkit::store::MemoryStore;
 use stratum_testkit::world::{MemoryProvider, World};
 use tokio::sync::Notify;
@@ -75,6 +76,9 @@ impl Desk {
             loader: Arc::new(self.script.clone()),
             gate: Arc::new(ReversibleOnly),
             providers: Providers::new([provider]),
+            sealing: Arc::new(MemorySealCheck::default()),
+            vault: Arc::new(MemoryVault::default()),
+            secrets: Arc::new(MemorySecrets::default()),
             probe: Arc::new(NoProbe),
             clock: self.clock.clone(),
             randomness: self.randomness.clone(),

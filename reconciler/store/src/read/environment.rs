@@ -1,14 +1,12 @@
 //! Environments, their leases and their resources.
 
-use std::collections::BTreeMap;
-
 use sqlx::SqliteConnection;
-use stratum_core::ids::{Address, EnvironmentName};
+use stratum_core::ids::EnvironmentName;
 use stratum_core::ports::{Base, EnvironmentRow};
-use stratum_core::resource::ResourceState;
 
 use crate::error::{Failure, from_json, unreadable};
 use crate::lease::Held;
+use crate::rest::{Read, Rest};
 use crate::time::from_nanoseconds;
 
 /// What is remembered of every environment, by name.
@@ -60,6 +58,7 @@ pub(crate) async fn serial(
 pub(crate) async fn base(
     connection: &mut SqliteConnection,
     environment: &EnvironmentName,
+    rest: &Rest,
 ) -> Result<Base, Failure> {
     let serial = serial(connection, environment).await?;
     let sql = "SELECT a.address, r.state FROM addresses a \
@@ -71,16 +70,16 @@ pub(crate) async fn base(
         .bind(until)
         .fetch_all(connection)
         .await?;
-    let resources: Result<BTreeMap<_, _>, _> = rows.iter().map(resource).collect();
-    Ok(Base {
+    let mut base = Base {
         serial,
-        resources: resources?,
-    })
-}
-
-fn resource(row: &(String, String)) -> Result<(Address, ResourceState), Failure> {
-    let state: ResourceState = from_json(&row.1, || format!("the state of `{}`", row.0))?;
-    Ok((state.address.clone(), state))
+        ..Base::default()
+    };
+    for (address, state) in &rows {
+        let Read { value, sealed } = rest.read_state(address, state)?;
+        base.sealed.extend(sealed.map(|_| value.address.clone()));
+        base.resources.insert(value.address.clone(), value);
+    }
+    Ok(base)
 }
 
 /// How many resources an environment has, without reading them.

@@ -5,3 +5,4 @@ pub(crate) mod evaluation;
 pub(crate) mod observation;
 pub(crate) mod queue;
 pub(crate) mod run;
+pub(crate) mod secret;

@@ -6,8 +6,9 @@ use stratum_core::ids::{Address, EnvironmentName};
 use stratum_core::observed::Report;
 use stratum_core::ports::Observation;
 
-use crate::error::{Failure, from_json, unreadable};
+use crate::error::{Failure, unreadable};
 use crate::read::environment::addresses_of;
+use crate::rest::Rest;
 use crate::time::from_nanoseconds;
 
 /// What makes two observations of one address differ.
@@ -23,6 +24,7 @@ pub(crate) struct Seen {
 pub(crate) async fn observed(
     connection: &mut SqliteConnection,
     environment: &EnvironmentName,
+    rest: &Rest,
 ) -> Result<Vec<Observation>, Failure> {
     let sql = "SELECT a.address, s.at, o.seen FROM addresses a \
                JOIN sightings s ON s.address = a.id \
@@ -34,7 +36,7 @@ pub(crate) async fn observed(
         .bind(until)
         .fetch_all(connection)
         .await?;
-    let read = |(address, at, seen): &(String, i64, String)| observation(address, *at, seen);
+    let read = |(address, at, seen): &(String, i64, String)| observation(address, *at, seen, rest);
     rows.iter().map(read).collect()
 }
 
@@ -44,6 +46,7 @@ pub(crate) async fn observations(
     connection: &mut SqliteConnection,
     address: &Address,
     limit: u32,
+    rest: &Rest,
 ) -> Result<Vec<Observation>, Failure> {
     let sql = "SELECT at, seen FROM ( \
                  SELECT o.id, 1 AS newest, s.at AS at, o.seen FROM addresses a \
@@ -60,13 +63,13 @@ pub(crate) async fn observations(
         .bind(limit)
         .fetch_all(connection)
         .await?;
-    let read = |(at, seen): &(i64, String)| observation(&text, *at, seen);
+    let read = |(at, seen): &(i64, String)| observation(&text, *at, seen, rest);
     rows.iter().map(read).collect()
 }
 
-fn observation(address: &str, at: i64, seen: &str) -> Result<Observation, Failure> {
+fn observation(address: &str, at: i64, seen: &str, rest: &Rest) -> Result<Observation, Failure> {
     let what = || format!("an observation of `{address}`");
-    let seen: Seen = from_json(seen, what)?;
+    let seen: Seen = rest.read_seen(address, seen, what)?.value;
     Ok(Observation {
         address: address.parse().map_err(|error| unreadable(what(), error))?,
         at: from_nanoseconds(at).map_err(|error| unreadable(what(), error))?,

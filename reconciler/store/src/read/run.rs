@@ -1,7 +1,6 @@
 //! Runs and their journals.
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use sqlx::SqliteConnection;
 use stratum_core::ids::{Address, EnvironmentName, RunId};
 use stratum_core::ports::Unfinished;
@@ -10,25 +9,30 @@ use stratum_core::run::RunSummary;
 use crate::error::{Failure, from_json, unreadable};
 use crate::event::event_id;
 use crate::pack::unpack;
+use crate::rest::{Read, Rest};
 use crate::time::from_nanoseconds;
 
 /// The runs that have not ended, or whose record is not yet in git, oldest first.
 pub(crate) async fn unfinished(
     connection: &mut SqliteConnection,
+    rest: &Rest,
 ) -> Result<Vec<Unfinished>, Failure> {
     let sql = "SELECT key, id FROM runs WHERE open = 1 ORDER BY key";
     let open: Vec<(i64, String)> = sqlx::query_as(sql).fetch_all(&mut *connection).await?;
     let mut runs = Vec::with_capacity(open.len());
     for (key, id) in open {
-        runs.extend(journal(connection, key, &id).await?);
+        let journal = journal(connection, key, &id, rest).await?;
+        runs.extend(journal.map(Read::whole).transpose()?);
     }
     Ok(runs)
 }
 
-/// One run with its events; `None` when there is none, or when it has no journal.
+/// One run with its events; `None` when there is none, or when it has no journal. What is wrapped
+/// and cannot be read is left out.
 pub(crate) async fn run(
     connection: &mut SqliteConnection,
     id: &RunId,
+    rest: &Rest,
 ) -> Result<Option<Unfinished>, Failure> {
     let sql = "SELECT key FROM runs WHERE id = ?";
     let key: Option<i64> = sqlx::query_scalar(sql)
@@ -36,7 +40,10 @@ pub(crate) async fn run(
         .fetch_optional(&mut *connection)
         .await?;
     match key {
-        Some(key) => journal(connection, key, id.as_str()).await,
+        Some(key) => {
+            let journal = journal(connection, key, id.as_str(), rest).await?;
+            Ok(journal.map(|journal| journal.value))
+        }
         None => Ok(None),
     }
 }
@@ -45,10 +52,15 @@ async fn journal(
     connection: &mut SqliteConnection,
     key: i64,
     id: &str,
-) -> Result<Option<Unfinished>, Failure> {
-    let Some(run) = plan(connection, key, id).await? else {
+    rest: &Rest,
+) -> Result<Option<Read<Unfinished>>, Failure> {
+    let Some(text) = plan(connection, key, id).await? else {
         return Ok(None);
     };
+    let Read {
+        value: run,
+        mut sealed,
+    } = rest.read_run(id, &text)?;
     let sql = "SELECT at, event FROM events WHERE id >= ? AND id < ? ORDER BY id";
     let rows: Vec<(i64, String)> = sqlx::query_as(sql)
         .bind(event_id(key, 0))
@@ -59,9 +71,12 @@ async fn journal(
     for (number, (at, text)) in rows.iter().enumerate() {
         let what = || format!("event {number} of run `{id}`");
         let at = from_nanoseconds(*at).map_err(|error| unreadable(what(), error))?;
-        events.push((at, from_json(text, what)?));
+        let event = rest.read_event(id, text, what)?;
+        sealed = sealed.or(event.sealed);
+        events.push((at, event.value));
     }
-    Ok(Some(Unfinished { run, events }))
+    let value = Unfinished { run, events };
+    Ok(Some(Read { value, sealed }))
 }
 
 /// The last runs, newest first.
@@ -88,8 +103,11 @@ pub(crate) async fn addresses(
     key: i64,
     id: &RunId,
 ) -> Result<Vec<Address>, Failure> {
-    let run: Option<RunOutline> = plan(connection, key, id.as_str()).await?;
-    let steps = run.map(|run| run.plan.steps).unwrap_or_default();
+    let Some(text) = plan(connection, key, id.as_str()).await? else {
+        return Ok(Vec::new());
+    };
+    let run: RunOutline = from_json(&text, || format!("the plan of run `{id}`"))?;
+    let steps = run.plan.steps;
     Ok(steps.into_iter().map(|step| step.address).collect())
 }
 
@@ -108,12 +126,12 @@ struct StepOutline {
     address: Address,
 }
 
-/// A run as it was started, or some of it; `None` when it has no journal.
-async fn plan<T: DeserializeOwned>(
+/// The text of a run as it was started; `None` when it has no journal.
+async fn plan(
     connection: &mut SqliteConnection,
     key: i64,
     id: &str,
-) -> Result<Option<T>, Failure> {
+) -> Result<Option<String>, Failure> {
     let body: Option<Vec<u8>> = sqlx::query_scalar("SELECT body FROM plans WHERE run = ?")
         .bind(key)
         .fetch_optional(connection)
@@ -123,5 +141,5 @@ async fn plan<T: DeserializeOwned>(
     };
     let what = || format!("the plan of run `{id}`");
     let text = unpack(&body).map_err(|error| unreadable(what(), error))?;
-    from_json(&text, what).map(Some)
+    Ok(Some(text))
 }

@@ -12,6 +12,7 @@ use stratum_core::run::RunSummary;
 use crate::error::{Failure, from_json, to_json};
 use crate::event::event_id;
 use crate::read;
+use crate::rest::Rest;
 use crate::time::to_nanoseconds;
 use crate::write::Answer;
 use crate::write::lease::fenced;
@@ -38,15 +39,17 @@ pub(crate) struct Line {
 
 impl Line {
     /// Takes the JSON forms, in the task of the caller, so that the writer need not.
-    pub(crate) fn new(entry: Entry) -> Result<Self, Failure> {
+    pub(crate) fn new(run: &RunId, entry: Entry, rest: &Rest) -> Result<Self, Failure> {
         let change = match entry.change {
-            Some(StateChange::Put(state)) => Some((state.address.clone(), Some(to_json(&state)?))),
+            Some(StateChange::Put(state)) => {
+                Some((state.address.clone(), Some(rest.state(&state)?)))
+            }
             Some(StateChange::Remove(address)) => Some((address, None)),
             None => None,
         };
         Ok(Self {
             at: entry.at,
-            text: to_json(&entry.event)?,
+            text: rest.event(run, &entry.event)?,
             event: entry.event,
             change,
         })

@@ -10,6 +10,7 @@ pub(crate) mod lease;
 pub(crate) mod observation;
 pub(crate) mod queue;
 pub(crate) mod run;
+pub(crate) mod secret;
 
 use sqlx::SqliteConnection;
 use stratum_core::ports::StoreError;
@@ -40,6 +41,14 @@ pub(crate) enum Write {
     Ack(queue::Ack),
     /// Keep an evaluation.
     Keep(evaluation::Keep),
+    /// Keep sealed values.
+    Secrets(secret::Secrets),
+    /// Say which versions are in force.
+    InForce(secret::InForce),
+    /// Write the keys that wrap.
+    Keys(secret::Keys),
+    /// Put rows back that were wrapped again.
+    Again(secret::Again),
 }
 
 /// What came of one write: whether it was done, or why not.
@@ -79,7 +88,11 @@ fn as_append(write: &Write) -> Option<&append::Append> {
         | Write::Observe(_)
         | Write::Push(_)
         | Write::Ack(_)
-        | Write::Keep(_) => None,
+        | Write::Keep(_)
+        | Write::Secrets(_)
+        | Write::InForce(_)
+        | Write::Keys(_)
+        | Write::Again(_) => None,
     }
 }
 
@@ -109,6 +122,10 @@ async fn one(connection: &mut SqliteConnection, write: &Write) -> Result<bool, F
         Write::Push(push) => queue::push(connection, push).await,
         Write::Ack(ack) => queue::ack(connection, ack).await,
         Write::Keep(keep) => evaluation::keep(connection, keep).await,
+        Write::Secrets(secrets) => secret::keep(connection, secrets).await,
+        Write::InForce(versions) => secret::in_force(connection, versions).await,
+        Write::Keys(keys) => secret::keys(connection, keys).await,
+        Write::Again(rows) => secret::again(connection, rows).await,
     }
 }
 
@@ -126,5 +143,9 @@ pub(crate) fn doing(write: &Write) -> &'static str {
         Write::Push(_) => "writing the queue",
         Write::Ack(_) => "taking an entry out of the queue",
         Write::Keep(_) => "keeping an evaluation",
+        Write::Secrets(_) => "keeping sealed values",
+        Write::InForce(_) => "writing which sealed values are in force",
+        Write::Keys(_) => "writing the keys of the state",
+        Write::Again(_) => "wrapping the state again",
     }
 }

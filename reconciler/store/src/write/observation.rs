@@ -8,6 +8,7 @@ use stratum_core::ports::{Lease, Observation};
 
 use crate::error::{Failure, to_json};
 use crate::read::observation::Seen;
+use crate::rest::Rest;
 use crate::time::to_nanoseconds;
 use crate::write::lease::{fence, fenced};
 use crate::write::run::number_addresses;
@@ -33,26 +34,27 @@ pub(crate) struct Round {
 
 impl Observe {
     /// Takes the JSON forms, in the task of the caller.
-    pub(crate) fn new(lease: &Lease, seen: &[Observation]) -> Result<Self, Failure> {
+    pub(crate) fn new(lease: &Lease, seen: &[Observation], rest: &Rest) -> Result<Self, Failure> {
         let mut addresses = seen.iter().map(|one| &one.address.environment);
         let stranger = addresses.find(|name| **name != lease.environment).cloned();
         Ok(Self {
             lease: lease.clone(),
             stranger,
-            rounds: rounds(seen)?,
+            rounds: rounds(seen, rest)?,
         })
     }
 }
 
-fn rounds(seen: &[Observation]) -> Result<Vec<Round>, Failure> {
+fn rounds(seen: &[Observation], rest: &Rest) -> Result<Vec<Round>, Failure> {
     let mut times: BTreeMap<&Address, usize> = BTreeMap::new();
     let mut rounds: Vec<Vec<(&Address, i64, String)>> = Vec::new();
     for one in seen {
         let time = times.entry(&one.address).or_default();
-        let text = to_json(&Seen {
+        let kept = Seen {
             drifted: one.drifted.clone(),
             report: one.report.clone(),
-        })?;
+        };
+        let text = rest.seen(&one.address, &kept)?;
         let row = (&one.address, to_nanoseconds(one.at), text);
         match rounds.get_mut(*time) {
             Some(round) => round.push(row),
@@ -93,7 +95,8 @@ async fn keep(connection: &mut SqliteConnection, round: &Round) -> Result<(), Fa
                      CROSS JOIN addresses a ON a.address = new.value ->> 0 \
                      LEFT JOIN sightings s ON s.address = a.id \
                      LEFT JOIN observations o ON o.id = s.observation \
-                     WHERE o.seen IS NOT new.value ->> 2";
+                     WHERE coalesce(o.seen ->> '$.same', o.seen) IS NOT \
+                           coalesce(new.value ->> 2 ->> '$.same', new.value ->> 2)";
     sqlx::query(differing)
         .bind(&round.seen)
         .execute(&mut *connection)

@@ -14,4 +14,5 @@ mod damage;
 mod full;
 mod group;
 mod reading;
+mod rest;
 mod support;

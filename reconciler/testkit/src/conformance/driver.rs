@@ -7,8 +7,8 @@ use std::time::Duration;
 use stratum_core::ids::{RunId, StepId, Token};
 use stratum_core::plan::Reversibility;
 use stratum_core::ports::{
-    ApplyCall, ApplyError, Call, CheckpointCall, Effect, ImportCall, LocateCall, Located, PlanCall,
-    Proposal, Provider, ReadCall, RestoreCall, Site, TypeSchema,
+    ApplyCall, ApplyError, Call, CheckpointCall, Effect, ImportCall, LocateCall, Located,
+    NoSecrets, PlanCall, Proposal, Provider, ReadCall, RestoreCall, Site, TypeSchema,
 };
 use stratum_core::resource::{Checkpoint, Instance, ResourceState};
 use stratum_core::value::{Record, Value};
@@ -58,6 +58,7 @@ impl<'a> Driver<'a> {
             address: &self.case.address,
             site: &self.site,
             timeout: TIMEOUT,
+            secrets: &NoSecrets,
         }
     }
 

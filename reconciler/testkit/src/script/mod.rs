@@ -62,6 +62,7 @@ impl Content {
             limits: Default::default(),
             signatures: Default::default(),
             knowledge: Default::default(),
+            secrets: Default::default(),
         };
         Self {
             settings,

@@ -239,7 +239,7 @@ mod tests {
     use std::time::Duration;
 
     use stratum_core::ids::{Address, RunId, StepId};
-    use stratum_core::ports::{Certainty, Site};
+    use stratum_core::ports::{Certainty, NoSecrets, Site};
     use stratum_core::resource::Checkpoint;
 
     use super::*;
@@ -293,6 +293,7 @@ mod tests {
             address: &address,
             site: &site,
             timeout: Duration::from_secs(1),
+            secrets: &NoSecrets,
         };
         let planned = record(r#"{"value": 1}"#);
         let call = ApplyCall {

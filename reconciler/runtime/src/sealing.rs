@@ -1,0 +1,240 @@
+//! Sealed values on their way: verified against the trust of the base, kept, marked as in force.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use stratum_core::desired::Desired;
+use stratum_core::digest::Digest;
+use stratum_core::finding::{Finding, codes};
+use stratum_core::ids::{CommitId, EnvironmentName};
+use stratum_core::ports::{
+    Base, KeptSecret, Loader, Repository, SealCheck, SealReport, SealRequest, SealedSecret,
+    SecretKey, Tree,
+};
+use stratum_core::settings::Settings;
+use stratum_core::source::Source;
+use stratum_core::trust::Trust;
+use stratum_core::value::Value;
+
+use crate::error::RuntimeError;
+use crate::head::Target;
+use crate::look::Look;
+use crate::reconcile::Reconciler;
+
+/// What the sealed values of one environment are verified with.
+#[derive(Clone, Copy)]
+pub struct Verification<'a> {
+    /// The git repository.
+    pub repository: &'a dyn Repository,
+    /// Reads `trust/`.
+    pub loader: &'a dyn Loader,
+    /// Verifies.
+    pub sealing: &'a dyn SealCheck,
+    /// The files.
+    pub tree: &'a dyn Tree,
+    /// The settings.
+    pub settings: &'a Settings,
+    /// The environment.
+    pub environment: &'a EnvironmentName,
+    /// The commit that is applied; its trust judges. `None`: nothing is, and the tree judges itself.
+    pub base: Option<&'a CommitId>,
+    /// The highest version of each value that was ever in force.
+    pub highest: &'a BTreeMap<SecretKey, u64>,
+    /// Values whose version may go back, because a person signed for it.
+    pub may_go_back: &'a (dyn Fn(&str, &str, u64) -> bool + Sync),
+}
+
+/// Verifies the sealed values of one environment. Needs no key; blocking.
+///
+/// *Guarantees*: who may seal is judged by the trust of the base, so that no commit can vouch for
+/// its own sealer. Recipients may also be those that the tree itself names: only a trusted sealer
+/// can seal to them.
+pub fn verify_sealed(what: Verification<'_>) -> Result<SealReport, RuntimeError> {
+    let folder = format!("secrets/{}", what.environment);
+    if what.tree.entry(&folder).map_err(tree_error)?.is_none() {
+        return Ok(SealReport::default());
+    }
+    let trust = match trust_of(what)? {
+        Ok(trust) => trust,
+        Err(findings) => {
+            return Ok(SealReport {
+                values: Vec::new(),
+                findings,
+            });
+        }
+    };
+    let request = SealRequest {
+        tree: what.tree,
+        repository: &what.settings.name,
+        environment: what.environment,
+        trust: &trust,
+        signatures: what.settings.secrets.signatures,
+        highest: what.highest,
+        may_go_back: what.may_go_back,
+    };
+    what.sealing.check(&request).map_err(tree_error)
+}
+
+fn tree_error(error: stratum_core::ports::TreeError) -> RuntimeError {
+    RuntimeError::Load(error.into())
+}
+
+/// The trust that judges: the people of the base, and the recipients of base and tree. A base
+/// without any trust is a repository that has not begun to use it.
+fn trust_of(what: Verification<'_>) -> Result<Result<Trust, Vec<Finding>>, RuntimeError> {
+    let loaded = what.loader.trust(what.tree, what.settings)?;
+    let Some(own) = loaded.value else {
+        return Ok(Err(loaded.findings));
+    };
+    let Some(base) = what.base else {
+        return Ok(Ok(own));
+    };
+    let tree = what.repository.tree(base)?;
+    let settings = what.loader.settings(tree.as_ref())?.value;
+    let loaded = match &settings {
+        Some(settings) => what.loader.trust(tree.as_ref(), settings)?.value,
+        None => None,
+    };
+    let Some(mut trust) = loaded else {
+        let message = format!(
+            "the trust of the applied commit {} cannot be read",
+            base.short()
+        );
+        let finding = Finding::error(&codes::TRUST_SHAPE, message)
+            .at(Source::start_of("trust"))
+            .hint("who may seal is judged by the commit that is applied, and that one is broken");
+        return Ok(Err(vec![finding]));
+    };
+    if trust.is_empty() {
+        return Ok(Ok(own));
+    }
+    trust.recipients.extend(own.recipients);
+    Ok(Ok(trust))
+}
+
+/// What verifying gave, on its way through a look.
+#[derive(Debug, Default)]
+pub(crate) struct Verified {
+    /// The values that the environment's resources use.
+    pub(crate) used: Vec<KeptSecret>,
+    /// The version of every value.
+    pub(crate) versions: BTreeMap<SecretKey, u64>,
+}
+
+impl Verified {
+    fn of(values: Vec<SealedSecret>, desired: &Desired) -> Self {
+        let used = used(desired);
+        let versions = values.iter().map(|value| {
+            let place = (value.path.clone(), value.key.clone());
+            (place, value.version)
+        });
+        Self {
+            versions: versions.collect(),
+            used: values
+                .into_iter()
+                .filter(|value| used.contains(&value.digest))
+                .map(kept)
+                .collect(),
+        }
+    }
+}
+
+fn kept(value: SealedSecret) -> KeptSecret {
+    KeptSecret {
+        path: value.path,
+        key: value.key,
+        version: value.version,
+        digest: value.digest,
+        age: value.age,
+    }
+}
+
+/// The digests of the secrets that resources name.
+fn used(desired: &Desired) -> BTreeSet<Digest> {
+    let mut found = BTreeSet::new();
+    let resources = desired.resources.values();
+    for value in resources.flat_map(|resource| resource.attributes.values()) {
+        value.secrets(&mut |secret| found.extend(secret.digest));
+    }
+    found
+}
+
+impl Reconciler {
+    /// Verifies the sealed values of a revision; what is wrong is in the findings.
+    pub(crate) async fn verify(
+        self: &std::sync::Arc<Self>,
+        target: &Target,
+        base: Option<CommitId>,
+        tree: Arc<dyn Tree>,
+        desired: &Arc<Desired>,
+    ) -> Result<(Verified, Vec<Finding>), RuntimeError> {
+        let highest = self.ports.vault.highest(&target.environment).await?;
+        let (own, target, desired) = (Arc::clone(self), target.clone(), Arc::clone(desired));
+        self.blocking(move || {
+            let report = verify_sealed(Verification {
+                repository: own.ports.repository.as_ref(),
+                loader: own.ports.loader.as_ref(),
+                sealing: own.ports.sealing.as_ref(),
+                tree: tree.as_ref(),
+                settings: &target.settings,
+                environment: &target.environment,
+                base: base.as_ref(),
+                highest: &highest,
+                may_go_back: &|_, _, _| false,
+            })?;
+            // Policy's word on who may seal what is asked here, before anything is opened.
+            Ok((Verified::of(report.values, &desired), report.findings))
+        })
+        .await
+    }
+
+    /// Keeps the sealed values that are about to be used, before anything is begun with them.
+    pub(crate) async fn keep_secrets(
+        &self,
+        environment: &EnvironmentName,
+        verified: &Verified,
+    ) -> Result<(), RuntimeError> {
+        if verified.used.is_empty() {
+            return Ok(());
+        }
+        let kept = self.ports.vault.keep_secrets(environment, &verified.used);
+        Ok(kept.await?)
+    }
+
+    /// The environment is at its revision: the versions it has are those in force.
+    pub(crate) async fn mark_in_force(
+        &self,
+        environment: &EnvironmentName,
+        versions: &BTreeMap<SecretKey, u64>,
+    ) -> Result<(), RuntimeError> {
+        if versions.is_empty() {
+            return Ok(());
+        }
+        let highest = self.ports.vault.highest(environment).await?;
+        let news = versions
+            .iter()
+            .filter(|(place, version)| highest.get(*place).is_none_or(|old| old < *version))
+            .map(|(place, version)| (place.clone(), *version));
+        let news: BTreeMap<SecretKey, u64> = news.collect();
+        if news.is_empty() {
+            return Ok(());
+        }
+        Ok(self.ports.vault.in_force(environment, &news).await?)
+    }
+
+    /// Why the environment waits for the reconciler to be unsealed, if it does.
+    pub(crate) fn waits_for_unsealing(&self, look: &Look, base: &Base) -> Option<String> {
+        let standing = self.ports.secrets.standing();
+        let why = standing.sealed()?;
+        let needs = !base.sealed.is_empty() || names_secrets(&look.desired);
+        needs.then(|| why.to_owned())
+    }
+}
+
+fn names_secrets(desired: &Desired) -> bool {
+    let mut values = desired
+        .resources
+        .values()
+        .flat_map(|one| one.attributes.values());
+    values.any(Value::holds_secret)
+}
