@@ -156,6 +156,7 @@ impl From<StoreError> for CommandError {
             }
             StoreError::Full { .. } => "`df -h` shows which disk is full; make room on it",
             StoreError::Fenced { .. } | StoreError::Moved { .. } => "run the command again",
+            StoreError::Audit { .. } => "`stratum audit verify` says what is wrong with the log",
             StoreError::Database { .. } => "`stratum doctor` looks at the state",
         };
         let fault = match &error {
@@ -166,6 +167,7 @@ impl From<StoreError> for CommandError {
             | StoreError::Full { .. }
             | StoreError::Fenced { .. }
             | StoreError::Moved { .. }
+            | StoreError::Audit { .. }
             | StoreError::Database { .. } => Fault::Machine,
         };
         Self::of(fault, &error).hint(hint)

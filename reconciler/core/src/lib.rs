@@ -5,6 +5,7 @@
 //! trait in [`ports`] and is built by the command line.
 
 pub mod approve;
+pub mod audit;
 pub mod check;
 pub mod condition;
 pub mod desired;

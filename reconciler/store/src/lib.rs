@@ -13,6 +13,7 @@ mod crash;
 mod error;
 mod event;
 mod lease;
+mod log;
 mod open;
 mod pack;
 mod read;
@@ -25,6 +26,10 @@ mod time;
 mod write;
 mod writer;
 
+pub use log::{
+    Expected, ExportError, Exported, LogReader, PartReport, Problem, Proof, Report, Shown,
+    key_words, log_folder, log_keys, within,
+};
 pub use open::Access;
 pub use read::environment::Counts;
 pub use store::SqliteStore;

@@ -23,18 +23,27 @@ pub(crate) enum PackError {
 
 /// Packs text.
 pub(crate) fn pack(text: &str) -> Vec<u8> {
-    lz4_flex::block::compress_prepend_size(text.as_bytes())
+    pack_bytes(text.as_bytes())
+}
+
+/// Packs bytes.
+pub(crate) fn pack_bytes(bytes: &[u8]) -> Vec<u8> {
+    lz4_flex::block::compress_prepend_size(bytes)
 }
 
 /// The text that was packed.
 pub(crate) fn unpack(packed: &[u8]) -> Result<String, PackError> {
+    Ok(String::from_utf8(unpack_bytes(packed)?)?)
+}
+
+/// The bytes that were packed.
+pub(crate) fn unpack_bytes(packed: &[u8]) -> Result<Vec<u8>, PackError> {
     let (head, block) = packed.split_first_chunk::<4>().ok_or(PackError::Length)?;
     let length = u32::from_le_bytes(*head) as usize;
     if length > block.len().saturating_mul(MOST_GROWTH) {
         return Err(PackError::Length);
     }
-    let bytes = lz4_flex::block::decompress(block, length).map_err(PackError::Block)?;
-    Ok(String::from_utf8(bytes)?)
+    lz4_flex::block::decompress(block, length).map_err(PackError::Block)
 }
 
 #[cfg(test)]

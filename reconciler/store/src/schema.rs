@@ -8,6 +8,7 @@ use crate::error::Failure;
 const SCRIPTS: &[&str] = &[
     include_str!("../schema/1.sql"),
     include_str!("../schema/2.sql"),
+    include_str!("../schema/3.sql"),
 ];
 
 /// The newest format this version knows.

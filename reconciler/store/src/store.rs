@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use stratum_core::audit::{AuditEntry, Named, Role};
 use stratum_core::ids::{Address, EnvironmentName, RunId};
 use stratum_core::ports::{
-    AtRest, Base, Entry, EnvironmentRow, Lease, LeaseError, Observation, QueueEntry, Store,
-    StoreError, Unfinished,
+    AtRest, Audit, AuditError, Base, Entry, EnvironmentRow, Lease, LeaseError, NoteSigner,
+    Observation, QueueEntry, Store, StoreError, Unfinished,
 };
 use stratum_core::run::{Run, RunSummary};
 use tokio::runtime::Handle;
 
 use crate::error::{Failure, to_json};
 use crate::lease::Held;
+use crate::log::{self, Expected, Keeper, Leaf, log_folder};
 use crate::open::{self, Access};
 use crate::pack::pack;
 use crate::read;
@@ -24,10 +26,11 @@ use crate::reader::Reader;
 use crate::rest::Rest;
 use crate::time::to_nanoseconds;
 use crate::write::append::{Append, Line};
+use crate::write::audit::Note;
 use crate::write::lease::{Release, Renew, Take};
 use crate::write::observation::Observe;
 use crate::write::queue::{Ack, Push};
-use crate::write::run::{Note, Start};
+use crate::write::run::{Note as RunNote, Start};
 use crate::write::{Write, environment};
 use crate::writer::Writer;
 
@@ -37,6 +40,8 @@ pub struct SqliteStore {
     pub(crate) reader: Arc<Reader>,
     /// `None`: opened for reading only.
     writer: Option<Writer>,
+    /// `None`: nothing is written to an audit log.
+    log: Option<Arc<Keeper>>,
     runtime: Handle,
     pub(crate) rest: Rest,
 }
@@ -66,6 +71,27 @@ impl SqliteStore {
     /// As [`SqliteStore::open`]; what would make the file larger than `bytes` is refused with
     /// [`StoreError::Full`], as if the disk were full.
     pub async fn open_within(path: &Path, access: Access, bytes: u64) -> Result<Self, StoreError> {
+        Self::open_with(path, access, bytes, None).await
+    }
+
+    /// Opens the state for reading and writing with the audit log beside it, which is made when
+    /// there is none and signed with `signer`.
+    ///
+    /// *Guarantees*: from then on every event of a journal and every lease is in the log by the
+    /// transaction that writes it. While the log cannot be written, they are refused.
+    ///
+    /// *Errors*: as [`SqliteStore::open`]; [`StoreError::Audit`] when the log cannot be written, or
+    /// is not as the state knows it.
+    pub async fn open_logged(path: &Path, signer: Arc<dyn NoteSigner>) -> Result<Self, StoreError> {
+        Self::open_with(path, Access::ReadWrite, u64::MAX, Some(signer)).await
+    }
+
+    async fn open_with(
+        path: &Path,
+        access: Access,
+        bytes: u64,
+        signer: Option<Arc<dyn NoteSigner>>,
+    ) -> Result<Self, StoreError> {
         let path = open::absolute(path)?;
         let reader = Arc::new(Reader::new(path.clone()));
         let writer = match access {
@@ -77,12 +103,20 @@ impl SqliteStore {
                 open::create(&path).await?;
                 open::check(&reader).await?;
                 let connection = open::writer(&path, bytes).await?;
-                Some(Writer::start(path, connection))
+                Some(Writer::start(path.clone(), connection, signer.is_some()))
             }
+        };
+        let log = match (signer, &writer) {
+            (Some(signer), Some(writer)) => {
+                let (folder, reader) = (log_folder(&path), Arc::clone(&reader));
+                Some(Keeper::start(folder, signer, reader, writer.clone()).await?)
+            }
+            (Some(_) | None, _) => None,
         };
         Ok(Self {
             reader,
             writer,
+            log,
             runtime: Handle::current(),
             rest: Rest::default(),
         })
@@ -97,6 +131,9 @@ impl SqliteStore {
     /// Finishes what is being written, folds the log into the file and closes it. Writes that come
     /// later fail. A store that is dropped without this loses nothing either.
     pub async fn close(&self) {
+        if let Some(log) = &self.log {
+            log.close().await;
+        }
         self.reader.close().await;
         if let Some(writer) = &self.writer {
             writer.close().await;
@@ -132,6 +169,25 @@ impl SqliteStore {
             environment
         );
         held.map(|held| held.and_then(|held| held.holder))
+    }
+
+    /// What the state knows of its audit log, and how many transactions have entries that are not
+    /// yet in its tree.
+    pub async fn expected_log(&self) -> Result<(Expected, u64), StoreError> {
+        let (head, waiting) = look!(self.reader, "reading the audit log", read::audit::known)?;
+        let expected = Expected {
+            head,
+            ..Expected::default()
+        };
+        Ok((expected, waiting))
+    }
+
+    /// Brings the entries that wait into the tree of the audit log, now.
+    pub async fn bring_in(&self) -> Result<(), StoreError> {
+        match &self.log {
+            Some(log) => log.bring_in().await,
+            None => Ok(()),
+        }
     }
 
     /// How many transactions were written since it was opened.
@@ -173,8 +229,18 @@ impl SqliteStore {
     }
 
     pub(crate) async fn write(&self, write: Write) -> Result<bool, StoreError> {
+        let log = self.log.as_ref().filter(|_| write.is_logged());
+        if let Some(log) = log {
+            log.ready().await?;
+        }
         match &self.writer {
-            Some(writer) => writer.write(write).await,
+            Some(writer) => {
+                let answer = writer.write(write).await;
+                if let (Some(log), Ok(_)) = (log, &answer) {
+                    log.wake();
+                }
+                answer
+            }
             None => Err(StoreError::Database {
                 doing: crate::write::doing(&write),
                 source: "the state was opened for reading only".into(),
@@ -220,7 +286,7 @@ impl Store for SqliteStore {
             let take = Take {
                 lease: lease.clone(),
                 before,
-                at: to_nanoseconds(now),
+                at: now,
             };
             if self.write(Write::Take(take)).await? {
                 return Ok(lease);
@@ -270,7 +336,23 @@ impl Store for SqliteStore {
     }
 
     async fn start(&self, lease: &Lease, run: &Run, started: &Entry) -> Result<(), StoreError> {
-        let start = self.ready(start_of(lease, run, started, &self.rest), "starting a run")?;
+        let mut start = self.ready(start_of(lease, run, started, &self.rest), "starting a run")?;
+        if let Some(log) = &self.log {
+            let author = Named {
+                role: Role::Author,
+                name: run.revision.author.clone(),
+            };
+            let veiled = log::people(started.at, &[author], &log.veils);
+            let veiled = veiled.map_err(|error| StoreError::Database {
+                doing: "starting a run",
+                source: Box::new(error),
+            })?;
+            start
+                .started
+                .entries
+                .iter_mut()
+                .for_each(|line| line.people.clone_from(&veiled));
+        }
         self.write(Write::Start(Box::new(start))).await?;
         Ok(())
     }
@@ -293,7 +375,7 @@ impl Store for SqliteStore {
     }
 
     async fn note_run(&self, lease: &Lease, summary: &RunSummary) -> Result<(), StoreError> {
-        let note = Note {
+        let note = RunNote {
             lease: lease.clone(),
             id: summary.id.clone(),
             environment: summary.environment.clone(),
@@ -403,6 +485,27 @@ impl Store for SqliteStore {
     }
 }
 
+#[async_trait]
+impl Audit for SqliteStore {
+    async fn log(&self, entries: &[AuditEntry]) -> Result<(), AuditError> {
+        let Some(log) = &self.log else {
+            return Err(AuditError::Store(StoreError::Database {
+                doing: "writing the audit log",
+                source: "the state was opened without it".into(),
+            }));
+        };
+        let leaves = entries
+            .iter()
+            .map(|entry| Leaf::of(entry, &log.veils)?.bytes());
+        let entries: Result<Vec<Vec<u8>>, AuditError> = leaves.collect();
+        let entries = entries?;
+        if !entries.is_empty() {
+            self.write(Write::Audit(Note { entries })).await?;
+        }
+        Ok(())
+    }
+}
+
 fn start_of(lease: &Lease, run: &Run, started: &Entry, rest: &Rest) -> Result<Start, Failure> {
     let addresses: Vec<&Address> = run.plan.steps.iter().map(|step| &step.address).collect();
     Ok(Start {
@@ -411,6 +514,7 @@ fn start_of(lease: &Lease, run: &Run, started: &Entry, rest: &Rest) -> Result<St
         body: pack(&rest.run(run)?),
         summary: to_json(&RunSummary::begin(run))?,
         addresses: to_json(&addresses)?,
+        steps: addresses.into_iter().cloned().collect(),
         started: Append {
             lease: lease.clone(),
             run: run.id.clone(),

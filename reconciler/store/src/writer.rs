@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::crash;
 use crate::error::Failure;
+use crate::write::audit::Ledger;
 use crate::write::{self, Answer, Write};
 
 /// How many writes wait at most; whoever comes then waits to be let in.
@@ -43,17 +44,20 @@ struct Desk {
     path: PathBuf,
     connection: SqliteConnection,
     transactions: Arc<AtomicU64>,
+    ledger: Ledger,
 }
 
 impl Writer {
-    /// Starts the task; it ends when the last `Writer` is dropped.
-    pub(crate) fn start(path: PathBuf, connection: SqliteConnection) -> Self {
+    /// Starts the task; it ends when the last `Writer` is dropped. With `logged`, events and leases
+    /// are written for the audit log too.
+    pub(crate) fn start(path: PathBuf, connection: SqliteConnection, logged: bool) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING);
         let transactions = Arc::new(AtomicU64::new(0));
         let desk = Desk {
             path,
             connection,
             transactions: Arc::clone(&transactions),
+            ledger: Ledger::new(logged),
         };
         tokio::spawn(serve(desk, receiver));
         Self {
@@ -167,7 +171,8 @@ impl Desk {
     async fn attempt(&mut self, writes: &[&Write]) -> Result<Vec<Answer>, Failure> {
         crash::chance();
         self.run("BEGIN IMMEDIATE").await?;
-        let answers = write::all(&mut self.connection, writes).await?;
+        self.ledger.clear();
+        let answers = write::all(&mut self.connection, writes, &mut self.ledger).await?;
         crash::chance();
         self.run("COMMIT").await?;
         crash::chance();

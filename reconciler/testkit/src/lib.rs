@@ -4,6 +4,7 @@ pub mod script;
 
 pub mod store;
 
+pub mod audit;
 pub mod clock;
 pub mod conformance;
 pub mod repository;

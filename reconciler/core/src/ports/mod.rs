@@ -3,6 +3,7 @@
 //! Adapters implement them in the crates beside this one; the command line wires them together;
 //! the testkit has in-memory twins.
 
+mod audit;
 mod clock;
 mod gate;
 mod loader;
@@ -14,6 +15,9 @@ mod sealing;
 mod store;
 mod tree;
 
+pub use audit::{
+    Audit, AuditError, NoteAlgorithm, NoteError, NoteKeys, NoteSignatures, NoteSigner,
+};
 pub use clock::{Clock, Randomness};
 pub use gate::{Gate, GateError};
 pub use loader::{EvaluationCache, LoadError, Loaded, Loader};

@@ -139,6 +139,16 @@ pub enum StoreError {
         /// The serial now.
         head: u64,
     },
+    /// The audit log that belongs to the state cannot be written, so nothing more is begun.
+    #[error("the audit log at `{folder}` cannot be written: {reason}")]
+    Audit {
+        /// Its folder.
+        folder: String,
+        /// Why.
+        reason: String,
+        /// Whether it may pass by itself, as a full disk does.
+        passes: bool,
+    },
     /// Anything else the database says.
     #[error("the state store failed while {doing}")]
     Database {
@@ -155,7 +165,10 @@ impl StoreError {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Newer { .. } | Self::Damaged { .. } | Self::Missing { .. } => Retry::NeedsPerson,
-            Self::Full { .. } | Self::Sealed { .. } => Retry::Later(Duration::from_secs(15)),
+            Self::Audit { passes: false, .. } => Retry::NeedsPerson,
+            Self::Full { .. } | Self::Sealed { .. } | Self::Audit { passes: true, .. } => {
+                Retry::Later(Duration::from_secs(15))
+            }
             Self::Fenced { .. } | Self::Moved { .. } => Retry::Later(Duration::from_millis(100)),
             Self::Database { .. } => Retry::Later(Duration::from_secs(5)),
         }
@@ -272,6 +285,9 @@ pub struct EvaluationRow {
 }
 
 /// The state store and the queue.
+///
+/// Each event of a journal, and each lease that is taken, is in the audit log by the same
+/// transaction (see [`crate::audit`]); if it cannot be, nothing is written.
 ///
 /// *Guarantees*: every method is atomic: it happens wholly or not at all, also when the process
 /// dies inside. Writing methods are durable when they return.

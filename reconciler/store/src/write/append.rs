@@ -11,10 +11,12 @@ use stratum_core::run::RunSummary;
 
 use crate::error::{Failure, from_json, to_json};
 use crate::event::event_id;
+use crate::log::Veiled;
 use crate::read;
 use crate::rest::Rest;
 use crate::time::to_nanoseconds;
 use crate::write::Answer;
+use crate::write::audit::{Journalled, Ledger};
 use crate::write::lease::fenced;
 use crate::write::run::number_addresses;
 
@@ -35,6 +37,8 @@ pub(crate) struct Line {
     text: String,
     /// The address, and its new state as JSON; `None` when it is no longer there.
     change: Option<(Address, Option<String>)>,
+    /// The people behind it, for the audit log.
+    pub(crate) people: Option<Veiled>,
 }
 
 impl Line {
@@ -52,6 +56,7 @@ impl Line {
             text: rest.event(run, &entry.event)?,
             event: entry.event,
             change,
+            people: None,
         })
     }
 }
@@ -80,11 +85,12 @@ struct Sheet<'a> {
 pub(crate) async fn group(
     connection: &mut SqliteConnection,
     appends: &[&Append],
+    ledger: &mut Ledger,
 ) -> Result<Vec<Answer>, Failure> {
     let mut sheet = Sheet::default();
     let mut answers = Vec::with_capacity(appends.len());
     for append in appends {
-        answers.push(match sheet.add(connection, append).await {
+        answers.push(match sheet.add(connection, append, ledger).await {
             Ok(()) => Ok(true),
             Err(Failure::Refused(refusal)) => Err(refusal),
             Err(failure) => return Err(failure),
@@ -101,6 +107,7 @@ impl<'a> Sheet<'a> {
         &mut self,
         connection: &mut SqliteConnection,
         append: &'a Append,
+        ledger: &mut Ledger,
     ) -> Result<(), Failure> {
         let head = match self.heads.entry(&append.run) {
             btree_map::Entry::Occupied(entry) => entry.into_mut(),
@@ -111,6 +118,9 @@ impl<'a> Sheet<'a> {
             return Err(fenced(&head.environment));
         }
         for line in &append.entries {
+            if ledger.kept {
+                head.log(connection, append, line, ledger).await?;
+            }
             let id = event_id(head.key, head.events);
             self.events.push((id, to_nanoseconds(line.at), &line.text));
             head.events = head.events.saturating_add(1);
@@ -197,6 +207,37 @@ async fn head(connection: &mut SqliteConnection, run: &RunId) -> Result<Head, Fa
 }
 
 impl Head {
+    /// Adds an event to the audit log. The plan is read for the addresses of its steps only when
+    /// this process did not start the run.
+    async fn log(
+        &self,
+        connection: &mut SqliteConnection,
+        append: &Append,
+        line: &Line,
+        ledger: &mut Ledger,
+    ) -> Result<(), Failure> {
+        if line.event.step().is_some() && !ledger.addresses.contains_key(&append.run) {
+            let steps = read::run::addresses(connection, self.key, &append.run).await?;
+            ledger.addresses.insert(append.run.clone(), steps);
+        }
+        ledger.event(&Journalled {
+            at: line.at,
+            environment: &self.environment,
+            run: &append.run,
+            number: u64::try_from(self.events).unwrap_or(0),
+            event: &line.event,
+            text: &line.text,
+            people: line.people.as_ref(),
+        })?;
+        if matches!(
+            line.event,
+            Event::Applied | Event::RolledBack | Event::Stuck { .. }
+        ) {
+            ledger.addresses.remove(&append.run);
+        }
+        Ok(())
+    }
+
     /// Takes an event into the summary. The plan is read only for the first failure, which names
     /// its address.
     async fn fold(

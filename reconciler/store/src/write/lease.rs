@@ -1,5 +1,6 @@
 //! Leases and their fencing numbers.
 
+use jiff::Timestamp;
 use sqlx::SqliteConnection;
 use stratum_core::ids::EnvironmentName;
 use stratum_core::ports::{Lease, StoreError};
@@ -7,6 +8,8 @@ use stratum_core::ports::{Lease, StoreError};
 use crate::error::Failure;
 use crate::lease::Held;
 use crate::read;
+use crate::time::to_nanoseconds;
+use crate::write::audit::Ledger;
 
 /// Take the lease, if it is still as it was when that was decided.
 pub(crate) struct Take {
@@ -14,8 +17,8 @@ pub(crate) struct Take {
     pub(crate) lease: Lease,
     /// As it was.
     pub(crate) before: Option<Held>,
-    /// When (nanoseconds).
-    pub(crate) at: i64,
+    /// When (UTC).
+    pub(crate) at: Timestamp,
 }
 
 /// Say that the holder lives.
@@ -54,7 +57,11 @@ pub(crate) fn fenced(environment: &EnvironmentName) -> Failure {
 }
 
 /// `false` when somebody else came first.
-pub(crate) async fn take(connection: &mut SqliteConnection, take: &Take) -> Result<bool, Failure> {
+pub(crate) async fn take(
+    connection: &mut SqliteConnection,
+    take: &Take,
+    ledger: &mut Ledger,
+) -> Result<bool, Failure> {
     let held = read::environment::lease(connection, &take.lease.environment).await?;
     if held != take.before {
         return Ok(false);
@@ -66,9 +73,10 @@ pub(crate) async fn take(connection: &mut SqliteConnection, take: &Take) -> Resu
         .bind(take.lease.environment.as_str())
         .bind(stored(take.lease.number))
         .bind(&take.lease.holder)
-        .bind(take.at)
+        .bind(to_nanoseconds(take.at))
         .execute(connection)
         .await?;
+    ledger.lease(&take.lease, take.at)?;
     Ok(true)
 }
 

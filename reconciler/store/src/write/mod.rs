@@ -4,6 +4,7 @@
 //! ([`Failure::Refused`]) leaves no trace in the transaction it shares with others.
 
 pub(crate) mod append;
+pub(crate) mod audit;
 pub(crate) mod environment;
 pub(crate) mod evaluation;
 pub(crate) mod lease;
@@ -16,6 +17,7 @@ use sqlx::SqliteConnection;
 use stratum_core::ports::StoreError;
 
 use crate::error::Failure;
+use crate::write::audit::Ledger;
 
 /// Everything that can be asked of the writer.
 pub(crate) enum Write {
@@ -49,6 +51,32 @@ pub(crate) enum Write {
     Keys(secret::Keys),
     /// Put rows back that were wrapped again.
     Again(secret::Again),
+    /// Append to the audit log.
+    Audit(audit::Note),
+    /// Say that entries of the audit log are in its tree.
+    Integrated(audit::Integrated),
+}
+
+impl Write {
+    /// Whether it adds to the audit log.
+    pub(crate) fn is_logged(&self) -> bool {
+        match self {
+            Self::Take(_) | Self::Start(_) | Self::Append(_) | Self::Audit(_) => true,
+            Self::Renew(_)
+            | Self::Release(_)
+            | Self::Environment(_)
+            | Self::Note(_)
+            | Self::Observe(_)
+            | Self::Push(_)
+            | Self::Ack(_)
+            | Self::Keep(_)
+            | Self::Secrets(_)
+            | Self::InForce(_)
+            | Self::Keys(_)
+            | Self::Again(_)
+            | Self::Integrated(_) => false,
+        }
+    }
 }
 
 /// What came of one write: whether it was done, or why not.
@@ -61,17 +89,21 @@ pub(crate) type Answer = Result<bool, StoreError>;
 pub(crate) async fn all(
     connection: &mut SqliteConnection,
     mut writes: &[&Write],
+    ledger: &mut Ledger,
 ) -> Result<Vec<Answer>, Failure> {
     let mut answers = Vec::with_capacity(writes.len());
     while let Some((first, after)) = writes.split_first() {
         let appends: Vec<_> = writes.iter().map_while(|write| as_append(write)).collect();
         if appends.is_empty() {
-            answers.push(answer(one(connection, first).await)?);
+            answers.push(answer(one(connection, first, ledger).await)?);
             writes = after;
         } else {
-            answers.extend(append::group(connection, &appends).await?);
+            answers.extend(append::group(connection, &appends, ledger).await?);
             writes = writes.get(appends.len()..).unwrap_or_default();
         }
+    }
+    if !ledger.is_empty() {
+        ledger.write(connection).await?;
     }
     Ok(answers)
 }
@@ -92,7 +124,9 @@ fn as_append(write: &Write) -> Option<&append::Append> {
         | Write::Secrets(_)
         | Write::InForce(_)
         | Write::Keys(_)
-        | Write::Again(_) => None,
+        | Write::Again(_)
+        | Write::Audit(_)
+        | Write::Integrated(_) => None,
     }
 }
 
@@ -105,16 +139,20 @@ fn answer(result: Result<bool, Failure>) -> Result<Answer, Failure> {
     }
 }
 
-async fn one(connection: &mut SqliteConnection, write: &Write) -> Result<bool, Failure> {
+async fn one(
+    connection: &mut SqliteConnection,
+    write: &Write,
+    ledger: &mut Ledger,
+) -> Result<bool, Failure> {
     match write {
-        Write::Take(take) => lease::take(connection, take).await,
+        Write::Take(take) => lease::take(connection, take, ledger).await,
         Write::Renew(renew) => lease::renew(connection, renew).await,
         Write::Release(release) => lease::release(connection, release).await,
         Write::Environment(put) => environment::put(connection, put).await,
-        Write::Start(start) => run::start(connection, start).await,
+        Write::Start(start) => run::start(connection, start, ledger).await,
         Write::Note(note) => run::note(connection, note).await,
         Write::Append(append) => {
-            let answers = append::group(connection, &[append]).await?;
+            let answers = append::group(connection, &[append], ledger).await?;
             let answer = answers.into_iter().next().unwrap_or(Ok(false));
             answer.map_err(Failure::Refused)
         }
@@ -126,6 +164,11 @@ async fn one(connection: &mut SqliteConnection, write: &Write) -> Result<bool, F
         Write::InForce(versions) => secret::in_force(connection, versions).await,
         Write::Keys(keys) => secret::keys(connection, keys).await,
         Write::Again(rows) => secret::again(connection, rows).await,
+        Write::Audit(note) => {
+            ledger.note(note);
+            Ok(true)
+        }
+        Write::Integrated(done) => audit::integrated(connection, done).await,
     }
 }
 
@@ -147,5 +190,7 @@ pub(crate) fn doing(write: &Write) -> &'static str {
         Write::InForce(_) => "writing which sealed values are in force",
         Write::Keys(_) => "writing the keys of the state",
         Write::Again(_) => "wrapping the state again",
+        Write::Audit(_) => "writing the audit log",
+        Write::Integrated(_) => "bringing entries into the audit log",
     }
 }

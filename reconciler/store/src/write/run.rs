@@ -1,12 +1,13 @@
 //! Runs: how they start, and those without a journal.
 
 use sqlx::SqliteConnection;
-use stratum_core::ids::{EnvironmentName, RunId};
+use stratum_core::ids::{Address, EnvironmentName, RunId};
 use stratum_core::ports::{Lease, StoreError};
 
 use crate::error::Failure;
 use crate::read;
 use crate::write::append::{self, Append};
+use crate::write::audit::Ledger;
 use crate::write::lease::{fence, stored};
 
 /// Start a run.
@@ -21,6 +22,8 @@ pub(crate) struct Start {
     pub(crate) summary: String,
     /// The addresses of its steps in order, as JSON.
     pub(crate) addresses: String,
+    /// The same addresses.
+    pub(crate) steps: Vec<Address>,
     /// Its first event.
     pub(crate) started: Append,
 }
@@ -41,6 +44,7 @@ pub(crate) struct Note {
 pub(crate) async fn start(
     connection: &mut SqliteConnection,
     start: &Start,
+    ledger: &mut Ledger,
 ) -> Result<bool, Failure> {
     fence(connection, &start.started.lease, &start.environment).await?;
     let head = read::environment::serial(connection, &start.environment).await?;
@@ -61,7 +65,9 @@ pub(crate) async fn start(
     .bind(stored(head.saturating_add(1)))
     .execute(&mut *connection)
     .await?;
-    append::group(connection, &[&start.started]).await?;
+    let run = start.started.run.clone();
+    ledger.addresses.insert(run, start.steps.clone());
+    append::group(connection, &[&start.started], ledger).await?;
     Ok(true)
 }
 
