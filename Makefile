@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test ci format build install-tools bench bench-peers crash soak
+.PHONY: help demo test ci format build install-tools bench bench-peers crash soak release reference bench-hook
 
 # A folder of built dependencies that outlives clones is used when there is one.
 ifeq ($(origin CARGO_TARGET_DIR),undefined)
@@ -65,11 +65,22 @@ soak: install-tools ## lives from new seeds, for MINUTES=30
 	STRATUM_SOAK_SECONDS=$$(($(MINUTES) * 60)) $(CARGO) test --locked --release -p stratum-runtime \
 	  --test it lives_from_many_seeds -- --nocapture
 
+bench-hook: install-tools build ## how long the hook pre-commit takes on 1,000 resources
+	@python3 tests/bench/hook.py --program $(PROGRAM)
+
+release: install-tools ## dist/: the program, sums, the list of libraries, the pin of the action
+	@PROGRAM='$(if $(findstring command line,$(origin PROGRAM)),$(PROGRAM))' sh .ci/release
+
+reference: ## write the reference pages again, from the program
+	$(CARGO) build --locked
+	@for page in commands settings findings policies metrics; do \
+	  $(or $(CARGO_TARGET_DIR),target)/debug/stratum reference $$page >reconciler/docs/reference/$$page.md; done
+
 format: ## format the code
 	$(CARGO) fmt --all
 
-# What a bare Debian or Ubuntu lacks: a compiler and linker for the C parts of SQLite, git, and
-# python3, which serves the page of the example. Rust comes from rustup, because a distribution's
+# What a bare Debian or Ubuntu lacks: a compiler and linker for the C parts of SQLite, OpenSSL and
+# liboqs with what those are built by, git, and python3, which serves the page of the example. Rust comes from rustup, because a distribution's
 # is too old; rust-toolchain.toml names the version.
 install-tools:
 	@sh .ci/install-tools

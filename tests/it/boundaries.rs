@@ -56,6 +56,7 @@ const OWNED: &[(&str, &str)] = &[
     ("axum", "cli"),
     ("bech32", "seal"),
     ("cedar-policy", "guard"),
+    ("cedar-policy-formatter", "guard"),
     ("chacha20poly1305", "seal"),
     ("clap", "cli"),
     ("clap_complete", "cli"),

@@ -130,6 +130,30 @@ pub(crate) fn stratum(folder: &Path, arguments: &[&str]) -> Answer {
     }
 }
 
+/// Runs a command in `folder` as somebody who has no settings of git of their own.
+pub(crate) fn run(folder: &Path, command: &mut Command) -> Answer {
+    command.current_dir(folder);
+    for (name, value) in [
+        ("GIT_CONFIG_GLOBAL", "/dev/null"),
+        ("GIT_CONFIG_NOSYSTEM", "1"),
+        ("GIT_AUTHOR_NAME", "Ada"),
+        ("GIT_AUTHOR_EMAIL", "ada@example.org"),
+        ("GIT_COMMITTER_NAME", "Ada"),
+        ("GIT_COMMITTER_EMAIL", "ada@example.org"),
+    ] {
+        command.env(name, value);
+    }
+    for name in ["STRATUM_REPO", "STRATUM_STATE", "STRATUM_LOG"] {
+        command.env_remove(name);
+    }
+    let output = output(command);
+    Answer {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        side: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
 /// Runs stock git in `folder`, and gives its standard output.
 pub(crate) fn git(folder: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new("git");

@@ -10,5 +10,7 @@
 mod boundaries;
 mod demo;
 mod ground;
+mod hooks;
 mod mistakes;
 mod push;
+mod surface;

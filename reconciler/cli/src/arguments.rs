@@ -84,12 +84,23 @@ pub(crate) enum Command {
     Status(commands::status::StatusArguments),
     Get(commands::get::GetArguments),
     Show(commands::show::ShowArguments),
+    Tree(commands::tree::TreeArguments),
+    Trace(commands::trace::TraceArguments),
     History(commands::history::HistoryArguments),
+    Diff(commands::diff::DiffArguments),
+    Events(commands::events::EventsArguments),
     Drift(commands::drift::DriftArguments),
     Explain(commands::explain::ExplainArguments),
+    Fmt(commands::fmt::FmtArguments),
     Demo(commands::demo::DemoArguments),
     Doctor(commands::doctor::DoctorArguments),
     Completions(commands::completions::CompletionsArguments),
+    #[command(hide = true)]
+    Hook(commands::hook::HookArguments),
+    #[command(hide = true)]
+    Probe(commands::probe::ProbeArguments),
+    #[command(hide = true)]
+    Reference(commands::reference::ReferenceArguments),
     #[command(hide = true)]
     Man(commands::man::ManArguments),
 }
@@ -105,12 +116,20 @@ impl Command {
             Self::Status(arguments) => commands::status::run(context, arguments),
             Self::Get(arguments) => commands::get::run(context, arguments),
             Self::Show(arguments) => commands::show::run(context, arguments),
+            Self::Tree(arguments) => commands::tree::run(context, arguments),
+            Self::Trace(arguments) => commands::trace::run(context, arguments),
+            Self::Diff(arguments) => commands::diff::run(context, arguments),
+            Self::Events(arguments) => commands::events::run(context, arguments),
             Self::History(arguments) => commands::history::run(context, arguments),
             Self::Drift(arguments) => commands::drift::run(context, arguments),
             Self::Explain(arguments) => commands::explain::run(context, arguments),
+            Self::Fmt(arguments) => commands::fmt::run(context, arguments),
             Self::Demo(arguments) => commands::demo::run(context, arguments),
             Self::Doctor(arguments) => commands::doctor::run(context, arguments),
             Self::Completions(arguments) => commands::completions::run(context, arguments),
+            Self::Hook(arguments) => commands::hook::run(context, arguments),
+            Self::Probe(arguments) => commands::probe::run(context, arguments),
+            Self::Reference(arguments) => commands::reference::run(context, arguments),
             Self::Man(arguments) => commands::man::run(context, arguments),
         }
     }

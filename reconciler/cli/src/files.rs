@@ -1,4 +1,4 @@
-//! The files a person has in front of them, as a tree: those of the work tree, or of the index.
+//! Files as git has them, as a tree: those of the work tree, of the index, or of a commit.
 //!
 //! *Guarantees*: the same rules as for commits: symlinks and submodules are named and never
 //! followed, and files that git ignores are not there.
@@ -16,10 +16,12 @@ use stratum_core::ports::{Tree, TreeEntry, TreeError, TreeKind};
 
 use crate::failure::CommandError;
 use crate::git;
+use crate::objects::Objects;
 
-/// The files of a work tree or of an index.
+/// The files of a work tree, an index or a commit.
 pub(crate) struct Files {
     top: PathBuf,
+    objects: Objects,
     entries: BTreeMap<String, Place>,
     /// Paths by the id that was given out for them.
     given: Mutex<BTreeMap<ObjectId, Place>>,
@@ -66,8 +68,21 @@ impl Files {
         Ok(Self::new(top, entries))
     }
 
+    /// What a commit has, also one that is only being pushed and that nothing but git can see.
+    pub(crate) fn of_commit(folder: &Path, commit: &str) -> Result<Self, CommandError> {
+        let listed = git::run(
+            folder,
+            &["ls-tree", "-r", "-z", "--full-tree", commit, "--"],
+        )?;
+        let entries = split(&listed)
+            .map(|line| committed(&line))
+            .collect::<Result<_, _>>()?;
+        Ok(Self::new(folder.to_owned(), entries))
+    }
+
     fn new(top: PathBuf, entries: BTreeMap<String, Place>) -> Self {
         Self {
+            objects: Objects::new(&top),
             top,
             entries,
             given: Mutex::default(),
@@ -181,7 +196,10 @@ impl Tree for Files {
                 let bytes = fs::read(self.top.join(&place));
                 bytes.map_err(|error| unreadable(path, error))
             }
-            Some(Place::Object(_, id)) => object(&self.top, &id, path),
+            Some(Place::Object(_, id)) => match self.objects.read(id.as_str(), u64::MAX) {
+                Ok(object) => Ok(object.bytes),
+                Err(error) => Err(unreadable(path, error)),
+            },
             None => Err(unreadable(
                 path,
                 io::Error::other("no such entry was listed"),
@@ -190,7 +208,8 @@ impl Tree for Files {
     }
 }
 
-fn top(folder: &Path) -> Result<PathBuf, CommandError> {
+/// The top of the work tree that holds `folder`.
+pub(crate) fn top(folder: &Path) -> Result<PathBuf, CommandError> {
     let top = git::text(folder, &["rev-parse", "--show-toplevel"])?;
     Ok(PathBuf::from(top))
 }
@@ -213,29 +232,29 @@ fn staged(line: &str) -> Result<(String, Place), CommandError> {
         let message = format!("`{path}` has a merge conflict that is not resolved");
         return Err(CommandError::given(message).hint("resolve it, then `git add` it"));
     }
-    let kind = match mode {
-        Some("100644") => TreeKind::File,
-        Some("100755") => TreeKind::Executable,
-        Some("120000") => TreeKind::Symlink,
-        Some("160000") => TreeKind::Submodule,
-        Some(_) | None => return Err(odd()),
-    };
-    let id = ObjectId::new(id.unwrap_or_default()).map_err(|_| odd())?;
-    Ok((path.to_owned(), Place::Object(kind, id)))
+    let place = object(mode, id).ok_or_else(odd)?;
+    Ok((path.to_owned(), place))
 }
 
-fn object(top: &Path, id: &ObjectId, path: &str) -> Result<Vec<u8>, TreeError> {
-    let output = git::command(top)
-        .args(["cat-file", "blob", id.as_str()])
-        .output()
-        .map_err(|error| unreadable(path, error))?;
-    match output.status.success() {
-        true => Ok(output.stdout),
-        false => {
-            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            Err(unreadable(path, io::Error::other(said)))
-        }
-    }
+/// One line of `git ls-tree`: `mode type id<TAB>path`.
+fn committed(line: &str) -> Result<(String, Place), CommandError> {
+    let odd = || CommandError::machine(format!("`git ls-tree` answered `{line}`"));
+    let (head, path) = line.split_once('\t').ok_or_else(odd)?;
+    let mut parts = head.split(' ');
+    let (mode, id) = (parts.next(), parts.nth(1));
+    let place = object(mode, id).ok_or_else(odd)?;
+    Ok((path.to_owned(), place))
+}
+
+fn object(mode: Option<&str>, id: Option<&str>) -> Option<Place> {
+    let kind = match mode? {
+        "100644" | "100664" => TreeKind::File,
+        "100755" => TreeKind::Executable,
+        "120000" => TreeKind::Symlink,
+        "160000" => TreeKind::Submodule,
+        _ => return None,
+    };
+    Some(Place::Object(kind, ObjectId::new(id?).ok()?))
 }
 
 fn id_of(path: &str, bytes: &[u8]) -> Result<ObjectId, TreeError> {

@@ -48,6 +48,8 @@ pub(crate) struct Theme {
     pub(crate) unicode: bool,
     /// Columns of the terminal.
     pub(crate) width: usize,
+    /// Whether it is a terminal: elsewhere nothing is cut or wrapped, so that programs find it.
+    pub(crate) terminal: bool,
 }
 
 impl Theme {
@@ -56,6 +58,7 @@ impl Theme {
         color: false,
         unicode: false,
         width: 80,
+        terminal: false,
     };
 
     /// `text` in the look of `role`.
@@ -88,6 +91,25 @@ impl Theme {
     /// An arrow from before to after.
     pub(crate) fn arrow(&self) -> &'static str {
         if self.unicode { "→" } else { "->" }
+    }
+
+    /// Columns that text may take: those of the terminal, or as many as it likes.
+    pub(crate) fn columns(&self) -> usize {
+        if self.terminal {
+            self.width
+        } else {
+            usize::MAX
+        }
+    }
+
+    /// `text` on lines that fit, each after `indent` blanks; ends with a line end.
+    pub(crate) fn wrapped(&self, indent: usize, text: &str) -> String {
+        let room = self.columns().saturating_sub(indent).max(16);
+        let blank = " ".repeat(indent);
+        wrap(text, room)
+            .iter()
+            .map(|line| format!("{blank}{line}\n"))
+            .collect()
     }
 
     /// A line across, for headings.
@@ -126,6 +148,24 @@ pub(crate) fn one_line(text: &str) -> String {
     harmless(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
+/// `text` on lines of at most `width` columns where its words allow it; never none.
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let Some(line) = lines.last_mut() else { break };
+        let taken = line.chars().count();
+        if taken > 0 && taken + 1 + word.chars().count() > width {
+            lines.push(word.to_owned());
+        } else {
+            if taken > 0 {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
+}
+
 /// The beginning of `text` that fits into `width` columns, with dots when something is left out.
 pub(crate) fn fit(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
@@ -156,6 +196,29 @@ mod tests {
             ..Theme::PLAIN
         };
         assert_eq!(colored.paint(Role::Bad, "x"), "\u{1b}[31mx\u{1b}[0m");
+    }
+
+    #[test]
+    fn text_is_wrapped_between_words_on_a_terminal_only() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(
+            wrap("a-word-that-does-not-fit x", 5),
+            ["a-word-that-does-not-fit", "x"]
+        );
+        assert_eq!(wrap("", 5), [""]);
+        let narrow = Theme {
+            terminal: true,
+            width: 20,
+            ..Theme::PLAIN
+        };
+        assert_eq!(
+            narrow.wrapped(4, "one two three four"),
+            "    one two three\n    four\n"
+        );
+        assert_eq!(
+            Theme::PLAIN.wrapped(4, &"word ".repeat(40)).lines().count(),
+            1
+        );
     }
 
     #[test]

@@ -71,6 +71,7 @@ impl Ui {
             },
             unicode,
             width: width(),
+            terminal,
         };
         let (out, err) = (io::stdout().is_terminal(), io::stderr().is_terminal());
         let inner = Inner {

@@ -180,6 +180,7 @@ pub mod codes {
         SEALED_OLD = "STR0706", "older value", "A sealed value has a lower version than one that was in force, as after a `git revert` or a replay from history. Seal the old content again with `stratum secrets seal`, which makes it the newest version; or sign for going back.";
         SEALED_RECIPIENT = "STR0707", "recipient of a sealed value", "A sealed value can be read by someone who is not a recipient of the environment in `trust/recipients/`. Rewrap it with `stratum secrets rewrap`, and change the secret if someone may have read it.";
         SEALED_CLASSICAL = "STR0708", "classical recipient", "A sealed value is sealed to a recipient that a quantum computer could stand in for. `stratum secrets rewrap` seals it again once `trust/recipients/` has a post-quantum key.";
+        CREDENTIAL = "STR0709", "private key or credential", "A file holds what looks like a private key, an identity or a token. Take it out of the commit; if it was ever pushed, change it, because history keeps it. A line with `stratum: not a secret` on it or above it says that it is only a test value.";
         // 075: trust
         TRUST_SHAPE = "STR0750", "trust of the wrong form", "A file under `trust/` is not TOML, lacks a key, or has an unknown one.";
         TRUST_NAME = "STR0751", "unknown name in trust", "A group names a person, or a recipient an environment, that is not there.";

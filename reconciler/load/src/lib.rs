@@ -6,10 +6,12 @@
 mod agents;
 mod closure;
 mod contracts;
+mod credentials;
 mod document;
 pub mod evaluate;
 mod expression;
 mod form;
+pub mod format;
 #[cfg(test)]
 mod hostile;
 mod infrastructure;
@@ -30,6 +32,7 @@ mod shipped;
 mod trust;
 
 pub use contracts::provider_file;
+pub use credentials::{ALLOWED, Credentials};
 pub use evaluate::{Confinement, EVALUATE_ARGUMENT, Enforcement, Evaluators, evaluate_main};
 pub use infrastructure::Validate;
 pub use loader::NickelLoader;

@@ -1,5 +1,6 @@
 //! `stratum check`
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use stratum_core::desired::Revision;
@@ -10,14 +11,16 @@ use stratum_core::ports::{Loader, Repository as _, RepositoryError, Tree};
 use crate::context::{Context, Place};
 use crate::exit::Exit;
 use crate::failure::CommandError;
-use crate::files::Files;
+use crate::files::{Files, top};
+use crate::leaks;
 use crate::show;
 use crate::wiring;
 
 /// Checks everything that can be known without touching the world
 ///
 /// Without options it checks the files of the work tree, as they are now. A bare repository has
-/// none; its HEAD is checked instead.
+/// none; its HEAD is checked instead. Files that changed, of whatever kind, are also searched for
+/// private keys and credentials.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckArguments {
     /// Check what the next commit would have
@@ -27,6 +30,10 @@ pub(crate) struct CheckArguments {
     /// Check this commit, branch or tag
     #[arg(long, value_name = "REV")]
     rev: Option<String>,
+
+    /// Search every file of the commits after this one for private keys, too
+    #[arg(long, value_name = "REV", conflicts_with = "staged")]
+    since: Option<String>,
 
     /// Answer in SARIF 2.1.0
     #[arg(long, conflicts_with = "json")]
@@ -39,9 +46,45 @@ pub(crate) fn run(context: &Context, arguments: &CheckArguments) -> Result<Exit,
     let (tree, revision) = choose(context, arguments, &place)?;
     let providers = wiring::providers()?;
     let loader = wiring::loader(&providers, None)?;
-    let findings = check(loader.as_ref(), tree.as_ref(), &revision)?;
+    let mut findings = check(loader.as_ref(), tree.as_ref(), &revision)?;
+    findings.extend(leaked(context, arguments, &place)?);
     answer(context, arguments, &findings, tree.as_ref())?;
     Ok(wiring::exit_of(&findings))
+}
+
+/// Private keys and credentials in what changed.
+fn leaked(
+    context: &Context,
+    arguments: &CheckArguments,
+    place: &Place,
+) -> Result<Vec<Finding>, CommandError> {
+    let folder = work_tree_folder(context);
+    let has_files = !place.repository.is_bare() && !place.repository.is_mirror();
+    let mut findings = match (arguments.staged, &arguments.rev) {
+        (_, Some(_)) => Vec::new(),
+        _ if !has_files => Vec::new(),
+        (true, None) => leaks::staged(&top(&folder)?)?,
+        (false, None) => leaks::changed(&top(&folder)?)?,
+    };
+    if let Some(since) = &arguments.since {
+        let folder = match place.repository.is_mirror() {
+            true => place.state_folder().join("mirror.git"),
+            false => folder,
+        };
+        let old = place.repository.resolve(since)?;
+        let new = place
+            .repository
+            .resolve(arguments.rev.as_deref().unwrap_or("HEAD"))?;
+        let known = format!("^{old}");
+        findings.extend(leaks::brought(&folder, new.as_str(), &[&known])?);
+    }
+    Ok(findings)
+}
+
+/// The folder whose work tree is meant. What git tells a hook names no work tree; a hook stands in
+/// it.
+pub(crate) fn work_tree_folder(context: &Context) -> PathBuf {
+    PathBuf::from(context.global.repo.as_deref().unwrap_or("."))
 }
 
 fn answer(
@@ -112,7 +155,7 @@ fn choose(
             .say("the repository has no work tree: checking its HEAD");
         return at(place, "HEAD");
     }
-    let folder = std::path::PathBuf::from(context.location());
+    let folder = work_tree_folder(context);
     let files = match arguments.staged {
         true => Files::of_index(&folder)?,
         false => Files::of_work_tree(&folder)?,
@@ -127,7 +170,7 @@ fn at(place: &Place, name: &str) -> Result<(Arc<dyn Tree>, Revision), CommandErr
 }
 
 /// What stands for the commit that is not made yet: HEAD, or zeros where there is none.
-fn present(place: &Place) -> Result<Revision, CommandError> {
+pub(crate) fn present(place: &Place) -> Result<Revision, CommandError> {
     let nothing = "0".repeat(40);
     let defect = |error: stratum_core::ids::IdError| CommandError::machine(error.to_string());
     match place.repository.resolve("HEAD") {

@@ -9,6 +9,7 @@ use stratum_core::value::{Record, Value, shown};
 use stratum_store::SqliteStore;
 
 use crate::commands::plan::unknown_environment;
+use crate::commands::watch::{self, Answer, WatchArguments};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::CommandError;
@@ -29,6 +30,9 @@ pub(crate) struct DriftArguments {
     /// Of this environment only
     #[arg(long, value_name = "NAME")]
     env: Option<EnvironmentName>,
+
+    #[command(flatten)]
+    watch: WatchArguments,
 }
 
 #[derive(Debug, Serialize)]
@@ -74,22 +78,19 @@ pub(crate) fn run(context: &Context, arguments: &DriftArguments) -> Result<Exit,
                 .and_then(|s| s.attributes.get(attribute))
                 .is_none_or(|found| found.sensitive)
         };
-        let resources = drifted(&store, arguments.env.as_ref(), &sensitive).await?;
-        if context.global.json {
-            context.ui.answer_json(&DriftView {
+        watch::answer(context, arguments.watch, async || {
+            let resources = drifted(&store, arguments.env.as_ref(), &sensitive).await?;
+            let text = match resources.is_empty() {
+                true => "nothing differs from what was applied, as far as was looked\n".to_owned(),
+                false => text(context.ui.theme(), &resources, Timestamp::now()),
+            };
+            let json = serde_json::to_value(DriftView {
                 version: VERSION,
                 resources,
             })?;
-        } else if resources.is_empty() {
-            context
-                .ui
-                .answer("nothing differs from what was applied, as far as was looked\n");
-        } else {
-            context
-                .ui
-                .answer(&text(context.ui.theme(), &resources, Timestamp::now()));
-        }
-        Ok(Exit::Done)
+            Ok(Answer { json, text })
+        })
+        .await
     })
 }
 

@@ -10,6 +10,7 @@ use stratum_core::resource::ResourceState;
 use stratum_store::SqliteStore;
 
 use crate::commands::plan::unknown_environment;
+use crate::commands::watch::{self, Answer, WatchArguments};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::CommandError;
@@ -31,6 +32,9 @@ pub(crate) struct GetArguments {
     /// Of this environment only
     #[arg(long, value_name = "NAME")]
     env: Option<EnvironmentName>,
+
+    #[command(flatten)]
+    watch: WatchArguments,
 }
 
 /// Carries out the command.
@@ -40,22 +44,22 @@ pub(crate) fn run(context: &Context, arguments: &GetArguments) -> Result<Exit, C
         let store = place.state().await?.ok_or_else(|| StoreError::Missing {
             path: place.state.display().to_string(),
         })?;
-        let mut resources = all(&store, arguments.env.as_ref()).await?;
-        if let Some(filter) = &arguments.filter {
-            resources.retain(|resource| matches(&resource.address, filter));
-        }
-        if context.global.json {
-            context.ui.answer_json(&GetView {
+        watch::answer(context, arguments.watch, async || {
+            let mut resources = all(&store, arguments.env.as_ref()).await?;
+            if let Some(filter) = &arguments.filter {
+                resources.retain(|resource| matches(&resource.address, filter));
+            }
+            let text = match resources.is_empty() {
+                true => "no such resources\n".to_owned(),
+                false => table(context.ui.theme(), &resources, Timestamp::now()),
+            };
+            let json = serde_json::to_value(GetView {
                 version: VERSION,
                 resources,
             })?;
-        } else if resources.is_empty() {
-            context.ui.say("no such resources");
-        } else {
-            let text = table(context.ui.theme(), &resources, Timestamp::now());
-            context.ui.answer(&text);
-        }
-        Ok(Exit::Done)
+            Ok(Answer { json, text })
+        })
+        .await
     })
 }
 

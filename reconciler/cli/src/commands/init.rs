@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use stratum_core::ids::EnvironmentName;
 
+use crate::commands::install;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::CommandError;
@@ -29,6 +30,10 @@ pub(crate) struct InitArguments {
     /// An environment; may be given several times
     #[arg(long = "env", value_name = "NAME", default_value = "production")]
     environments: Vec<EnvironmentName>,
+
+    /// Install the hooks of git, too; in a bare repository, nothing else
+    #[arg(long)]
+    hooks: bool,
 }
 
 /// A file to write, below the work tree.
@@ -39,6 +44,12 @@ struct Draft {
 
 /// Carries out the command.
 pub(crate) fn run(context: &Context, arguments: &InitArguments) -> Result<Exit, CommandError> {
+    if arguments.hooks && install::is_bare(&arguments.folder) {
+        let hooks = install::install(&arguments.folder)?;
+        answer(context, &hooks.written, &hooks.kept)?;
+        hooks.notes.iter().for_each(|note| context.ui.hint(note));
+        return Ok(Exit::Done);
+    }
     let folder = top(&arguments.folder)?;
     let name = match &arguments.name {
         Some(name) => name.clone(),
@@ -56,7 +67,15 @@ pub(crate) fn run(context: &Context, arguments: &InitArguments) -> Result<Exit, 
             }
         }
     }
+    let mut notes = Vec::new();
+    if arguments.hooks {
+        let hooks = install::install(&folder)?;
+        written.extend(hooks.written);
+        kept.extend(hooks.kept);
+        notes = hooks.notes;
+    }
     answer(context, &written, &kept)?;
+    notes.iter().for_each(|note| context.ui.hint(note));
     Ok(Exit::Done)
 }
 

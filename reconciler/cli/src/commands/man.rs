@@ -1,6 +1,7 @@
 //! `stratum man`
 
 use std::io;
+use std::path::PathBuf;
 
 use clap::CommandFactory as _;
 
@@ -14,11 +15,25 @@ use crate::failure::CommandError;
 pub(crate) struct ManArguments {
     /// The page of this command instead of the first one
     command: Option<String>,
+
+    /// Write all pages into this folder instead
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    all: Option<PathBuf>,
 }
 
 /// Carries out the command.
 pub(crate) fn run(context: &Context, arguments: &ManArguments) -> Result<Exit, CommandError> {
     let top = Arguments::command();
+    if let Some(folder) = &arguments.all {
+        return clap_mangen::generate_to(top, folder)
+            .map(|()| Exit::Done)
+            .map_err(|error| {
+                let message = format!("the manual could not be written to `{}`", folder.display());
+                CommandError::given(message)
+                    .because(&error)
+                    .hint("`mkdir -p` the folder first")
+            });
+    }
     let page = match &arguments.command {
         None => top,
         Some(name) => top.find_subcommand(name).cloned().ok_or_else(|| {

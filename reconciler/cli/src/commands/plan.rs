@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use stratum_core::finding::any_error;
 use stratum_core::ids::{CommitId, EnvironmentName};
-use stratum_core::ports::{Base, Loader, NoSecrets, Repository as _, Store as _};
+use stratum_core::ports::{Base, Loaded, Loader, NoSecrets, Repository as _, Store as _};
 use stratum_core::settings::Settings;
 use stratum_core::suggest;
 use stratum_runtime::{Preview, PreviewBase, PreviewRequest, Providers, Roots, preview, site_of};
@@ -42,6 +42,18 @@ pub(crate) struct PlanArguments {
     detailed_exitcode: bool,
 }
 
+impl PlanArguments {
+    /// The arguments that compare two revisions; without the first one, the state.
+    pub(crate) fn between(base: Option<String>, head: Option<String>) -> Self {
+        Self {
+            base,
+            head,
+            env: None,
+            detailed_exitcode: false,
+        }
+    }
+}
+
 /// Carries out the command.
 pub(crate) fn run(context: &Context, arguments: &PlanArguments) -> Result<Exit, CommandError> {
     let place = context.place()?;
@@ -52,7 +64,7 @@ pub(crate) fn run(context: &Context, arguments: &PlanArguments) -> Result<Exit, 
 }
 
 /// What all environments of one `plan` share.
-struct Planner<'a> {
+pub(crate) struct Planner<'a> {
     place: &'a Place,
     providers: Providers,
     loader: Arc<dyn Loader>,
@@ -65,7 +77,11 @@ struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    async fn new(place: &'a Place, arguments: &PlanArguments) -> Result<Self, CommandError> {
+    /// Resolves what was asked for.
+    pub(crate) async fn new(
+        place: &'a Place,
+        arguments: &PlanArguments,
+    ) -> Result<Self, CommandError> {
         let repository = &place.repository;
         let resolve = |name: &Option<String>| -> Result<Option<CommitId>, CommandError> {
             Ok(name
@@ -90,13 +106,32 @@ impl<'a> Planner<'a> {
         })
     }
 
+    /// The settings of the commit they are read from.
+    pub(crate) fn settings(&self) -> Result<Loaded<Settings>, CommandError> {
+        let tree = self.place.repository.tree(&self.settings_from)?;
+        Ok(self.loader.settings(tree.as_ref())?)
+    }
+
+    /// The environments that commit has.
+    pub(crate) fn environments(
+        &self,
+        settings: &Settings,
+    ) -> Result<Vec<EnvironmentName>, CommandError> {
+        let tree = self.place.repository.tree(&self.settings_from)?;
+        Ok(self.loader.environments(tree.as_ref(), settings)?)
+    }
+
+    /// The commit that is compared with, if it is not the state.
+    pub(crate) fn base(&self) -> Option<&CommitId> {
+        self.base.as_ref()
+    }
+
     async fn answer(
         &self,
         context: &Context,
         arguments: &PlanArguments,
     ) -> Result<Exit, CommandError> {
-        let tree = self.place.repository.tree(&self.settings_from)?;
-        let loaded = self.loader.settings(tree.as_ref())?;
+        let loaded = self.settings()?;
         let Some(settings) = loaded.value.filter(|_| !any_error(&loaded.findings)) else {
             let nothing = Preview {
                 plan: None,
@@ -105,7 +140,7 @@ impl<'a> Planner<'a> {
             };
             return self.show(context, arguments, None, &self.settings_from, &nothing);
         };
-        let all = self.loader.environments(tree.as_ref(), &settings)?;
+        let all = self.environments(&settings)?;
         if self.store.is_none() && self.base.is_none() {
             context
                 .ui
@@ -121,7 +156,7 @@ impl<'a> Planner<'a> {
     }
 
     /// The commit an environment is planned from.
-    fn commit(
+    pub(crate) fn commit(
         &self,
         settings: &Settings,
         environment: &EnvironmentName,
@@ -134,7 +169,8 @@ impl<'a> Planner<'a> {
         }
     }
 
-    async fn preview(
+    /// What would change in one environment.
+    pub(crate) async fn preview(
         &self,
         settings: &Settings,
         environment: &EnvironmentName,
@@ -220,7 +256,8 @@ impl<'a> Planner<'a> {
         Ok(exit_of(made, arguments.detailed_exitcode))
     }
 
-    fn show_findings(
+    /// Says on stderr what is wrong.
+    pub(crate) fn show_findings(
         &self,
         context: &Context,
         commit: &CommitId,
@@ -258,7 +295,7 @@ fn exit_of(made: &Preview, detailed: bool) -> Exit {
 }
 
 /// The environments that were asked for.
-fn chosen<'a>(
+pub(crate) fn chosen<'a>(
     all: &'a [EnvironmentName],
     wanted: Option<&EnvironmentName>,
 ) -> Result<Vec<&'a EnvironmentName>, CommandError> {

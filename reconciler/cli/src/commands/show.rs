@@ -15,6 +15,7 @@ use stratum_core::value::{Value, shown};
 use stratum_runtime::Providers;
 use stratum_store::SqliteStore;
 
+use crate::commands::events;
 use crate::commands::get::condition;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -27,7 +28,7 @@ use crate::style::{Role, Theme, harmless, one_line};
 use crate::wiring;
 
 /// Runs that are searched.
-const RUNS: u32 = 500;
+pub(crate) const RUNS: u32 = 500;
 
 /// Shows one resource or one run: what it is, where it comes from, what happened to it
 #[derive(Debug, clap::Args)]
@@ -95,7 +96,8 @@ async fn last_run(
     Ok(None)
 }
 
-fn step_on<'a>(run: &'a Unfinished, address: &Address) -> Option<&'a Step> {
+/// The step of a run on an address.
+pub(crate) fn step_on<'a>(run: &'a Unfinished, address: &Address) -> Option<&'a Step> {
     run.run.plan.shown().find(|step| step.address == *address)
 }
 
@@ -269,11 +271,8 @@ async fn run_json(
     let plan = full
         .as_ref()
         .map(|run| PlanView::new(&run.run.plan, &run.run.verdict, &run.run.findings));
-    let events: Vec<_> = full
-        .iter()
-        .flat_map(|run| &run.events)
-        .map(|(at, event)| json!({ "at": at, "event": event }))
-        .collect();
+    // Not the events themselves: a checkpoint in them holds values that are not shown.
+    let events = full.as_ref().map(events::views).unwrap_or_default();
     Ok(json!({
         "version": VERSION,
         "run": head.pointer("/runs/0"),

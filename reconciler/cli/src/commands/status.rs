@@ -1,7 +1,6 @@
 //! `stratum status`
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use stratum_core::condition::Condition;
@@ -9,6 +8,7 @@ use stratum_core::ids::EnvironmentName;
 use stratum_core::ports::{EnvironmentRow, Repository as _, Store as _};
 use stratum_store::SqliteStore;
 
+use crate::commands::watch::{self, Answer, WatchArguments};
 use crate::context::{Context, Place};
 use crate::exit::Exit;
 use crate::failure::CommandError;
@@ -16,28 +16,28 @@ use crate::show;
 use crate::show::json::{EnvironmentView, StatusView, VERSION};
 use crate::wiring;
 
-/// Time between two looks at the state with `--watch`.
-const EVERY: Duration = Duration::from_millis(250);
-
 /// Shows how every environment is
 #[derive(Debug, clap::Args)]
 pub(crate) struct StatusArguments {
-    /// Show it again whenever it changes, until told to stop
-    #[arg(short, long)]
-    watch: bool,
+    #[command(flatten)]
+    watch: WatchArguments,
 }
 
 /// Carries out the command.
 pub(crate) fn run(context: &Context, arguments: &StatusArguments) -> Result<Exit, CommandError> {
     let place = context.place()?;
     context.block_on(async {
-        if arguments.watch {
-            return watch(context, &place).await;
-        }
-        let store = place.state().await?;
-        let view = view(&place, store.as_ref()).await?;
-        answer(context, &view)?;
-        Ok(Exit::Done)
+        let mut store = None;
+        watch::answer(context, arguments.watch, async || {
+            if store.is_none() {
+                store = place.state().await?;
+            }
+            let view = view(&place, store.as_ref()).await?;
+            let text = text(context, &view);
+            let json = serde_json::to_value(view)?;
+            Ok(Answer { json, text })
+        })
+        .await
     })
 }
 
@@ -53,33 +53,6 @@ pub(crate) fn answer(context: &Context, view: &StatusView) -> Result<(), Command
 
 fn text(context: &Context, view: &StatusView) -> String {
     show::status::status(context.ui.theme(), &view.environments, Timestamp::now())
-}
-
-async fn watch(context: &Context, place: &Place) -> Result<Exit, CommandError> {
-    let mut shown = None;
-    let mut store = None;
-    while !context.ui.is_closed() {
-        if store.is_none() {
-            store = place.state().await?;
-        }
-        let view = view(place, store.as_ref()).await?;
-        // Ages are part of the text, so a terminal is refreshed when they change as well.
-        let text = text(context, &view);
-        let now = (view.environments.clone(), text.clone());
-        if shown.as_ref() != Some(&now) {
-            let changed = shown.as_ref().is_none_or(|(before, _)| *before != now.0);
-            if context.global.json {
-                if changed {
-                    context.ui.answer_json_line(&view)?;
-                }
-            } else if context.ui.rewrites() || changed {
-                context.ui.answer_again(&text);
-            }
-            shown = Some(now);
-        }
-        tokio::time::sleep(EVERY).await;
-    }
-    Ok(Exit::Done)
 }
 
 /// How every environment is: those of the state, and those of the settings that nobody looked at.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use stratum_core::finding::{Finding, Severity};
+use stratum_core::finding::{Finding, Severity, codes};
 use stratum_core::source::Source;
 
 use crate::style::{Role, Theme, harmless, one_line};
@@ -48,6 +48,12 @@ pub(crate) fn finding(theme: &Theme, finding: &Finding, texts: Texts<'_>) -> Str
     let message = theme.paint(Role::Strong, one_line(&finding.message));
     let mut text = format!("{head}: {message}\n");
     if let Some(source) = &finding.source {
+        let hidden = |_: &str| None;
+        let texts = if is_secret(finding, source) {
+            &hidden
+        } else {
+            texts
+        };
         place(&mut text, theme, role, source, texts);
     }
     if let Some(hint) = &finding.hint {
@@ -55,6 +61,13 @@ pub(crate) fn finding(theme: &Theme, finding: &Finding, texts: Texts<'_>) -> Str
         let _infallible = writeln!(text, "  = {word}: {}", one_line(hint));
     }
     text
+}
+
+/// Whether the line itself may be a secret, and must reach no terminal and no log.
+fn is_secret(finding: &Finding, source: &Source) -> bool {
+    finding.code.0 == codes::CREDENTIAL.code
+        || finding.code.0 == codes::PLAINTEXT.code
+        || source.file.starts_with("secrets/")
 }
 
 fn place(text: &mut String, theme: &Theme, role: Role, source: &Source, texts: Texts<'_>) {

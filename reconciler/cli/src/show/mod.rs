@@ -4,11 +4,14 @@ pub(crate) mod finding;
 pub(crate) mod json;
 pub(crate) mod live;
 pub(crate) mod plan;
+pub(crate) mod request;
 pub(crate) mod run;
 #[cfg(test)]
 pub(crate) mod sample;
 pub(crate) mod sarif;
 pub(crate) mod status;
 pub(crate) mod table;
+pub(crate) mod timeline;
+pub(crate) mod tree;
 pub(crate) mod value;
 pub(crate) mod when;

@@ -1,4 +1,4 @@
-//! Runs: in a table, and one with all its events.
+//! One run with all its events.
 
 use std::fmt::Write as _;
 
@@ -6,47 +6,10 @@ use jiff::Timestamp;
 use stratum_core::journal::Event;
 use stratum_core::plan::Plan;
 use stratum_core::ports::RunOutcome;
-use stratum_core::run::{Run, RunSummary};
+use stratum_core::run::Run;
 
-use crate::show::table::{Cell, Table};
 use crate::show::when;
 use crate::style::{Role, Theme, harmless, one_line};
-
-/// Runs, newest first.
-pub(crate) fn history(theme: &Theme, runs: &[RunSummary], now: Timestamp) -> String {
-    let head = [
-        "RUN",
-        "ENVIRONMENT",
-        "REVISION",
-        "OUTCOME",
-        "STEPS",
-        "TOOK",
-        "WHEN",
-        "WHY",
-    ];
-    let mut table = Table::new(&head);
-    for run in runs {
-        let took = run.ended_at.map(|ended| when::took(run.started_at, ended));
-        table.row(vec![
-            Cell::painted(Role::Name, run.id.as_str()),
-            run.environment.as_str().into(),
-            run.revision.short().into(),
-            outcome(run.outcome),
-            steps(run).into(),
-            took.unwrap_or_else(|| "-".to_owned()).into(),
-            when::ago(now, run.started_at).into(),
-            one_line(&run.reason).into(),
-        ]);
-    }
-    table.render(theme)
-}
-
-fn outcome(outcome: Option<RunOutcome>) -> Cell {
-    match outcome {
-        Some(outcome) => Cell::painted(outcome_role(outcome), outcome.as_str()),
-        None => Cell::painted(Role::Name, "running"),
-    }
-}
 
 /// The look of an outcome.
 pub(crate) fn outcome_role(outcome: RunOutcome) -> Role {
@@ -56,17 +19,6 @@ pub(crate) fn outcome_role(outcome: RunOutcome) -> Role {
         RunOutcome::Stuck | RunOutcome::Denied => Role::Bad,
         RunOutcome::Nothing => Role::Quiet,
     }
-}
-
-fn steps(run: &RunSummary) -> String {
-    let mut text = format!("{} done", run.steps.done);
-    if run.steps.failed > 0 {
-        let _infallible = write!(text, ", {} failed", run.steps.failed);
-    }
-    if run.steps.restored > 0 {
-        let _infallible = write!(text, ", {} restored", run.steps.restored);
-    }
-    text
 }
 
 /// What a run set out to do, above its plan and events.
@@ -105,7 +57,8 @@ pub(crate) fn events(theme: &Theme, plan: &Plan, events: &[(Timestamp, Event)]) 
     })
 }
 
-fn event_role(event: &Event) -> Role {
+/// The look of an event.
+pub(crate) fn event_role(event: &Event) -> Role {
     match event {
         Event::Done { .. } | Event::Applied | Event::Recorded { .. } => Role::Good,
         Event::Failed { .. }

@@ -8,21 +8,102 @@ use crate::show::json::EnvironmentView;
 use crate::show::when;
 use crate::style::{Mark, Role, Theme, one_line};
 
-/// All environments: one line each, and below it what needs attention, with what to do.
+/// A look at the world that is older than this says little, in seconds.
+const STALE: i64 = 24 * 3_600;
+
+/// One sentence on all environments, then each: what needs attention first, with what to do.
 pub(crate) fn status(theme: &Theme, environments: &[EnvironmentView], now: Timestamp) -> String {
-    let widest = environments
+    let mut sorted: Vec<&EnvironmentView> = environments.iter().collect();
+    sorted.sort_by_key(|environment| rank(environment, now));
+    let widest = sorted
         .iter()
         .map(|environment| environment.name.as_str().chars().count())
         .max()
         .unwrap_or(0);
     let mut text = String::new();
-    for environment in environments {
+    if environments.len() > 1 {
+        text.push_str(&headline(theme, &sorted, now));
+    }
+    for environment in sorted {
         write_environment(&mut text, theme, environment, widest, now);
     }
     if environments.is_empty() {
         text.push_str("no environments yet\n");
     }
     text
+}
+
+/// How much an environment needs somebody: 0 for the most.
+fn rank(environment: &EnvironmentView, now: Timestamp) -> u8 {
+    match environment.condition {
+        "Stalled" => 0,
+        "Unknown" => 1,
+        "Ready" if is_stale(environment, now) => 2,
+        "Suspended" => 3,
+        "Reconciling" => 4,
+        _ => 5,
+    }
+}
+
+/// Whether nobody looked at it for so long that what it says may be wrong.
+fn is_stale(environment: &EnvironmentView, now: Timestamp) -> bool {
+    let seen = environment.observed_at.map(Timestamp::as_second);
+    seen.is_some_and(|second| now.as_second().saturating_sub(second) > STALE)
+}
+
+fn headline(theme: &Theme, sorted: &[&EnvironmentView], now: Timestamp) -> String {
+    let names = |wanted: &[u8]| -> Vec<&str> {
+        let found = sorted.iter().filter(|e| wanted.contains(&rank(e, now)));
+        found.map(|e| e.name.as_str()).collect()
+    };
+    let (stalled, unsure) = (names(&[0]), names(&[1, 2]));
+    let calm = sorted.len() - stalled.len() - unsure.len();
+    let (mark, role, mut sentence) = match (stalled.as_slice(), unsure.as_slice()) {
+        ([], []) => {
+            let ready = names(&[5]).len();
+            let others = match calm - ready {
+                0 => String::new(),
+                some => format!(", {some} in work or set aside"),
+            };
+            let sentence = format!("nothing needs you: {ready} of {calm} are Ready{others}");
+            (Mark::Good, Role::Good, sentence)
+        }
+        ([], unsure) => {
+            let sentence = format!(
+                "nobody can say how {} {}",
+                some_of(unsure),
+                if unsure.len() == 1 { "is" } else { "are" }
+            );
+            (Mark::Unknown, Role::Warning, sentence)
+        }
+        (stalled, _) => {
+            let sentence = format!(
+                "{} {} you",
+                some_of(stalled),
+                if stalled.len() == 1 { "needs" } else { "need" }
+            );
+            (Mark::Bad, Role::Bad, sentence)
+        }
+    };
+    if calm > 0 && calm < sorted.len() {
+        let _infallible = write!(
+            sentence,
+            "; nothing is wrong with {calm} of {}",
+            sorted.len()
+        );
+    }
+    let sentence = theme.wrapped(0, &format!("{} {sentence}", theme.mark(mark)));
+    format!("{}\n\n", theme.paint(role, sentence.trim_end()))
+}
+
+/// The first few names, and how many more there are.
+fn some_of(names: &[&str]) -> String {
+    match names {
+        [one] => (*one).to_owned(),
+        [one, two] => format!("{one} and {two}"),
+        [one, two, rest @ ..] => format!("{one}, {two} and {} more", rest.len()),
+        [] => String::new(),
+    }
 }
 
 /// The symbol and look of a condition.
@@ -43,30 +124,47 @@ fn write_environment(
     widest: usize,
     now: Timestamp,
 ) {
-    let (mark, role) = look(environment.condition);
+    let (mut mark, mut role) = look(environment.condition);
+    let stale = is_stale(environment, now);
+    if stale && environment.condition == "Ready" {
+        (mark, role) = (Mark::Unknown, Role::Warning);
+    }
     let revision = environment
         .revision
         .as_ref()
         .map_or("-", |commit| commit.short());
     let seen = environment
         .observed_at
-        .map(|then| theme.paint(Role::Quiet, format!(", looked at {}", when::ago(now, then))))
+        .map(|then| format!(", looked at {}", when::ago(now, then)))
         .unwrap_or_default();
-    let _infallible = writeln!(
-        text,
-        "{} {:<widest$}  {}  {:<12}  {}{seen}",
-        theme.marked(mark, role),
-        environment.name.as_str(),
-        theme.paint(role, format!("{:<11}", environment.condition)),
-        revision,
-        counts(environment),
-    );
+    let (condition, counts) = (environment.condition, counts(environment));
+    let name = environment.name.as_str();
+    let marked = theme.marked(mark, role);
+    let width = 2 + widest + 2 + 11 + 2 + 12 + 2 + counts.len() + seen.len();
+    let line = if width <= theme.columns() {
+        let condition = theme.paint(role, format!("{condition:<11}"));
+        let seen = theme.paint(Role::Quiet, seen);
+        format!("{marked} {name:<widest$}  {condition}  {revision:<12}  {counts}{seen}\n")
+    } else {
+        let condition = theme.paint(role, condition);
+        let rest = theme.wrapped(4, &format!("{revision}, {counts}{seen}"));
+        format!(
+            "{marked} {}  {condition}\n{rest}",
+            theme.paint(Role::Strong, name)
+        )
+    };
+    text.push_str(&line);
     if !environment.reason.is_empty() {
-        let _infallible = writeln!(text, "    {}", one_line(&environment.reason));
+        text.push_str(&theme.wrapped(4, &one_line(&environment.reason)));
+    }
+    if stale {
+        let asked = "nobody looked at it for more than a day: is `stratum reconcile` running?";
+        text.push_str(&theme.wrapped(4, asked));
     }
     if let Some(next) = next(environment) {
+        let said = theme.wrapped(4, &format!("next: {next}"));
         let head = theme.paint(Role::Name, "next");
-        let _infallible = writeln!(text, "    {head}: {next}");
+        text.push_str(&said.replacen("next", &head, 1));
     }
 }
 
@@ -142,10 +240,12 @@ mod tests {
         stalled.drifted = 1;
         let all = [environment("staging", "Ready"), stalled];
         let expected = "\
-ok staging     Ready        aaaaaaaaaaaa  4 resources, looked at 20 s ago
+!! production needs you; nothing is wrong with 1 of 2
+
 !! production  Stalled      aaaaaaaaaaaa  4 resources, 1 drifted, looked at 20 s ago
     `production/local_exec.job`: it exited with 1
     next: `git revert bbbbbbbbbbbb` or push a fix; `stratum show 20261124T031500Z-1f9c2a` has the story
+ok staging     Ready        aaaaaaaaaaaa  4 resources, looked at 20 s ago
 ";
         let now = Timestamp::from_second(1_020).unwrap();
         assert_eq!(status(&Theme::PLAIN, &all, now), expected);
@@ -165,5 +265,61 @@ ok staging     Ready        aaaaaaaaaaaa  4 resources, looked at 20 s ago
         let (mark, role) = look("Unknown");
         assert_ne!((mark, role), look("Ready"));
         assert_ne!(role, Role::Good);
+    }
+
+    #[test]
+    fn one_sentence_says_whether_to_get_up() {
+        let now = Timestamp::from_second(1_020).unwrap();
+        let say = |conditions: &[&'static str]| {
+            let names = ["a", "b", "c", "d"].iter().zip(conditions);
+            let all: Vec<_> = names
+                .map(|(n, condition)| environment(n, condition))
+                .collect();
+            let text = status(&Theme::PLAIN, &all, now);
+            text.lines().next().unwrap().to_owned()
+        };
+        assert_eq!(
+            say(&["Ready", "Ready"]),
+            "ok nothing needs you: 2 of 2 are Ready"
+        );
+        assert_eq!(
+            say(&["Ready", "Suspended"]),
+            "ok nothing needs you: 1 of 2 are Ready, 1 in work or set aside"
+        );
+        assert_eq!(
+            say(&["Ready", "Unknown"]),
+            "?? nobody can say how b is; nothing is wrong with 1 of 2"
+        );
+        assert_eq!(
+            say(&["Stalled", "Stalled", "Stalled"]),
+            "!! a, b and 1 more need you"
+        );
+    }
+
+    #[test]
+    fn what_nobody_looked_at_for_a_day_is_not_shown_as_well() {
+        let now = Timestamp::from_second(200_000).unwrap();
+        let text = status(&Theme::PLAIN, &[environment("a", "Ready")], now);
+        assert!(text.starts_with("?? a  Ready"), "{text}");
+        assert!(text.contains("is `stratum reconcile` running?"), "{text}");
+    }
+
+    #[test]
+    fn forty_columns_are_enough() {
+        let narrow = Theme {
+            terminal: true,
+            width: 40,
+            ..Theme::PLAIN
+        };
+        let mut stalled = environment("production", "Stalled");
+        stalled.reason = "`production/local_exec.job`: it exited with 1".to_owned();
+        let now = Timestamp::from_second(1_020).unwrap();
+        let text = status(&narrow, &[environment("staging", "Ready"), stalled], now);
+        let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(widest <= 48, "{text}");
+        assert!(
+            text.contains("\n!! production  Stalled\n    aaaaaaaaaaaa, 4 resources,\n"),
+            "{text}"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Tables for a terminal: columns as wide as needed, no lines.
+//! Tables for a terminal: columns as wide as needed, no lines; blocks where they do not fit.
 
 use crate::style::{Role, Theme, fit};
 
@@ -49,12 +49,19 @@ impl Table {
         self.rows.push(cells);
     }
 
-    /// The table as text. The last column is cut where the terminal ends; others never are.
+    /// The table as text.
+    ///
+    /// On a terminal the last column is cut where the terminal ends; where the others do not fit,
+    /// each row is a block: its first cell on a line, and below it a line for each other.
     pub(crate) fn render(&self, theme: &Theme) -> String {
         let widths = self.widths();
         let last = self.head.len().saturating_sub(1);
         let before: usize = widths.iter().take(last).map(|width| width + 2).sum();
-        let room = theme.width.saturating_sub(before).max(12);
+        let least = widths.last().copied().unwrap_or(0).min(12);
+        if before + least > theme.columns() {
+            return self.rows.iter().map(|row| self.block(theme, row)).collect();
+        }
+        let room = theme.columns().saturating_sub(before).max(12);
         let head: Vec<Cell> = self
             .head
             .iter()
@@ -64,6 +71,29 @@ impl Table {
             .chain(&self.rows)
             .map(|row| line(theme, row, &widths, room))
             .collect()
+    }
+
+    fn block(&self, theme: &Theme, row: &[Cell]) -> String {
+        let widest = self.head.iter().skip(1).map(|name| name.len()).max();
+        let widest = widest.unwrap_or(0);
+        let mut text = String::new();
+        for (index, (name, cell)) in self.head.iter().zip(row).enumerate() {
+            let room = theme.columns().saturating_sub(widest + 3).max(12);
+            let shown = match cell.role {
+                Some(role) => theme.paint(role, &cell.text),
+                None if index > 0 => fit(&cell.text, room),
+                None => cell.text.clone(),
+            };
+            let line = match index {
+                0 => format!("{shown}\n"),
+                _ => {
+                    let name = format!("{:<widest$}", name.to_lowercase());
+                    format!("  {} {shown}\n", theme.paint(Role::Quiet, name))
+                }
+            };
+            text.push_str(&line);
+        }
+        text
     }
 
     fn widths(&self) -> Vec<usize> {
@@ -82,7 +112,7 @@ fn line(theme: &Theme, row: &[Cell], widths: &[usize], room: usize) -> String {
     let mut text = String::new();
     for (index, (cell, width)) in row.iter().zip(widths).enumerate() {
         let is_last = index + 1 == widths.len();
-        let shown = if is_last && theme.color {
+        let shown = if is_last {
             fit(&cell.text, room)
         } else {
             cell.text.clone()
@@ -116,5 +146,19 @@ mod tests {
         ]);
         let expected = "NAME         CONDITION\na            Ready\nlonger-name  Stalled\n";
         assert_eq!(table.render(&Theme::PLAIN), expected);
+    }
+
+    #[test]
+    fn where_columns_do_not_fit_each_row_is_a_block() {
+        let narrow = Theme {
+            terminal: true,
+            width: 24,
+            ..Theme::PLAIN
+        };
+        let mut table = Table::new(&["ADDRESS", "CONDITION"]);
+        table.row(vec!["staging/local_file.index".into(), "Ready".into()]);
+        let expected = "staging/local_file.index\n  condition Ready\n";
+        assert_eq!(table.render(&narrow), expected);
+        assert!(table.render(&Theme::PLAIN).starts_with("ADDRESS   "));
     }
 }

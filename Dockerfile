@@ -1,0 +1,57 @@
+# The reconciler in a container: small, not root, on a read-only file system.
+#
+#   docker build -t stratum .                          builds everything in the container
+#   docker build -t stratum --build-arg SOURCE=prebuilt .   takes dist/stratum, built on Debian 13
+#
+# Both FROM lines name images by tag; a build that must be repeatable pins their digests:
+#   --build-arg RUST=docker.io/library/rust@sha256:... --build-arg BASE=docker.io/library/debian@sha256:...
+# How to run it, with compose and on Kubernetes: reconciler/deploy/README.md.
+ARG RUST=docker.io/library/rust:1.95-trixie
+ARG BASE=docker.io/library/debian:trixie-slim
+ARG SOURCE=build
+
+FROM ${RUST} AS build
+# cmake and libclang build liboqs; libssl-dev is the OpenSSL that Debian keeps: 3.5 in trixie.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends cmake libclang-dev libssl-dev pkg-config \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /source
+COPY . .
+# Without the feature `vendored`, OpenSSL is linked from the system, and Debian's security updates
+# reach it by rebuilding this image.
+RUN cargo build --locked --release --no-default-features \
+    && strip target/release/stratum \
+    && install -D target/release/stratum /out/stratum
+
+FROM ${BASE} AS prebuilt
+COPY dist/stratum /out/stratum
+
+FROM ${SOURCE} AS program
+
+FROM ${BASE}
+LABEL org.opencontainers.image.title="stratum" \
+      org.opencontainers.image.description="A GitOps reconciler" \
+      org.opencontainers.image.licenses="Apache-2.0"
+# git fetches and pushes; ssh is for remotes that are reached by it.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends ca-certificates git libssl3t64 openssh-client \
+    && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/* \
+    && groupadd --gid 10001 stratum \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/stratum \
+       --shell /usr/sbin/nologin stratum \
+    && install -d -o 10001 -g 10001 -m 0700 /var/lib/stratum
+COPY --from=program --chmod=0755 /out/stratum /usr/local/bin/stratum
+
+USER 10001:10001
+WORKDIR /var/lib/stratum
+ENV HOME=/var/lib/stratum \
+    XDG_STATE_HOME=/var/lib/stratum \
+    LANG=C.UTF-8
+# State, mirror and what local resources make: the only place that is written, besides /tmp.
+VOLUME /var/lib/stratum
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --retries=3 \
+    CMD ["stratum", "probe", "http://127.0.0.1:8080/healthz"]
+ENTRYPOINT ["stratum"]
+CMD ["reconcile", "--listen", "0.0.0.0:8080"]

@@ -1,0 +1,44 @@
+//! `stratum reference`
+
+mod contract;
+mod pages;
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::CommandError;
+
+/// Prints a reference page, made from the program itself
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReferenceArguments {
+    /// The page
+    page: Page,
+}
+
+/// The pages there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Page {
+    /// Every command with its options.
+    Commands,
+    /// Every code of a finding.
+    Findings,
+    /// Every setting with its default.
+    Settings,
+}
+
+/// Carries out the command.
+pub(crate) fn run(context: &Context, arguments: &ReferenceArguments) -> Result<Exit, CommandError> {
+    let page = match arguments.page {
+        Page::Commands => pages::commands(),
+        Page::Findings => pages::findings(),
+        Page::Settings => pages::settings(),
+    };
+    context.ui.answer(&page);
+    Ok(Exit::Done)
+}
+
+/// The first lines of every page.
+fn head(title: &str, about: &str) -> String {
+    format!(
+        "# {title}\n\n{about}\n\n<!-- Made by `make reference` from the program; do not edit. -->\n"
+    )
+}

@@ -1,0 +1,356 @@
+//! `stratum trace`
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use stratum_core::desired::Revision;
+use stratum_core::ids::{Address, CommitId, RunId};
+use stratum_core::plan::Step;
+use stratum_core::ports::{Repository as _, Store as _, StoreError, Tree, Unfinished};
+use stratum_core::record;
+use stratum_core::run::RunSummary;
+use stratum_core::source::Source;
+use stratum_core::verdict::Policy;
+use stratum_store::SqliteStore;
+
+use crate::commands::get::condition;
+use crate::commands::show::{RUNS, step_on};
+use crate::commands::tree::unknown_address;
+use crate::context::{Context, Place};
+use crate::exit::Exit;
+use crate::failure::CommandError;
+use crate::show::json::VERSION;
+use crate::show::plan::judgement;
+use crate::show::request::{Request, request};
+use crate::show::status::look;
+use crate::show::when;
+use crate::style::{Role, Theme, harmless, one_line};
+
+/// Commits of one push that are looked through.
+const COMMITS: usize = 50;
+
+/// Follows a resource back: source line, commit, author, plan, policy, run, record
+#[derive(Debug, clap::Args)]
+pub(crate) struct TraceArguments {
+    /// The address, for example `production/local_file.page`
+    address: Address,
+}
+
+/// `trace --json`.
+#[derive(Debug, Serialize)]
+struct TraceView {
+    version: u32,
+    address: Address,
+    /// `Ready`, `Stalled`, `Unknown`, or `gone` when it was deleted.
+    condition: &'static str,
+    drifted: Vec<String>,
+    observed_at: Option<Timestamp>,
+    source: Option<Source>,
+    commit: Option<CommitView>,
+    /// Other commits that came in the same push, newest first.
+    with: Vec<CommitView>,
+    pull_request: Option<Request>,
+    plan: Option<PlanView>,
+    run: Option<RunView>,
+    record: Option<RecordView>,
+}
+
+#[derive(Debug, Serialize)]
+struct CommitView {
+    id: CommitId,
+    subject: String,
+    author: String,
+    committed_at: Timestamp,
+    /// Who signed it, as the record says; `null` when nobody did or nobody looked.
+    signer: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct PlanView {
+    digest: String,
+    action: &'static str,
+    reason: String,
+    decision: &'static str,
+    policies: Vec<Policy>,
+}
+
+#[derive(Debug, Serialize)]
+struct RunView {
+    id: RunId,
+    trigger: &'static str,
+    outcome: Option<&'static str>,
+    reason: String,
+    started_at: Timestamp,
+    ended_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Serialize)]
+struct RecordView {
+    commit: CommitId,
+    path: String,
+}
+
+/// Carries out the command.
+pub(crate) fn run(context: &Context, arguments: &TraceArguments) -> Result<Exit, CommandError> {
+    let place = context.place()?;
+    context.block_on(async {
+        let store = place.state().await?.ok_or_else(|| StoreError::Missing {
+            path: place.state.display().to_string(),
+        })?;
+        let view = trace(&place, &store, &arguments.address).await?;
+        match context.global.json {
+            true => context.ui.answer_json(&view)?,
+            false => context
+                .ui
+                .answer(&text(context.ui.theme(), &view, Timestamp::now())),
+        }
+        Ok(Exit::Done)
+    })
+}
+
+async fn trace(
+    place: &Place,
+    store: &SqliteStore,
+    address: &Address,
+) -> Result<TraceView, CommandError> {
+    let base = store.base(&address.environment).await?;
+    let last = last(store, address).await?;
+    let state = base.resources.get(address);
+    if state.is_none() && last.is_none() {
+        let names: Vec<String> = base.resources.keys().map(ToString::to_string).collect();
+        return Err(unknown_address("trace", address, &names));
+    }
+    let seen = store.observed(&address.environment).await?;
+    let seen = seen.into_iter().find(|seen| seen.address == *address);
+    let mut view = TraceView {
+        version: VERSION,
+        address: address.clone(),
+        condition: state.map_or("gone", condition),
+        drifted: seen
+            .as_ref()
+            .map(|seen| seen.drifted.clone())
+            .unwrap_or_default(),
+        observed_at: seen.map(|seen| seen.at),
+        source: None,
+        commit: None,
+        with: Vec::new(),
+        pull_request: None,
+        plan: None,
+        run: None,
+        record: None,
+    };
+    if let Some((summary, run, step)) = last {
+        follow(place, &mut view, &summary, &run, &step);
+    }
+    Ok(view)
+}
+
+/// The newest run that had a step on the address.
+async fn last(
+    store: &SqliteStore,
+    address: &Address,
+) -> Result<Option<(RunSummary, Unfinished, Step)>, CommandError> {
+    for summary in store.history(Some(&address.environment), RUNS).await? {
+        if let Some(run) = store.run(&summary.id).await?
+            && let Some(step) = step_on(&run, address).cloned()
+        {
+            return Ok(Some((summary, run, step)));
+        }
+    }
+    Ok(None)
+}
+
+/// Fills in all that the run and git say.
+fn follow(
+    place: &Place,
+    view: &mut TraceView,
+    summary: &RunSummary,
+    run: &Unfinished,
+    step: &Step,
+) {
+    let own = &run.run;
+    let record = summary.record.clone().map(|commit| RecordView {
+        commit,
+        path: record::path(own),
+    });
+    let signer = record.as_ref().and_then(|record| signer(place, record));
+    let commit = |revision: &Revision| CommitView {
+        id: revision.commit.clone(),
+        subject: revision.subject.clone(),
+        author: revision.author.clone(),
+        committed_at: revision.committed_at,
+        signer: None,
+    };
+    // A commit that is gone from the repository is known from the run alone.
+    let came = place
+        .repository
+        .between(own.previous.as_ref(), &own.revision.commit, COMMITS);
+    let came = came.unwrap_or_default();
+    let others = came
+        .iter()
+        .filter(|other| other.commit != own.revision.commit);
+    view.with = match own.previous {
+        Some(_) => others.map(commit).collect(),
+        None => Vec::new(),
+    };
+    view.pull_request = request(&own.revision);
+    view.source = step.source.clone();
+    view.commit = Some(CommitView {
+        signer,
+        ..commit(&own.revision)
+    });
+    let judged = judgement(&own.plan, step, &own.verdict);
+    view.plan = Some(PlanView {
+        digest: own.plan.digest.to_string(),
+        action: step.action.as_str(),
+        reason: step.reason.sentence(),
+        decision: judged.map_or("deny", |judged| judged.decision.as_str()),
+        policies: judged
+            .map(|judged| judged.policies.clone())
+            .unwrap_or_default(),
+    });
+    view.run = Some(RunView {
+        id: summary.id.clone(),
+        trigger: summary.trigger.as_str(),
+        outcome: summary.outcome.map(|outcome| outcome.as_str()),
+        reason: summary.reason.clone(),
+        started_at: summary.started_at,
+        ended_at: summary.ended_at,
+    });
+    view.record = record;
+}
+
+/// Who signed the commit, as the frontmatter of the record says.
+fn signer(place: &Place, record: &RecordView) -> Option<String> {
+    let tree: Arc<dyn Tree> = place.repository.tree(&record.commit).ok()?;
+    let entry = tree.entry(&record.path).ok()??;
+    let bytes = tree.blob(&entry.id, &record.path).ok()?;
+    signer_of(&String::from_utf8_lossy(&bytes))
+}
+
+fn signer_of(record: &str) -> Option<String> {
+    let mut lines = record.lines().skip(1).take_while(|line| *line != "---");
+    let value = lines.find_map(|line| line.strip_prefix("signer: "))?.trim();
+    let text = serde_json::from_str(value).unwrap_or_else(|_| value.to_owned());
+    Some(text).filter(|text| text != "null" && !text.is_empty())
+}
+
+fn text(theme: &Theme, view: &TraceView, now: Timestamp) -> String {
+    let (mark, role) = look(view.condition);
+    let name = theme.paint(Role::Strong, harmless(&view.address.to_string()));
+    let condition = theme.paint(role, view.condition);
+    let mut text = format!("{} {name}  {condition}\n", theme.marked(mark, role));
+    let mut row = |name: &str, value: String| {
+        let label = theme.paint(Role::Quiet, format!("{name:<9}"));
+        let said = theme.wrapped(12, &harmless(&value));
+        text.push_str(&format!("  {label} {}", said.trim_start()));
+    };
+    if let Some(at) = view.observed_at {
+        let drifted = match view.drifted.as_slice() {
+            [] => String::new(),
+            paths => format!("; differs in {}", paths.join(", ")),
+        };
+        row("seen", format!("{}{drifted}", when::ago(now, at)));
+    }
+    if let Some(source) = &view.source {
+        row("source", source.to_string());
+    }
+    if let Some(commit) = &view.commit {
+        let at = when::at(commit.committed_at);
+        row(
+            "commit",
+            format!(
+                "{} \"{}\", {at}",
+                commit.id.short(),
+                one_line(&commit.subject)
+            ),
+        );
+        row("author", one_line(&commit.author));
+        let unsigned = "no signature is known".to_owned();
+        row(
+            "signer",
+            commit.signer.as_deref().map_or(unsigned, one_line),
+        );
+    }
+    if let Some(request) = &view.pull_request {
+        let title = request
+            .title
+            .as_deref()
+            .map(|title| format!(" {}", one_line(title)));
+        row(
+            "request",
+            format!("#{}{}", request.number, title.unwrap_or_default()),
+        );
+    }
+    for other in &view.with {
+        let subject = one_line(&other.subject);
+        row(
+            "with",
+            format!(
+                "{} \"{subject}\" by {}",
+                other.id.short(),
+                one_line(&other.author)
+            ),
+        );
+    }
+    if let Some(plan) = &view.plan {
+        let digest: String = plan.digest.chars().take(12).collect();
+        row(
+            "plan",
+            format!("{digest}: {} because {}", plan.action, plan.reason),
+        );
+        let policies: Vec<String> = plan
+            .policies
+            .iter()
+            .map(|policy| format!("{} ({})", policy.id, one_line(&policy.reason)))
+            .collect();
+        row(
+            "policy",
+            format!("{}: {}", plan.decision, policies.join("; ")),
+        );
+    }
+    if let Some(run) = &view.run {
+        let took = run
+            .ended_at
+            .map(|end| format!(" in {}", when::took(run.started_at, end)));
+        let outcome = run.outcome.unwrap_or("running");
+        let because = match run.reason.as_str() {
+            "" => String::new(),
+            reason => format!(", because {}", one_line(reason)),
+        };
+        let took = took.unwrap_or_default();
+        let at = when::at(run.started_at);
+        row(
+            "run",
+            format!(
+                "{}, by {}, {at}: {outcome}{took}{because}",
+                run.id, run.trigger
+            ),
+        );
+    }
+    if let Some(record) = &view.record {
+        row(
+            "record",
+            format!("`git show {}:{}`", record.commit.short(), record.path),
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_signer_is_read_from_the_record() {
+        let record = |signer: &str| format!("---\nid: x\nsigner: {signer}\n---\nsigner: y\n");
+        assert_eq!(signer_of(&record("null")), None);
+        assert_eq!(
+            signer_of(&record("\"ada (ssh)\"")).as_deref(),
+            Some("ada (ssh)")
+        );
+        assert_eq!(signer_of(&record("ada")).as_deref(), Some("ada"));
+        assert_eq!(signer_of("---\nid: x\n---\nsigner: y\n"), None);
+    }
+}

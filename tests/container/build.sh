@@ -1,0 +1,62 @@
+#!/bin/sh
+# Builds the image and runs it as a stranger would, and looks at what a stranger would see.
+#
+#   tests/container/build.sh               builds everything in the container
+#   SOURCE=prebuilt tests/container/build.sh    takes dist/stratum, which must be built on Debian 13
+#
+# Needs podman or docker, and the images that the Dockerfile names (stand-in.sh makes them).
+set -eu
+cd "$(dirname "$0")/../.."
+
+engine=${ENGINE:-podman}
+image=stratum:test
+network=${NETWORK:-host}
+if [ "$engine" = podman ]; then
+    # OCI images have no health check; the format of docker has.
+    set -- --format docker
+fi
+"$engine" build "$@" --network "$network" --build-arg "SOURCE=${SOURCE:-build}" -t "$image" .
+
+say() { printf '\n== %s\n' "$*"; }
+work=$(mktemp -d)
+container=""
+trap '[ -z "$container" ] || "$engine" rm -f "$container" >/dev/null 2>&1; rm -rf "$work"' EXIT
+
+say "size and user"
+"$engine" image inspect "$image" --format '{{.Size}} bytes, user {{.Config.User}}'
+run() { "$engine" run --rm --network none --read-only --tmpfs /tmp --cap-drop ALL \
+    --security-opt no-new-privileges "$image" "$@"; }
+run --version
+"$engine" run --rm --entrypoint id "$image"
+say "OpenSSL of the distribution"
+"$engine" run --rm --entrypoint sh "$image" -c 'dpkg -s libssl3t64 | grep ^Version; ldd /usr/local/bin/stratum | grep -E "ssl|crypto" || echo "linked in"'
+
+say "a push is applied inside"
+git init -q --bare -b main "$work/shop.git"
+git clone -q "$work/shop.git" "$work/shop" 2>/dev/null
+cd "$work/shop"
+git checkout -q -b main
+printf '{ name = "shop", environments = { staging = {} } }\n' >stratum.ncl
+mkdir infra
+printf '{ local_file.a = { path = "a", content = "hello\\n" } }\n' >infra/staging.ncl
+git add -A
+git -c user.name=Ada -c user.email=ada@example.org commit -q -m one
+git push -q origin main
+cd "$OLDPWD"
+# The repository stays the host's: the container reads it as a remote, and keeps a mirror.
+chmod -R a+rX "$work"
+container=$("$engine" run -d --network "$network" --read-only --tmpfs /tmp --cap-drop ALL \
+    --security-opt no-new-privileges -e STRATUM_REPO=file:///srv/shop.git \
+    -v "$work/shop.git:/srv/shop.git:ro" "$image" reconcile --listen "127.0.0.1:${PORT:-18080}")
+for _ in $(seq 60); do
+    "$engine" exec "$container" stratum probe "http://127.0.0.1:${PORT:-18080}/healthz" 2>/dev/null && break
+    sleep 0.5
+done
+sleep 2
+"$engine" exec "$container" stratum status
+"$engine" exec "$container" sh -c 'cat "$HOME"/stratum/*/world/staging/a; touch /usr/x 2>&1 || true; id'
+say "stopping"
+started=$(date +%s)
+"$engine" stop -t 30 "$container" >/dev/null
+echo "stopped within $(($(date +%s) - started)) s with $("$engine" inspect "$container" --format '{{.State.ExitCode}}')"
+"$engine" logs "$container" 2>&1 | tail -5
