@@ -1,0 +1,42 @@
+//! What keeps secrets of this process from leaving it by accident.
+
+use std::io;
+
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, dumpable_behavior, getrlimit, set_dumpable_behavior,
+    setrlimit,
+};
+use zeroize::Zeroizing;
+
+use crate::foreign::lock::Locked;
+
+/// What the system granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hardening {
+    /// No core file is written when the process dies.
+    pub no_core: bool,
+    /// Nobody but root may look into the memory of the process, and it is not dumped.
+    pub not_dumpable: bool,
+    /// Pages of keys are locked into memory, so that they are not swapped out.
+    pub keys_locked: bool,
+}
+
+/// Refuses core dumps and the looks of others for this process, and tries whether keys can be
+/// locked into memory. To be called first thing by whatever may meet a secret.
+///
+/// Child processes inherit the limit of core files, but not that they cannot be dumped.
+///
+/// *Errors*: when the system refuses what every Linux allows; go on only if that is known.
+pub fn harden() -> io::Result<Hardening> {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    setrlimit(Resource::Core, none)?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    Ok(Hardening {
+        no_core: getrlimit(Resource::Core).current == Some(0),
+        not_dumpable: dumpable_behavior()? == DumpableBehavior::NotDumpable,
+        keys_locked: Locked::new(&Zeroizing::new([0; 32])).is_locked(),
+    })
+}
