@@ -3,24 +3,21 @@
 //! *Source*: BIP 173; age's specification lifts the limit of 90 characters.
 
 use bech32::primitives::decode::CheckedHrpstring;
-use bech32::{Checksum, Hrp};
+use bech32::{Bech32, Checksum, Hrp};
 use zeroize::Zeroizing;
 
 /// The checksum of Bech32 for texts of any length.
 enum Long {}
 
 impl Checksum for Long {
-    type MidstateRepr = u32;
+    type MidstateRepr = <Bech32 as Checksum>::MidstateRepr;
+    type CorrectionField = <Bech32 as Checksum>::CorrectionField;
+    const ROOT_GENERATOR: Self::CorrectionField = Bech32::ROOT_GENERATOR;
+    const ROOT_EXPONENTS: std::ops::RangeInclusive<usize> = Bech32::ROOT_EXPONENTS;
     const CODE_LENGTH: usize = usize::MAX;
-    const CHECKSUM_LENGTH: usize = 6;
-    const GENERATOR_SH: [u32; 5] = [
-        0x3b6a_57b2,
-        0x2650_8e6d,
-        0x1ea1_19fa,
-        0x3d42_33dd,
-        0x2a14_62b3,
-    ];
-    const TARGET_RESIDUE: u32 = 1;
+    const CHECKSUM_LENGTH: usize = Bech32::CHECKSUM_LENGTH;
+    const GENERATOR_SH: [u32; 5] = Bech32::GENERATOR_SH;
+    const TARGET_RESIDUE: u32 = Bech32::TARGET_RESIDUE;
 }
 
 /// `bytes` under the prefix `kind`, in lower case. `None` for a prefix that Bech32 does not know.

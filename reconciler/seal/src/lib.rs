@@ -7,6 +7,10 @@
 //! signature    what a sealer signs, and how it is written down
 //! value        seal, verify, open: one sealed value
 //! keys/        a sealer's key, an identity, and their files
+//! share        an identity in n shares, of which k open it
+//! rest         rows of the state under a data key
+//! sops/        reading what SOPS sealed
+//! memory       what keeps secrets from leaving the process by accident
 //! ```
 //!
 //! *Guarantees*: pure but for randomness, the files under [`keys`] and [`memory`]. Every copy of a
@@ -22,6 +26,7 @@ pub mod place;
 pub mod rest;
 pub mod share;
 pub mod signature;
+pub mod sops;
 pub mod value;
 
 pub use backend::{Crypto, CryptoBackend, CryptoError};

@@ -230,6 +230,13 @@ pub fn open(
     age::open(crypto, identities, &verified.age, LARGEST)
 }
 
+impl Verified {
+    /// The age file, to be kept: [`age::open`] opens it again.
+    pub fn age(&self) -> &[u8] {
+        &self.age
+    }
+}
+
 fn decode(text: &str) -> Result<Vec<u8>, VerifyError> {
     let longest = LARGEST.div_ceil(3) * 4;
     if text.len() > longest {

@@ -19,7 +19,7 @@ use crate::backend::{Algorithm, Crypto, CryptoError, hkdf, random};
 
 pub use armor::unarmor;
 pub use header::{HYBRID, Header, Stanza, X25519};
-pub use identity::Identity;
+pub use identity::{Identity, IdentityError};
 pub use recipient::{Recipient, RecipientId, RecipientKind};
 
 /// Bytes of the key that each file has.

@@ -10,6 +10,11 @@ use super::{Algorithm, CryptoBackend, CryptoError, Refusal, openssl};
 type Answer = Result<(), String>;
 
 /// The bytes of a constant in hex.
+#[allow(
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "evaluated when it is compiled, where a mistake ends the build"
+)]
 const fn hex<const N: usize>(text: &str) -> [u8; N] {
     const fn digit(byte: u8) -> u8 {
         match byte {

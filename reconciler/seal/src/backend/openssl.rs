@@ -5,7 +5,7 @@ use openssl::cipher_ctx::CipherCtx;
 use openssl::derive::Deriver;
 use openssl::md::Md;
 use openssl::md_ctx::MdCtx;
-use openssl::pkey::{HasPublic, Id, KeyType, PKey, PKeyRef, Private, Public};
+use openssl::pkey::{HasPublic, Id, KeyType, PKey, Private, Public};
 use openssl::sign::{Signer, Verifier};
 use zeroize::{Zeroize as _, Zeroizing};
 
@@ -93,18 +93,18 @@ fn public(kind: KeyType, bytes: &[u8], call: Call) -> Result<PKey<Public>, Crypt
     PKey::public_key_from_raw_bytes_ex(None, kind, None, bytes).map_err(|_| call.malformed())
 }
 
-fn raw_public<T: HasPublic>(key: &PKeyRef<T>, call: Call) -> Result<Vec<u8>, CryptoError> {
+fn raw_public<T: HasPublic>(key: &PKey<T>, call: Call) -> Result<Vec<u8>, CryptoError> {
     key.raw_public_key().map_err(|_| call.library())
 }
 
-fn sign(key: &PKeyRef<Private>, message: &[u8], call: Call) -> Result<Vec<u8>, CryptoError> {
+fn sign(key: &PKey<Private>, message: &[u8], call: Call) -> Result<Vec<u8>, CryptoError> {
     Signer::new_without_digest(key)
         .and_then(|mut signer| signer.sign_oneshot_to_vec(message))
         .map_err(|_| call.library())
 }
 
 fn verify(
-    key: &PKeyRef<Public>,
+    key: &PKey<Public>,
     message: &[u8],
     signature: &[u8],
     call: Call,
@@ -316,7 +316,7 @@ impl CryptoBackend for OpenSsl {
     }
 
     fn shake256(&self, input: &[u8], output: &mut [u8]) -> Result<(), CryptoError> {
-        let hash = || {
+        let mut hash = || {
             let mut context = MdCtx::new()?;
             context.digest_init(&self.shake)?;
             context.digest_update(input)?;

@@ -22,6 +22,10 @@ pub(crate) struct Locked {
     locked: bool,
 }
 
+#[allow(
+    clippy::panic,
+    reason = "evaluated when it is compiled, where a mistake ends the build"
+)]
 const fn layout() -> Layout {
     // The size is a multiple of the alignment, and the alignment a power of two.
     match Layout::from_size_align(PAGE, PAGE) {

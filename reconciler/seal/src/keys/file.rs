@@ -111,7 +111,7 @@ pub fn read_private(path: &Path) -> Result<Secret, FileError> {
     }
     // Room for all of it, so that no copy is left behind by growing.
     let mut bytes = Zeroizing::new(Vec::with_capacity(LARGEST as usize + 1));
-    file.by_ref()
+    io::Read::by_ref(&mut file)
         .take(LARGEST + 1)
         .read_to_end(&mut bytes)
         .map_err(system("read", path))?;

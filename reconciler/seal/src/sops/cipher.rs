@@ -116,12 +116,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn sealed(
-        &mut self,
-        text: &str,
-        path: &[String],
-        bound: &[String],
-    ) -> Result<(), SopsError> {
+    fn sealed(&mut self, text: &str, path: &[String], bound: &[String]) -> Result<(), SopsError> {
         let associated = bound.join(":") + ":";
         let opened = open(self.key, text, &associated);
         let opened = opened.ok_or_else(|| SopsError::Value {
@@ -148,7 +143,12 @@ impl<'a> Walk<'a> {
         let mut hex = [0; 128];
         let digits = b"0123456789ABCDEF";
         let digit = |nibble: u8| digits.get(usize::from(nibble)).copied().unwrap_or_default();
-        for (two, byte) in hex.as_chunks_mut::<2>().0.iter_mut().zip(self.hash.finish()) {
+        for (two, byte) in hex
+            .as_chunks_mut::<2>()
+            .0
+            .iter_mut()
+            .zip(self.hash.finish())
+        {
             *two = [digit(byte >> 4), digit(byte & 15)];
         }
         (self.leaves, hex)

@@ -27,7 +27,10 @@ impl Node {
     /// The entry `key` of a map.
     pub fn get(&self, key: &str) -> Option<&Self> {
         match self {
-            Self::Map(entries) => entries.iter().find(|(name, _)| name == key).map(|(_, node)| node),
+            Self::Map(entries) => entries
+                .iter()
+                .find(|(name, _)| name == key)
+                .map(|(_, node)| node),
             _ => None,
         }
     }
@@ -99,7 +102,9 @@ impl<'de> Visitor<'de> for Build {
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<Node, E> {
         let whole = i64::try_from(value);
-        whole.map(Node::Whole).map_err(|_| E::custom("a number is too large"))
+        whole
+            .map(Node::Whole)
+            .map_err(|_| E::custom("a number is too large"))
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Node, E> {

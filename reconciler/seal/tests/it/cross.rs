@@ -106,7 +106,13 @@ fn any_plaintext_comes_back() {
     let sizes = [0, 1, 65_535, 65_536, 65_537, 131_072, 200_000];
     for size in sizes {
         let plaintext: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
-        let file = age::seal(&crypto, &[world.recipient.clone()], &[], &plaintext).unwrap();
+        let file = age::seal(
+            &crypto,
+            std::slice::from_ref(&world.recipient),
+            &[],
+            &plaintext,
+        )
+        .unwrap();
         let identities = std::slice::from_ref(&world.identity);
         let opened = age::open(&crypto, identities, &file, usize::MAX).unwrap();
         assert!(opened.expose() == plaintext, "{size}");
