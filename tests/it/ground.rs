@@ -143,9 +143,6 @@ pub(crate) fn run(folder: &Path, command: &mut Command) -> Answer {
     ] {
         command.env(name, value);
     }
-    for name in ["STRATUM_REPO", "STRATUM_STATE", "STRATUM_LOG"] {
-        command.env_remove(name);
-    }
     let output = output(command);
     Answer {
         code: output.status.code().unwrap_or(-1),

@@ -21,10 +21,10 @@ fn ground() -> Ground {
     ground
 }
 
-/// Stock git, which may fail.
+/// Stock git, which may fail, for somebody who looks at another repository otherwise.
 fn try_git(folder: &Path, arguments: &[&str]) -> Answer {
     let mut command = Command::new("git");
-    command.args(arguments);
+    command.args(arguments).env("STRATUM_REPO", "/nowhere");
     run(folder, &mut command)
 }
 
@@ -264,7 +264,7 @@ fn the_pre_commit_framework_runs_the_hooks() {
 
     ground.write(
         "infra/staging.ncl",
-        "{local_file.a={path=\"a\",content=\"\"}}\n",
+        "{ local_file.a = { path = \"a\", content = \"\" } }  \n",
     );
     git(&clone, &["add", "--all"]);
     let formatted = framework(&["run", "stratum-fmt"]).ends_with(1);

@@ -176,11 +176,11 @@ fn files_are_put_into_their_form_and_bad_ones_are_left_alone() {
     let clone = ground.clone_folder();
     ground.write(
         "stratum.ncl",
-        "{name=\"t\",environments={staging={}}} # why\n",
+        "{ name = \"t\", environments = { staging = {} } } # why  \n\n\n",
     );
     ground.write("policies/a.cedar", "permit(principal,action,resource);\n");
-    ground.write("forms/f.toml", "a=1\n");
-    ground.write("Cargo.toml", "b=1\n");
+    ground.write("forms/f.toml", "a = 1  \n");
+    ground.write("Cargo.toml", "b = 1  \n");
     let check = stratum(&clone, &["fmt", "--check"]).ends_with(1).out;
     for path in ["stratum.ncl", "policies/a.cedar", "forms/f.toml"] {
         assert!(check.contains(path), "{check}");
@@ -215,6 +215,7 @@ fn without_utf8_and_without_colour_everything_is_said_in_ascii() {
         let mut command = Command::new(PROGRAM);
         command
             .args(&arguments)
+            .env_remove("STRATUM_REPO")
             .env("LC_ALL", "C")
             .env("NO_COLOR", "1");
         let answer = run(&ground.bare(), &mut command).ends_with(0);

@@ -8,7 +8,10 @@
 
 use std::ops::Range;
 
-use nickel_lang_core::parser::lexer::{Lexer, Token};
+use nickel_lang_core::ast::AstAlloc;
+use nickel_lang_core::files::Files;
+use nickel_lang_core::parser::lexer::{Lexer, NormalToken, Token};
+use nickel_lang_core::parser::{ErrorTolerantParser as _, grammar};
 use thiserror::Error;
 
 /// Why a file was left as it is.
@@ -24,18 +27,37 @@ pub enum FormatError {
     },
 }
 
+/// The reader of Nickel calls itself for each bracket, and its stack is not endless.
+const DEEPEST: usize = 200;
+
 /// Tidies a Nickel file.
 pub fn nickel(text: &str) -> Result<String, FormatError> {
-    let mut texts = Vec::new();
+    let wrong = |reason: &str| FormatError::Syntax {
+        language: "Nickel",
+        reason: reason.to_owned(),
+    };
+    let (mut texts, mut depth) = (Vec::new(), 0usize);
     for token in Lexer::new(text) {
-        let (start, token, end) = token.map_err(|_| FormatError::Syntax {
-            language: "Nickel",
-            reason: "`stratum check` names the place".to_owned(),
-        })?;
-        if matches!(token, Token::Str(_) | Token::MultiStr(_)) {
-            texts.push(start..end);
+        let (start, token, end) = token.map_err(|_| wrong("`stratum check` names the place"))?;
+        match token {
+            Token::Str(_) | Token::MultiStr(_) => texts.push(start..end),
+            Token::Normal(NormalToken::LBrace | NormalToken::LBracket | NormalToken::LParen) => {
+                depth += 1;
+            }
+            Token::Normal(NormalToken::RBrace | NormalToken::RBracket | NormalToken::RParen) => {
+                depth = depth.saturating_sub(1);
+            }
+            Token::Normal(_) => {}
+        }
+        if depth > DEEPEST {
+            return Err(wrong("it is nested too deeply"));
         }
     }
+    let (alloc, mut files) = (AstAlloc::new(), Files::empty());
+    let file = files.add("file", text);
+    grammar::TermParser::new()
+        .parse_strict(&alloc, file, Lexer::new(text))
+        .map_err(|_| wrong("`stratum check` names the place"))?;
     Ok(tidy(text, &texts))
 }
 
@@ -172,14 +194,18 @@ mod tests {
 
     #[test]
     fn toml_is_tidied_and_its_texts_are_not() {
-        let text = "a = 1 \r\n\n\n[b]\t\nc = \"\"\"\nx  \n\n\n\\\"\"\"\"y\"\"\"\"  \nd = 'it\\'\ne = \"# \\\" \"  # '''\n";
-        let once = toml(text).unwrap();
-        assert_eq!(
-            once,
-            "a = 1\n\n[b]\nc = \"\"\"\nx  \n\n\n\\\"\"\"\"y\"\"\"\"\nd = 'it\\'\ne = \"# \\\" \"  # '''\n"
-        );
+        let long = "\"\"\"\nx  \n\n\n\\\"\"\" y\"\"\"\"";
+        let rest = "d = 'it\\'\ne = \"# \\\" \" # '''\nf = '''\n  a  \n\n\n\"\"\" '''";
+        let text = format!("a = 1 \r\n\n\n[b]\t\nc = {long}  \n{rest}\n\n");
+        let once = toml(&text).unwrap();
+        assert_eq!(once, format!("a = 1\n\n[b]\nc = {long}\n{rest}\n"));
         assert_eq!(toml(&once).unwrap(), once);
         assert!(matches!(toml("a = "), Err(FormatError::Syntax { .. })));
+    }
+
+    #[test]
+    fn deep_files_do_not_end_the_process() {
+        assert!(nickel(&"[".repeat(100_000)).is_err());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use stratum_core::ids::{BranchName, EnvironmentName};
 use stratum_core::ports::{Loader, Repository as _, Tree};
 use stratum_core::settings::Settings;
 
+use crate::arguments::GlobalArguments;
 use crate::commands::check::{self, check, present};
 use crate::commands::plan::{PlanArguments, Planner};
 use crate::context::{Context, Place};
@@ -73,6 +74,12 @@ impl Update {
 
 /// Carries out the command.
 pub(crate) fn run(context: &Context, arguments: &HookArguments) -> Result<Exit, CommandError> {
+    // A hook is about the repository that git calls it for, whatever `STRATUM_REPO` says.
+    let global = GlobalArguments {
+        repo: None,
+        ..context.global.clone()
+    };
+    let context = &Context::new(context.ui.clone(), global);
     match arguments.hook {
         Hook::PreCommit => pre_commit(context),
         Hook::PrePush => pre_push(context, arguments.arguments.first().map(String::as_str)),

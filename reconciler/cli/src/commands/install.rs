@@ -129,7 +129,12 @@ fn same_place(a: &Path, b: &Path) -> bool {
 }
 
 fn put(path: &Path, name: &str, text: &str, installed: &mut Installed) -> io::Result<()> {
-    let shown = path.display().to_string();
+    let here = std::env::current_dir().unwrap_or_default();
+    let shown = path
+        .strip_prefix(&here)
+        .unwrap_or(path)
+        .display()
+        .to_string();
     match fs::read_to_string(path) {
         Ok(there) if there == text => installed.kept.push(shown),
         Ok(there) if there.contains(OURS) => {

@@ -57,7 +57,7 @@ fn collect(file: &str, body: &str, above: &str, found: &mut Vec<Entry>) {
                 entry.default = Some(one_line(default));
             } else if part == "optional" {
                 entry.optional = true;
-            } else if part.starts_with('{') {
+            } else if part.starts_with('{') && !inside(part).trim().starts_with("_ :") {
                 below = Some(part);
             } else {
                 below = definition(file, part).filter(|body| body.starts_with('{'));
