@@ -8,6 +8,7 @@
 //! machine (`synchronous=FULL`). A file that is damaged or was written by a newer version is never
 //! changed.
 
+mod announcements;
 mod cache;
 mod crash;
 mod error;

@@ -207,6 +207,20 @@ impl SqliteStore {
         self.writer.clone()
     }
 
+    pub(crate) async fn unannounced_runs(
+        &self,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<RunSummary>, StoreError> {
+        look!(
+            self.reader,
+            "reading what was not announced",
+            read::announced::unannounced,
+            since,
+            limit
+        )
+    }
+
     pub(crate) async fn evaluation(
         reader: &Reader,
         key: &str,

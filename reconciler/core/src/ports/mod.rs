@@ -5,6 +5,7 @@
 
 mod audit;
 mod clock;
+mod forge;
 mod gate;
 mod loader;
 mod probe;
@@ -19,6 +20,10 @@ pub use audit::{
     Audit, AuditError, NoteAlgorithm, NoteError, NoteKeys, NoteSignatures, NoteSigner,
 };
 pub use clock::{Clock, Randomness};
+pub use forge::{
+    Announcements, CommentPlace, CommitState, CommitStatus, Forge, ForgeError, Pull, PullNumber,
+    Wording, Written,
+};
 pub use gate::{Gate, GateError};
 pub use loader::{EvaluationCache, LoadError, Loaded, Loader};
 pub use probe::{Probe, ProbeError};

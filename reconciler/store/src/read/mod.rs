@@ -1,5 +1,6 @@
 //! What is read, one file for each part of the state.
 
+pub(crate) mod announced;
 pub(crate) mod audit;
 pub(crate) mod environment;
 pub(crate) mod evaluation;

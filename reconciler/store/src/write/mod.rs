@@ -3,6 +3,7 @@
 //! Every write first checks whether it may happen and only then changes anything: a refusal
 //! ([`Failure::Refused`]) leaves no trace in the transaction it shares with others.
 
+pub(crate) mod announced;
 pub(crate) mod append;
 pub(crate) mod audit;
 pub(crate) mod environment;
@@ -55,6 +56,8 @@ pub(crate) enum Write {
     Audit(audit::Note),
     /// Say that entries of the audit log are in its tree.
     Integrated(audit::Integrated),
+    /// Remember that the forge was told about a run.
+    Announce(announced::Announce),
 }
 
 impl Write {
@@ -74,7 +77,8 @@ impl Write {
             | Self::InForce(_)
             | Self::Keys(_)
             | Self::Again(_)
-            | Self::Integrated(_) => false,
+            | Self::Integrated(_)
+            | Self::Announce(_) => false,
         }
     }
 }
@@ -126,7 +130,8 @@ fn as_append(write: &Write) -> Option<&append::Append> {
         | Write::Keys(_)
         | Write::Again(_)
         | Write::Audit(_)
-        | Write::Integrated(_) => None,
+        | Write::Integrated(_)
+        | Write::Announce(_) => None,
     }
 }
 
@@ -169,6 +174,7 @@ async fn one(
             Ok(true)
         }
         Write::Integrated(done) => audit::integrated(connection, done).await,
+        Write::Announce(announce) => announced::announce(connection, announce).await,
     }
 }
 
@@ -192,5 +198,6 @@ pub(crate) fn doing(write: &Write) -> &'static str {
         Write::Again(_) => "wrapping the state again",
         Write::Audit(_) => "writing the audit log",
         Write::Integrated(_) => "bringing entries into the audit log",
+        Write::Announce(_) => "remembering an announcement",
     }
 }
