@@ -85,6 +85,7 @@ const OWNED: &[(&str, &str)] = &[
     ("openssl-sys", "seal"),
     ("oqs", "seal"),
     ("pgp", "guard"),
+    ("prometheus-client", "cli"),
     ("pulldown-cmark", "load"),
     ("rand_core", "seal"),
     ("regex", "load"),
@@ -109,7 +110,7 @@ const SHARED: &[(&str, &[&str])] = &[
 ];
 
 /// Libraries that any room may use in its tests.
-const IN_TESTS: &[&str] = &["flate2", "proptest", "stratum-testkit", "tempfile"];
+const IN_TESTS: &[&str] = &["axum", "flate2", "proptest", "stratum-testkit", "tempfile"];
 
 #[test]
 fn no_dependency_leaves_the_picture() {

@@ -1,1 +1,6 @@
 //! Pull-request comments, commit statuses, webhooks.
+
+pub mod announce;
+pub mod github;
+pub mod markdown;
+pub mod webhook;

@@ -57,6 +57,8 @@ pub enum Progress {
         /// The commit of the record.
         commit: CommitId,
     },
+    /// One turn of the loop went well.
+    Turned,
     /// Something outside the environments went wrong and will be tried again.
     Trouble(String),
 }

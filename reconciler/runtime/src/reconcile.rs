@@ -129,7 +129,9 @@ impl Reconciler {
         if crew.is_idle() {
             self.publish_waiting().await;
         }
-        self.next_due().await
+        let wait = self.next_due().await?;
+        (self.progress)(&Progress::Turned);
+        Ok(wait)
     }
 
     /// Says what went wrong, and how long to wait before the next try.

@@ -17,6 +17,7 @@ pub(crate) mod install;
 pub(crate) mod man;
 pub(crate) mod plan;
 pub(crate) mod probe;
+pub(crate) mod pull_request;
 pub(crate) mod reconcile;
 pub(crate) mod reference;
 pub(crate) mod show;

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use stratum_core::finding::any_error;
+use stratum_core::finding::{Finding, any_error};
 use stratum_core::ids::{CommitId, EnvironmentName};
 use stratum_core::ports::{Base, Loaded, Loader, NoSecrets, Repository as _, Store as _};
 use stratum_core::settings::Settings;
 use stratum_core::suggest;
+use stratum_forge::markdown::{self, Compared, Links, Plans, Section};
 use stratum_runtime::{Preview, PreviewBase, PreviewRequest, Providers, Roots, preview, site_of};
 use stratum_store::SqliteStore;
 
@@ -37,6 +38,10 @@ pub(crate) struct PlanArguments {
     #[arg(long, value_name = "NAME")]
     env: Option<EnvironmentName>,
 
+    /// Answer in markdown, as a comment on a pull request
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
+
     /// End with 2 when there are changes
     #[arg(long)]
     detailed_exitcode: bool,
@@ -49,6 +54,7 @@ impl PlanArguments {
             base,
             head,
             env: None,
+            markdown: false,
             detailed_exitcode: false,
         }
     }
@@ -138,6 +144,10 @@ impl<'a> Planner<'a> {
                 findings: loaded.findings,
                 verdict: stratum_core::verdict::Verdict::default(),
             };
+            if arguments.markdown {
+                let all = Gathered::unreadable(nothing.findings);
+                return self.answer_in_markdown(context, arguments, &all);
+            }
             return self.show(context, arguments, None, &self.settings_from, &nothing);
         };
         let all = self.environments(&settings)?;
@@ -146,6 +156,11 @@ impl<'a> Planner<'a> {
                 .ui
                 .say("nothing was reconciled here yet, so everything is new");
         }
+        if arguments.markdown {
+            let chosen = chosen(&all, arguments.env.as_ref())?;
+            let all = self.gather(&settings, &chosen).await?;
+            return self.answer_in_markdown(context, arguments, &all);
+        }
         let mut exit = Exit::Done;
         for environment in chosen(&all, arguments.env.as_ref())? {
             let commit = self.commit(&settings, environment)?;
@@ -153,6 +168,54 @@ impl<'a> Planner<'a> {
             exit = exit.max(self.show(context, arguments, Some(environment), &commit, &made)?);
         }
         Ok(exit)
+    }
+
+    /// The reader of repositories.
+    pub(crate) fn loader(&self) -> &dyn Loader {
+        self.loader.as_ref()
+    }
+
+    /// Plans every environment, for an answer about all of them together.
+    pub(crate) async fn gather(
+        &self,
+        settings: &Settings,
+        environments: &[&EnvironmentName],
+    ) -> Result<Gathered, CommandError> {
+        let mut gathered = Gathered::default();
+        for environment in environments {
+            let commit = self.commit(settings, environment)?;
+            let made = self.preview(settings, environment, &commit).await?;
+            gathered.plans.push(((*environment).clone(), commit, made));
+        }
+        Ok(gathered)
+    }
+
+    /// What the plans were compared with.
+    pub(crate) fn compared(&self) -> Compared<'_> {
+        match (&self.base, &self.store) {
+            (Some(base), _) => Compared::Commit(base),
+            (None, Some(_)) => Compared::State,
+            (None, None) => Compared::Nothing,
+        }
+    }
+
+    fn answer_in_markdown(
+        &self,
+        context: &Context,
+        arguments: &PlanArguments,
+        all: &Gathered,
+    ) -> Result<Exit, CommandError> {
+        let plans = all.plans(&self.settings_from, self.compared());
+        let text = plans.markdown(None, markdown::COMMENT_BYTES);
+        context.ui.answer(&text);
+        if any_error(&all.findings) {
+            return Ok(Exit::Wrong);
+        }
+        let made = all.plans.iter().map(|(_, _, made)| made);
+        Ok(made
+            .map(|made| exit_of(made, arguments.detailed_exitcode))
+            .max()
+            .unwrap_or(Exit::Done))
     }
 
     /// The commit an environment is planned from.
@@ -276,6 +339,41 @@ impl<'a> Planner<'a> {
             context.ui.hint(&hint);
         }
         Ok(())
+    }
+}
+
+/// The plans of several environments.
+#[derive(Default)]
+pub(crate) struct Gathered {
+    /// The environments, what they were planned from, and their plans.
+    pub(crate) plans: Vec<(EnvironmentName, CommitId, Preview)>,
+    /// What was noticed that belongs to no environment.
+    pub(crate) findings: Vec<Finding>,
+}
+
+impl Gathered {
+    /// The settings have errors, so there are no plans.
+    pub(crate) fn unreadable(findings: Vec<Finding>) -> Self {
+        let plans = Vec::new();
+        Self { plans, findings }
+    }
+
+    /// The same, for a comment.
+    pub(crate) fn plans<'a>(&'a self, head: &'a CommitId, compared: Compared<'a>) -> Plans<'a> {
+        let sections = self.plans.iter().map(|(environment, _, made)| Section {
+            environment,
+            plan: made.plan.as_deref(),
+            verdict: &made.verdict,
+            findings: &made.findings,
+        });
+        Plans {
+            head,
+            compared,
+            sections: sections.collect(),
+            findings: &self.findings,
+            notes: Vec::new(),
+            links: Links::default(),
+        }
     }
 }
 

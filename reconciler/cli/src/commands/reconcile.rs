@@ -1,11 +1,16 @@
 //! `stratum reconcile`
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use stratum_core::condition::Condition;
-use stratum_core::ports::{EvaluationCache, RunOutcome, SecretStore, Store};
+use stratum_core::ids::{CommitId, EnvironmentName};
+use stratum_core::ports::{Announcements, EvaluationCache, Forge, RunOutcome, SecretStore, Store};
+use stratum_forge::announce::{Announcer, Around};
+use stratum_forge::github::GitHub;
 use stratum_providers::probe::HealthProbe;
 use stratum_repo::RefWatcher;
 use stratum_runtime::{
@@ -13,21 +18,31 @@ use stratum_runtime::{
 };
 use stratum_store::{Access, SqliteStore};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 
 use crate::clock::{SystemClock, SystemRandomness};
 use crate::commands::status;
 use crate::context::{Context, Place, absolute};
 use crate::exit::Exit;
 use crate::failure::CommandError;
+use crate::forge::ForgeArguments;
 use crate::holder;
 use crate::log;
+use crate::serve::{self, Desk, Sources, Webhook};
 use crate::show;
 use crate::show::live::Board;
+use crate::style::{Theme, one_line};
 use crate::ui::{Loudness, Ui};
 use crate::wiring;
 
 /// Refs are looked at this often even when nothing woke the reconciler.
 const POLL: Duration = Duration::from_secs(30);
+
+/// How long the forge may take after a single look.
+const TELLING: Duration = Duration::from_secs(60);
+
+/// What waits on its way to the announcer.
+const TOLD_AT_ONCE: usize = 256;
 
 /// A lease whose holder cannot be told to live is free after this long.
 const LEASE: Duration = Duration::from_secs(60);
@@ -45,50 +60,178 @@ pub(crate) struct ReconcileArguments {
     /// Put the local resources of each environment under DIR, for a trial
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
+
+    /// Answer at ADDRESS:PORT: /webhook, /healthz, /readyz, /metrics
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        env = "STRATUM_LISTEN",
+        conflicts_with = "once"
+    )]
+    listen: Option<SocketAddr>,
+
+    /// The file with the secret of the webhook; two lines while it is changed
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "STRATUM_WEBHOOK_SECRET_FILE",
+        requires = "listen"
+    )]
+    webhook_secret_file: Option<PathBuf>,
+
+    /// The form of the log on stderr
+    #[arg(
+        long,
+        value_name = "FORM",
+        default_value = "text",
+        env = "STRATUM_LOG_FORM"
+    )]
+    log: log::Form,
+
+    /// The forge that is told.
+    #[command(flatten)]
+    forge: ForgeArguments,
 }
 
 /// Carries out the command.
 pub(crate) fn run(context: &Context, arguments: &ReconcileArguments) -> Result<Exit, CommandError> {
-    log::start(&context.ui, context.global.verbose);
+    let voice = Voice::new(context, arguments.log);
+    let done = begin(context, arguments, &voice);
+    match done {
+        // In the log of a service even the last words are an object.
+        Err(error) if arguments.log == log::Form::Json => {
+            let text = error.render(&Theme::PLAIN);
+            tracing::error!(hints = ?error.hints(), "{}", one_line(&text));
+            Ok(error.exit())
+        }
+        done => done,
+    }
+}
+
+fn begin(
+    context: &Context,
+    arguments: &ReconcileArguments,
+    voice: &Voice,
+) -> Result<Exit, CommandError> {
     let place = context.place()?;
     if arguments.once {
         // Whoever watches waits for the first commit; who looks once would see nothing.
         place.repository.require_commit()?;
     }
-    context.block_on(work(context, arguments, &place))
+    context.block_on(work(context, arguments, voice, &place))
 }
 
 async fn work(
     context: &Context,
     arguments: &ReconcileArguments,
+    voice: &Voice,
     place: &Place,
 ) -> Result<Exit, CommandError> {
+    let forge = arguments.forge.client()?;
+    let webhook = Webhook::new(
+        arguments.webhook_secret_file.clone(),
+        arguments.forge.repository().map(str::to_owned),
+    )?;
+    let listener = match arguments.listen {
+        Some(address) => Some(serve::bind(address).await?),
+        None => None,
+    };
     let store = Arc::new(SqliteStore::open(&place.state, Access::ReadWrite).await?);
     let stop = Stop::default();
-    let sink = sink(&context.ui, context.global.verbose > 0);
+    let wake = Arc::new(RefWatcher::new(&place.repository));
+    let announcer = forge.as_ref().map(|forge| announcer(forge, &store));
+    let sources = Sources {
+        store: Arc::clone(&store),
+        state: place.state.clone(),
+        wake: Arc::clone(&wake),
+        forge: forge.zip(announcer.clone()),
+    };
+    let desk = Desk::new(webhook, sources);
+    let told = announcer.clone().map(telling);
+    let sink = sink(voice, Arc::clone(&desk), told);
     let options = options(arguments, place)?;
-    let reconciler = Reconciler::new(ports(place, &store)?, options, sink, stop.clone());
-    listen(&context.ui, stop)?;
+    let ports = ports(place, &store, Arc::clone(&wake))?;
+    let reconciler = Reconciler::new(ports, options, sink, stop.clone());
+    listen(voice, &desk, wake, stop.clone())?;
     if arguments.once {
         let reports = reconciler.run_once().await?;
+        tell_once(announcer.as_deref()).await;
         context.ui.redraw(Vec::new());
         answer(context, place, store.as_ref(), &reports).await?;
         store.close().await;
         return Ok(exit_of(&reports));
     }
+    if let Some(listener) = listener {
+        if let Ok(address) = listener.local_addr() {
+            voice.say(&format!("answering at http://{address}"));
+        }
+        serve::start(listener, desk, stop);
+    }
+    if let Some(announcer) = announcer {
+        tokio::spawn(async move { announcer.run().await });
+    }
     let where_from = place.repository.location();
-    context
-        .ui
-        .say(&format!("watching `{where_from}`; Ctrl-C ends it"));
+    voice.say(&format!("watching `{where_from}`; Ctrl-C ends it"));
     let ended = reconciler.run().await;
     context.ui.redraw(Vec::new());
     store.close().await;
     ended?;
-    context.ui.say("stopped; nothing is left in flight");
+    voice.say("stopped; nothing is left in flight");
     Ok(Exit::Done)
 }
 
-fn ports(place: &Place, store: &Arc<SqliteStore>) -> Result<Ports, CommandError> {
+fn announcer(forge: &Arc<GitHub>, store: &Arc<SqliteStore>) -> Arc<Announcer> {
+    Announcer::new(Around {
+        forge: Arc::clone(forge) as Arc<dyn Forge>,
+        store: Arc::clone(store) as Arc<dyn Store>,
+        announcements: Arc::clone(store) as Arc<dyn Announcements>,
+        clock: Arc::new(SystemClock::new()),
+    })
+}
+
+/// After a single look the forge is told at once, as far as it answers; the rest is told by the
+/// next reconciler.
+async fn tell_once(announcer: Option<&Announcer>) {
+    let Some(announcer) = announcer else { return };
+    match tokio::time::timeout(TELLING, announcer.tell_all()).await {
+        Ok(Ok(_)) if announcer.waiting() == 0 => {}
+        Ok(Ok(_)) | Err(_) => {
+            tracing::warn!(
+                waiting = announcer.waiting(),
+                "the forge was not told everything; the next reconciler tells it"
+            );
+        }
+        Ok(Err(error)) => tracing::warn!(%error, "what the forge was not told cannot be read"),
+    }
+}
+
+/// Tells the announcer what the loop says, off the loop.
+fn telling(announcer: Arc<Announcer>) -> mpsc::Sender<Telling> {
+    let (sender, mut receiver) = mpsc::channel(TOLD_AT_ONCE);
+    tokio::spawn(async move {
+        while let Some(telling) = receiver.recv().await {
+            match telling {
+                Telling::Ended => announcer.wake(),
+                Telling::Begun(environment, commit) => {
+                    announcer.begun(&environment, &commit).await;
+                }
+            }
+        }
+    });
+    sender
+}
+
+/// What the announcer is told.
+enum Telling {
+    Begun(EnvironmentName, CommitId),
+    Ended,
+}
+
+fn ports(
+    place: &Place,
+    store: &Arc<SqliteStore>,
+    wake: Arc<RefWatcher>,
+) -> Result<Ports, CommandError> {
     let providers = wiring::providers()?;
     let cache: Arc<dyn EvaluationCache> = store.clone();
     Ok(Ports {
@@ -102,7 +245,7 @@ fn ports(place: &Place, store: &Arc<SqliteStore>) -> Result<Ports, CommandError>
         probe: Arc::new(HealthProbe),
         clock: Arc::new(SystemClock::new()),
         randomness: Arc::new(SystemRandomness),
-        wake: Arc::new(RefWatcher::new(&place.repository)),
+        wake,
         repository: place.repository.clone(),
     })
 }
@@ -123,10 +266,18 @@ fn options(arguments: &ReconcileArguments, place: &Place) -> Result<Options, Com
 }
 
 /// Shows what happens: lines that stay, and on a terminal a tree that is redrawn.
-fn sink(ui: &Ui, every_step: bool) -> ProgressSink {
-    let ui = ui.clone();
-    let board = Mutex::new(Board::new(every_step));
+fn sink(voice: &Voice, desk: Arc<Desk>, told: Option<mpsc::Sender<Telling>>) -> ProgressSink {
+    let voice = voice.clone();
+    let board = Mutex::new(Board::new(voice.every_step));
+    let planned = Mutex::new(BTreeMap::new());
     Arc::new(move |progress: &Progress| {
+        desk.take(progress);
+        if let Some(told) = &told {
+            tell(told, &planned, progress);
+        }
+        let Some(ui) = &voice.terminal else {
+            return log::progress(progress);
+        };
         let mut board = board.lock().unwrap_or_else(PoisonError::into_inner);
         let lines = board.take(ui.side_theme(), progress);
         if ui.is_live() {
@@ -138,22 +289,106 @@ fn sink(ui: &Ui, every_step: bool) -> ProgressSink {
     })
 }
 
+/// Passes on what people on the forge wait for. A full channel loses a "pending" and nothing else:
+/// how a run ended is in the store.
+fn tell(
+    told: &mpsc::Sender<Telling>,
+    planned: &Mutex<BTreeMap<EnvironmentName, CommitId>>,
+    progress: &Progress,
+) {
+    let mut planned = planned.lock().unwrap_or_else(PoisonError::into_inner);
+    let telling = match progress {
+        Progress::Planned { plan, .. } => {
+            planned.insert(plan.environment.clone(), plan.revision.clone());
+            return;
+        }
+        Progress::Started { environment, .. } => match planned.remove(environment) {
+            Some(commit) => Telling::Begun(environment.clone(), commit),
+            None => return,
+        },
+        Progress::Ended(report) if report.run.is_some() => Telling::Ended,
+        Progress::Recorded { .. } => Telling::Ended,
+        Progress::Ended(_)
+        | Progress::Looking { .. }
+        | Progress::Step { .. }
+        | Progress::Turned
+        | Progress::Trouble(_) => return,
+    };
+    let _full = told.try_send(telling);
+}
+
+/// Says things to a person, or logs them.
+#[derive(Clone)]
+struct Voice {
+    /// `None`: everything is an object in the log.
+    terminal: Option<Ui>,
+    every_step: bool,
+}
+
+impl Voice {
+    fn new(context: &Context, form: log::Form) -> Self {
+        let (ui, verbose) = (context.ui.clone(), context.global.verbose);
+        let terminal = match form {
+            log::Form::Text => {
+                log::start(&ui, verbose);
+                Some(ui)
+            }
+            log::Form::Json => {
+                log::start_json(&ui, verbose);
+                None
+            }
+        };
+        Self {
+            terminal,
+            every_step: verbose > 0,
+        }
+    }
+
+    fn say(&self, text: &str) {
+        match &self.terminal {
+            Some(ui) => ui.say(text),
+            None => tracing::info!("{text}"),
+        }
+    }
+}
+
 /// The first signal lets what is in flight end; the second ends the process, which is safe too.
-fn listen(ui: &Ui, stop: Stop) -> Result<(), CommandError> {
+/// SIGHUP reads secrets again, and the repository at once.
+fn listen(
+    voice: &Voice,
+    desk: &Arc<Desk>,
+    wake: Arc<RefWatcher>,
+    stop: Stop,
+) -> Result<(), CommandError> {
     let take = |kind: SignalKind| {
         signal(kind)
             .map_err(|error| CommandError::machine("signals cannot be listened to").because(&error))
     };
     let mut terminate = take(SignalKind::terminate())?;
     let mut interrupt = take(SignalKind::interrupt())?;
-    let ui = ui.clone();
+    let mut hangup = take(SignalKind::hangup())?;
+    let (own, stopped) = (voice.clone(), Arc::clone(desk));
     tokio::spawn(async move {
         either(&mut terminate, &mut interrupt).await;
-        ui.say("stopping: what is in flight ends first (again to end at once)");
+        own.say("stopping: what is in flight ends first (again to end at once)");
+        stopped.stopping();
         stop.stop();
         either(&mut terminate, &mut interrupt).await;
-        ui.complain("ended at once; the next start goes on where this one was");
+        own.say("ended at once; the next start goes on where this one was");
         std::process::exit(i32::from(Exit::Internal.code()));
+    });
+    let (own, desk) = (voice.clone(), Arc::clone(desk));
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            match desk.webhook.reload() {
+                Ok(()) => own.say("secrets are read again, and the repository is looked at"),
+                Err(error) => {
+                    let text = one_line(&error.render(&Theme::PLAIN));
+                    own.say(&format!("{text}; the secrets from before stay"));
+                }
+            }
+            wake.poke();
+        }
     });
     Ok(())
 }

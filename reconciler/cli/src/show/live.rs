@@ -81,6 +81,7 @@ impl Board {
             Progress::Recorded { run, commit } => {
                 vec![format!("run {run} is recorded in {}", commit.short())]
             }
+            Progress::Turned => Vec::new(),
             Progress::Trouble(reason) => {
                 let head = theme.paint(Role::Warning, "trouble");
                 vec![format!("{head}: {}", one_line(reason))]

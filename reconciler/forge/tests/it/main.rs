@@ -1,0 +1,13 @@
+//! The forge against a GitHub that keeps state and can fail, and against GitHub's own description.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "tests may, and clippy does not see that the helpers of an integration test are tests"
+)]
+
+mod comments;
+mod fake;
+mod trouble;
