@@ -11,17 +11,19 @@ ARG BASE=docker.io/library/debian:trixie-slim
 ARG SOURCE=build
 
 FROM ${RUST} AS build
-# cmake and libclang build liboqs; libssl-dev is the OpenSSL that Debian keeps: 3.5 in trixie.
+# libssl-dev is the OpenSSL that Debian maintains, 3.5 in trixie; cmake builds the TLS of the forge.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends cmake libclang-dev libssl-dev pkg-config \
+    && apt-get install -y --no-install-recommends cmake libssl-dev pkg-config \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY . .
-# Without the feature `vendored`, OpenSSL is linked from the system, and Debian's security updates
-# reach it by rebuilding this image.
-RUN cargo build --locked --release --no-default-features \
-    && strip target/release/stratum \
-    && install -D target/release/stratum /out/stratum
+# Without the feature `vendored` OpenSSL is linked from the system, so Debian's security updates reach
+# it when the image is built again; without the others it is the only one that seals and opens.
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/source/target \
+    cargo build --locked --release --no-default-features \
+    && install -D target/release/stratum /out/stratum \
+    && strip /out/stratum
 
 FROM ${BASE} AS prebuilt
 COPY dist/stratum /out/stratum

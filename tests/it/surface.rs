@@ -89,6 +89,22 @@ fn a_trace_leads_back_to_the_commit_and_its_record() {
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
+    // What was tried and put back is not where the content comes from.
+    let made_by = trace["run"]["id"].clone();
+    ground.write(
+        "infra/staging.ncl",
+        "{ local_file.a = { path = \"a\", content = \"x\" }, local_service.s = { command = [\"no-such\"], \
+         meta = { depends_on = [\"local_file.a\"] } } }\n",
+    );
+    let tried = ground.push("tried");
+    ground.once().ends_with(1);
+    let trace = ground
+        .stratum(&["trace", "staging/local_file.a", "--json"])
+        .ends_with(0)
+        .json();
+    assert_eq!(trace["run"]["id"], made_by);
+    assert_eq!(trace["attempt"]["revision"], tried.as_str());
+    assert_eq!(trace["attempt"]["outcome"], "rolled-back");
     ground.write(
         "infra/staging.ncl",
         "{ local_file.c = { path = \"c\", content = \"\" } }\n",

@@ -16,10 +16,12 @@ use crate::git;
 use crate::show::json::VERSION;
 use crate::style::{Mark, Role, harmless, one_line};
 
-/// Puts files into their one form: Nickel, forms and other TOML, Cedar policies
+/// Tidies Nickel files and forms, and puts Cedar policies into their one form
 ///
-/// Without paths: every such file of the work tree that git does not ignore. A file that cannot be
-/// read is left alone and named. Comments and the order of things stay.
+/// Without paths: every such file of the work tree that git does not ignore. Policies are formatted
+/// by Cedar's own formatter; of Nickel and TOML only line ends, indenting tabs, trailing spaces and
+/// repeated blank lines change, so `nickel format` and this never disagree. A file that cannot be
+/// read is left alone and named.
 #[derive(Debug, clap::Args)]
 pub(crate) struct FmtArguments {
     /// Only these files, or those in these folders

@@ -101,7 +101,8 @@ pub(crate) fn step_on<'a>(run: &'a Unfinished, address: &Address) -> Option<&'a 
     run.run.plan.shown().find(|step| step.address == *address)
 }
 
-fn events_on<'a>(
+/// The events of a run on an address.
+pub(crate) fn events_on<'a>(
     run: &'a Unfinished,
     address: &'a Address,
 ) -> impl Iterator<Item = &'a (Timestamp, Event)> {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use stratum_core::desired::Revision;
 use stratum_core::ids::{Address, CommitId, RunId};
+use stratum_core::journal::Event;
 use stratum_core::plan::Step;
 use stratum_core::ports::{Repository as _, Store as _, StoreError, Tree, Unfinished};
 use stratum_core::record;
@@ -15,7 +16,7 @@ use stratum_core::verdict::Policy;
 use stratum_store::SqliteStore;
 
 use crate::commands::get::condition;
-use crate::commands::show::{RUNS, step_on};
+use crate::commands::show::{RUNS, events_on, step_on};
 use crate::commands::tree::unknown_address;
 use crate::context::{Context, Place};
 use crate::exit::Exit;
@@ -54,6 +55,8 @@ struct TraceView {
     plan: Option<PlanView>,
     run: Option<RunView>,
     record: Option<RecordView>,
+    /// A later run that set out to change it, and left it as it was.
+    attempt: Option<RunView>,
 }
 
 #[derive(Debug, Serialize)]
@@ -78,6 +81,7 @@ struct PlanView {
 #[derive(Debug, Serialize)]
 struct RunView {
     id: RunId,
+    revision: CommitId,
     trigger: &'static str,
     outcome: Option<&'static str>,
     reason: String,
@@ -115,7 +119,7 @@ async fn trace(
     address: &Address,
 ) -> Result<TraceView, CommandError> {
     let base = store.base(&address.environment).await?;
-    let last = last(store, address).await?;
+    let (attempt, last) = last(store, address).await?;
     let state = base.resources.get(address);
     if state.is_none() && last.is_none() {
         let names: Vec<String> = base.resources.keys().map(ToString::to_string).collect();
@@ -139,6 +143,7 @@ async fn trace(
         plan: None,
         run: None,
         record: None,
+        attempt: attempt.as_ref().map(RunView::new),
     };
     if let Some((summary, run, step)) = last {
         follow(place, &mut view, &summary, &run, &step);
@@ -146,19 +151,61 @@ async fn trace(
     Ok(view)
 }
 
-/// The newest run that had a step on the address.
+type Found = (RunSummary, Unfinished, Step);
+
+/// The newest run that made the address what it is, and the newest one that only tried, if it is
+/// newer still. Where none is known to have made it, the newest one stands for it.
 async fn last(
     store: &SqliteStore,
     address: &Address,
-) -> Result<Option<(RunSummary, Unfinished, Step)>, CommandError> {
+) -> Result<(Option<RunSummary>, Option<Found>), CommandError> {
+    let mut newest: Option<Found> = None;
     for summary in store.history(Some(&address.environment), RUNS).await? {
-        if let Some(run) = store.run(&summary.id).await?
-            && let Some(step) = step_on(&run, address).cloned()
-        {
-            return Ok(Some((summary, run, step)));
+        let Some(run) = store.run(&summary.id).await? else {
+            continue;
+        };
+        let Some(step) = step_on(&run, address).cloned() else {
+            continue;
+        };
+        let events = events_on(&run, address);
+        let last = events.map(|(_, event)| event).last();
+        if matches!(last, Some(Event::Done { .. })) {
+            return Ok((newest.map(|(tried, ..)| tried), Some((summary, run, step))));
+        }
+        newest.get_or_insert((summary, run, step));
+    }
+    Ok((None, newest))
+}
+
+impl RunView {
+    fn new(summary: &RunSummary) -> Self {
+        Self {
+            id: summary.id.clone(),
+            revision: summary.revision.clone(),
+            trigger: summary.trigger.as_str(),
+            outcome: summary.outcome.map(|outcome| outcome.as_str()),
+            reason: summary.reason.clone(),
+            started_at: summary.started_at,
+            ended_at: summary.ended_at,
         }
     }
-    Ok(None)
+
+    /// The run in one sentence.
+    fn sentence(&self) -> String {
+        let took = self
+            .ended_at
+            .map(|end| format!(" in {}", when::took(self.started_at, end)));
+        let outcome = self.outcome.unwrap_or("running");
+        let because = match self.reason.as_str() {
+            "" => String::new(),
+            reason => format!(", because {}", one_line(reason)),
+        };
+        let (took, at) = (took.unwrap_or_default(), when::at(self.started_at));
+        format!(
+            "{}, by {}, {at}: {outcome}{took}{because}",
+            self.id, self.trigger
+        )
+    }
 }
 
 /// Fills in all that the run and git say.
@@ -210,14 +257,7 @@ fn follow(
             .map(|judged| judged.policies.clone())
             .unwrap_or_default(),
     });
-    view.run = Some(RunView {
-        id: summary.id.clone(),
-        trigger: summary.trigger.as_str(),
-        outcome: summary.outcome.map(|outcome| outcome.as_str()),
-        reason: summary.reason.clone(),
-        started_at: summary.started_at,
-        ended_at: summary.ended_at,
-    });
+    view.run = Some(RunView::new(summary));
     view.record = record;
 }
 
@@ -311,28 +351,18 @@ fn text(theme: &Theme, view: &TraceView, now: Timestamp) -> String {
         );
     }
     if let Some(run) = &view.run {
-        let took = run
-            .ended_at
-            .map(|end| format!(" in {}", when::took(run.started_at, end)));
-        let outcome = run.outcome.unwrap_or("running");
-        let because = match run.reason.as_str() {
-            "" => String::new(),
-            reason => format!(", because {}", one_line(reason)),
-        };
-        let took = took.unwrap_or_default();
-        let at = when::at(run.started_at);
-        row(
-            "run",
-            format!(
-                "{}, by {}, {at}: {outcome}{took}{because}",
-                run.id, run.trigger
-            ),
-        );
+        row("run", run.sentence());
     }
     if let Some(record) = &view.record {
         row(
             "record",
             format!("`git show {}:{}`", record.commit.short(), record.path),
+        );
+    }
+    if let Some(tried) = &view.attempt {
+        row(
+            "tried",
+            format!("{} with {}", tried.sentence(), tried.revision.short()),
         );
     }
     text
