@@ -130,7 +130,7 @@ impl Reader {
                 }
             }
         }
-        found.sort_by(|a, b| a.at.cmp(&b.at));
+        found.sort_by_key(|event| event.at);
         Ok(found)
     }
 }
