@@ -150,3 +150,53 @@ fn a_push_that_breaks_is_rolled_back_and_held_until_its_revert() {
     assert_eq!(status["environments"][0]["condition"], "Ready");
     assert!(status["environments"][0]["held"].is_null());
 }
+
+#[test]
+fn a_repository_is_named_relative_to_where_one_stands() {
+    let ground = Ground::with_a_file();
+    ground.push("one");
+    let root = ground.made("");
+    let arguments = ["reconcile", "--once", "--root", root.to_str().unwrap()];
+    let from = |folder: &std::path::Path, repository: &str, rest: &[&str]| {
+        crate::ground::stratum(folder, &[&["--repo", repository], rest].concat())
+    };
+    from(&ground.clone_folder(), "../bare.git", &arguments).ends_with(0);
+    assert!(ground.made("staging/a").exists());
+    assert!(ground.bare().join("stratum/state.db").exists());
+    let nested = ground.clone_folder().join("infra");
+    for (folder, repository) in [
+        (&ground.clone_folder(), "../bare.git"),
+        (&ground.clone_folder(), "../clone/../bare.git"),
+        (&nested, "../../bare.git"),
+    ] {
+        let status = from(folder, repository, &["status", "--json"]);
+        let status = status.ends_with(0).json();
+        assert_eq!(status["environments"][0]["condition"], "Ready");
+    }
+    from(&nested, "../bare.git", &["status"]).ends_with(1);
+}
+
+#[test]
+fn records_may_go_to_the_watched_branch() {
+    let ground = Ground::with_a_file();
+    ground.write(
+        "stratum.ncl",
+        "{ name = \"t\", environments = { staging = {} }, records.branch = \"main\" }\n",
+    );
+    ground.write(
+        "knowledge/n.md",
+        "---\nid: n-1\ntype: note\ntitle: N\n---\n\nText.\n",
+    );
+    ground.push("one");
+    for _ in 0..3 {
+        ground.once().ends_with(0);
+    }
+    let runs = ground.stratum(&["history", "--json"]).json();
+    assert_eq!(runs["runs"].as_array().unwrap().len(), 2, "{runs}");
+    let files = git(&ground.bare(), &["ls-tree", "-r", "--name-only", "main"]);
+    assert_eq!(files.matches("knowledge/executions/").count(), 2, "{files}");
+    let status = ground.stratum(&["status", "--json"]).json();
+    for environment in status["environments"].as_array().unwrap() {
+        assert_eq!(environment["condition"], "Ready", "{status}");
+    }
+}

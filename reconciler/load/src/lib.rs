@@ -23,6 +23,7 @@ mod outline;
 mod paths;
 mod pipeline;
 mod reading;
+mod records;
 mod registry;
 mod sealed;
 mod secrets;

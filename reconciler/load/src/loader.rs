@@ -17,6 +17,7 @@ use stratum_core::trust::Trust;
 
 use crate::evaluate::{Evaluator, Evaluators};
 use crate::infrastructure::{self, Infrastructure, Validate};
+use crate::records::{self, WithoutRecords};
 use crate::secrets;
 use crate::shipped::Library;
 use crate::{registry, sealed, settings, trust};
@@ -136,8 +137,14 @@ impl Loader for NickelLoader {
         settings: &Settings,
     ) -> Result<Vec<EnvironmentName>, LoadError> {
         let mut names: Vec<EnvironmentName> = settings.environments.keys().cloned().collect();
+        let repository = EnvironmentName::repository();
+        let without = WithoutRecords(tree);
+        let tree = match records::are_among(settings, &repository) {
+            true => &without,
+            false => tree,
+        };
         if registry::has_repository(tree)? {
-            names.push(EnvironmentName::repository());
+            names.push(repository);
         }
         Ok(names)
     }
@@ -149,6 +156,11 @@ impl Loader for NickelLoader {
         settings: &Settings,
         environment: &EnvironmentName,
     ) -> Result<Loaded<Desired>, LoadError> {
+        let without = WithoutRecords(tree);
+        let tree = match records::are_among(settings, environment) {
+            true => &without,
+            false => tree,
+        };
         let (resources, closure, findings) = if environment.is_repository() {
             let evaluator = self.evaluator(tree, &settings.limits);
             let found = registry::load_repository(tree, &evaluator, settings)?;
@@ -186,8 +198,13 @@ impl Loader for NickelLoader {
     }
 
     fn unchanged(&self, tree: &dyn Tree, closure: &Closure) -> Result<bool, LoadError> {
+        let without = WithoutRecords(tree);
         for (path, id) in &closure.0 {
-            if tree.entry(path)?.map(|entry| entry.id) != *id {
+            let is = |tree: &dyn Tree| -> Result<bool, TreeError> {
+                Ok(tree.entry(path)?.map(|entry| entry.id) == *id)
+            };
+            // Which of the two it was read from is not in the closure; the ids of both differ.
+            if !is(tree)? && !(path == crate::knowledge::FOLDER && is(&without)?) {
                 return Ok(false);
             }
         }

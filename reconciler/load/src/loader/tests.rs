@@ -205,3 +205,44 @@ fn secrets_get_the_version_of_what_they_name_and_a_finding_when_it_is_not_there(
     assert_eq!(lost[0].hint.as_deref(), Some("did you mean `db#password`?"));
     assert_eq!(lost[0].source.as_ref().unwrap().line, 2);
 }
+
+#[test]
+fn records_on_the_watched_branch_are_no_executions_by_hand() {
+    let loader = loader(Arc::new(Forgetful));
+    let page = "---\nid: n-1\ntype: note\ntitle: N\n---\n";
+    let record = "---\nid: exec-1\ntype: execution\ntitle: x\noutcome: done\n---\n";
+    let settings = |records: &'static str| {
+        let text = "{ name = \"shop\", environments = { staging = {} }RECORDS }";
+        text.replace("RECORDS", records)
+    };
+    let with = |settings: &str, recorded: bool| {
+        let files = [("stratum.ncl", settings), ("knowledge/n.md", page)];
+        let tree = MemoryTree::new(files);
+        match recorded {
+            true => tree.with(
+                "knowledge/executions/2026/x.md",
+                TreeKind::File,
+                record.as_bytes(),
+            ),
+            false => tree,
+        }
+    };
+    let codes = |loaded: &Loaded<Desired>| -> Vec<String> {
+        let codes = loaded.findings.iter().map(|f| f.code.to_string());
+        codes.collect()
+    };
+    let usual = settings("");
+    let loaded = load(&loader, &with(&usual, true), "repository");
+    assert_eq!(codes(&loaded), ["STR0608"]);
+
+    let watched = settings(", records.branch = \"main\"");
+    let before = load(&loader, &with(&watched, false), "repository");
+    let before = before.value.unwrap();
+    let recorded = with(&watched, true);
+    let after = load(&loader, &recorded, "repository");
+    assert_eq!(codes(&after), [""; 0]);
+    assert_eq!(after.value.unwrap().inputs, before.inputs);
+    assert!(loader.unchanged(&recorded, &before.closure).unwrap());
+    let other = with(&watched, true).with("knowledge/o.md", TreeKind::File, b"x");
+    assert!(!loader.unchanged(&other, &before.closure).unwrap());
+}
