@@ -9,6 +9,7 @@
 
 mod boundaries;
 mod demo;
+mod full;
 mod ground;
 mod hooks;
 mod mistakes;

@@ -1,5 +1,7 @@
 //! Attribute values: JSON, plus what is not yet known, references, and secrets by name.
 
+mod json;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -16,8 +18,7 @@ pub type Record = BTreeMap<String, Value>;
 ///
 /// *Shape*: its JSON form is the JSON of the data; what JSON cannot say is an object with the one
 /// key `$stratum`, which no data may have.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[serde(try_from = "serde_json::Value", into = "serde_json::Value")]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Value {
     /// Nothing.
     #[default]
@@ -334,12 +335,7 @@ impl TryFrom<serde_json::Value> for Value {
                     .collect::<Result<_, _>>()?,
             ),
             serde_json::Value::Object(mut map) => match map.remove(TAG) {
-                Some(tagged) => match serde_json::from_value(tagged)? {
-                    Tagged::Unknown => Self::Unknown,
-                    Tagged::Reference(reference) => Self::Reference(reference),
-                    Tagged::Join(parts) => Self::Join(parts),
-                    Tagged::Secret(secret) => Self::Secret(secret),
-                },
+                Some(tagged) => serde_json::from_value::<Tagged>(tagged)?.into(),
                 None => Self::Record(
                     map.into_iter()
                         .map(|(key, value)| Ok((key, Self::try_from(value)?)))

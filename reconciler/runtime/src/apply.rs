@@ -36,7 +36,7 @@ pub(crate) struct Apply {
 /// The tasks in flight, and the steps they are about.
 #[derive(Default)]
 pub(crate) struct Flight {
-    tasks: JoinSet<(StepId, Answer)>,
+    tasks: JoinSet<Vec<(StepId, Answer)>>,
     steps: BTreeSet<StepId>,
 }
 
@@ -131,10 +131,41 @@ impl Apply {
         for id in restore {
             self.restore(id);
         }
-        for id in begin {
-            self.prepare(id);
+        let (together, alone) = begin.into_iter().partition(|id| self.is_quick(*id));
+        let alone: Vec<StepId> = alone;
+        for id in alone {
+            if let Some(task) = self.preparation(id) {
+                self.spawn(id, task);
+            }
         }
+        self.prepare_together(together);
         Ok(())
+    }
+
+    /// Whether a step neither touches the world nor waits for it: many such share one task, and so
+    /// one transaction.
+    fn is_quick(&self, id: StepId) -> bool {
+        let step = self.step(id);
+        step.is_some_and(|step| step.effect == Effect::StateOnly && step.meta.health.is_none())
+    }
+
+    fn prepare_together(&mut self, ids: Vec<StepId>) {
+        let tasks = ids.into_iter();
+        let tasks: Vec<_> = tasks
+            .filter_map(|id| Some((id, self.preparation(id)?)))
+            .collect();
+        if tasks.is_empty() {
+            return;
+        }
+        self.flight.steps.extend(tasks.iter().map(|(id, _)| *id));
+        let around = self.around.clone();
+        self.flight.tasks.spawn(async move {
+            let mut answers = Vec::with_capacity(tasks.len());
+            for (id, task) in tasks {
+                answers.push((id, around.perform(id, task).await));
+            }
+            answers
+        });
     }
 
     fn free(&self, limit: usize) -> usize {
@@ -170,17 +201,16 @@ impl Apply {
         let around = self.around.clone();
         self.flight
             .tasks
-            .spawn(async move { (id, around.perform(id, task).await) });
+            .spawn(async move { vec![(id, around.perform(id, task).await)] });
     }
 
-    fn prepare(&mut self, id: StepId) {
-        let Some(step) = self.step(id) else { return };
+    fn preparation(&self, id: StepId) -> Option<Task> {
+        let step = self.step(id)?;
         let before = self.world.get(&step.address).cloned().map(Box::new);
-        let task = Task::Prepare {
+        Some(Task::Prepare {
             resolved: self.resolved(step),
             before,
-        };
-        self.spawn(id, task);
+        })
     }
 
     fn locate(&mut self, id: StepId) {
@@ -242,10 +272,12 @@ impl Apply {
     async fn collect(&mut self) -> Result<Vec<(StepId, Answer)>, RuntimeError> {
         let mut answers = Vec::new();
         let mut joined = self.flight.tasks.join_next().await;
-        while let Some(answer) = joined {
-            let (id, answer) = answer.map_err(|_| RuntimeError::TaskEnded)?;
-            self.flight.steps.remove(&id);
-            answers.push((id, answer));
+        while let Some(answered) = joined {
+            let answered = answered.map_err(|_| RuntimeError::TaskEnded)?;
+            for (id, _) in &answered {
+                self.flight.steps.remove(id);
+            }
+            answers.extend(answered);
             joined = self.flight.tasks.try_join_next();
         }
         Ok(answers)

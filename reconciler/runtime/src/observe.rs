@@ -9,7 +9,7 @@ use stratum_core::finding::Finding;
 use stratum_core::ids::Address;
 use stratum_core::observed::{Observed, Report};
 use stratum_core::plan::Plan;
-use stratum_core::planning::{DriftRule, Input, PlanError, Planning, Question, touched};
+use stratum_core::planning::{DriftRule, Input, PlanError, Planning, Question, confirm, touched};
 use stratum_core::ports::{Base, PlanCall, Proposal, ProviderError, ReadCall, Standing};
 use stratum_core::resource::ResourceState;
 
@@ -154,6 +154,9 @@ impl Asker<'_> {
             observed
                 .reports
                 .extend(self.observe(&unseen, base).await?.reports);
+            if let Some(plan) = confirm(&plan, base, &observed) {
+                return Ok(Ok(plan));
+            }
         }
     }
 }

@@ -71,7 +71,7 @@ impl Reconciler {
 
     async fn once(self: &Arc<Self>) -> Result<Vec<EnvironmentReport>, RuntimeError> {
         let mut crew = Crew::default();
-        self.resume_unfinished(&mut crew).await?;
+        self.resume_unfinished(&mut crew, true).await?;
         crew.finish(self).await;
         let mut reports = self.look_around(&mut crew, true).await?;
         reports.extend(crew.finish(self).await);
@@ -122,7 +122,7 @@ impl Reconciler {
         crew: &mut Crew,
         first: bool,
     ) -> Result<Duration, RuntimeError> {
-        self.resume_unfinished(crew).await?;
+        self.resume_unfinished(crew, first).await?;
         for report in self.look_around(crew, first).await? {
             (self.progress)(&Progress::Ended(report));
         }

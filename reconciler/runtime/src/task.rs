@@ -74,7 +74,7 @@ pub(crate) struct Surroundings {
 
 impl Surroundings {
     /// Does one task.
-    pub(crate) async fn perform(self, id: StepId, task: Task) -> Answer {
+    pub(crate) async fn perform(&self, id: StepId, task: Task) -> Answer {
         let Some(step) = self.run.plan.step(id) else {
             return no_such(id, &task);
         };

@@ -106,10 +106,11 @@ impl Crew {
 
 impl Reconciler {
     /// Puts every run that has not ended, and every ended one whose environment does not know yet,
-    /// to work.
+    /// to work; with `every` also those that wait for their next try.
     pub(crate) async fn resume_unfinished(
         self: &Arc<Self>,
         crew: &mut Crew,
+        every: bool,
     ) -> Result<(), RuntimeError> {
         let unfinished = self.ports.store.unfinished().await?;
         if unfinished.is_empty() {
@@ -123,9 +124,8 @@ impl Reconciler {
             let known = row.as_ref().and_then(|row| row.last_run.as_ref());
             let ended = record::outcome(&left.run.plan, &left.events).is_some();
             let settled = ended && known.is_some_and(|last| *last >= left.run.id);
-            let waits = retries
-                .waiting
-                .contains(&(environment.clone(), left.run.revision.commit.clone()));
+            let commit = left.run.revision.commit.clone();
+            let waits = !every && retries.waiting.contains(&(environment.clone(), commit));
             if !settled && !waits && !crew.busy.contains(&environment) {
                 crew.add(self, Job::Resume(Box::new(left)), row);
             }
@@ -141,8 +141,8 @@ impl Reconciler {
             .collect())
     }
 
-    /// Puts every environment that needs a look to work; answers those that are stalled without
-    /// one.
+    /// Puts every environment that needs a look to work, with `every` all of them, also those that
+    /// wait for their next try; answers those that are stalled without a look.
     pub(crate) async fn look_around(
         self: &Arc<Self>,
         crew: &mut Crew,
@@ -173,9 +173,8 @@ impl Reconciler {
                     continue;
                 }
             };
-            let waits = retries
-                .waiting
-                .contains(&(environment.clone(), target.commit.clone()));
+            let commit = target.commit.clone();
+            let waits = !every && retries.waiting.contains(&(environment.clone(), commit));
             let due = retries.due.contains(&environment);
             if !waits && (every || due || self.needs_look(&target, row)) {
                 crew.add(self, Job::Look(target), row.cloned());

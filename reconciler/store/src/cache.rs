@@ -4,6 +4,7 @@ use std::sync::mpsc;
 
 use stratum_core::ports::EvaluationCache;
 
+use crate::pack::{pack_bytes, unpack_bytes};
 use crate::store::SqliteStore;
 use crate::write::Write;
 use crate::write::evaluation::Keep;
@@ -19,7 +20,8 @@ impl EvaluationCache for SqliteStore {
             let _ = reply.send(SqliteStore::evaluation(&reader, &key).await);
         });
         match answer.recv() {
-            Ok(Ok(value)) => value,
+            // What an earlier version kept as it was is no packed value: it is made again.
+            Ok(Ok(value)) => unpack_bytes(&value?).ok(),
             Ok(Err(error)) => {
                 tracing::warn!(%error, "a kept evaluation could not be read");
                 None
@@ -34,7 +36,7 @@ impl EvaluationCache for SqliteStore {
         };
         let write = Write::Keep(Keep {
             key: key.to_owned(),
-            value: value.to_owned(),
+            value: pack_bytes(value),
         });
         let (reply, answer) = mpsc::sync_channel(1);
         self.runtime().spawn(async move {

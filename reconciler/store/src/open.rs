@@ -34,7 +34,7 @@ const LOG_PAGES: u32 = 8 * 1024;
 const LOG_BYTES: u32 = 16 * 1024 * 1024;
 
 /// Checks the file with a connection that only reads: nothing is written, whatever is found.
-pub(crate) async fn check(reader: &Reader) -> Result<(), StoreError> {
+pub(crate) async fn check(reader: &Reader) -> Result<Header, StoreError> {
     let path = reader.path();
     if fs::metadata(path).is_ok_and(|data| data.len() == 0) {
         return Err(damaged(path, "it is empty"));
@@ -49,7 +49,7 @@ pub(crate) async fn check(reader: &Reader) -> Result<(), StoreError> {
     }
 }
 
-fn judge(path: &Path, header: Header) -> Result<(), StoreError> {
+fn judge(path: &Path, header: Header) -> Result<Header, StoreError> {
     if header.application != schema::APPLICATION {
         return Err(damaged(path, "it is a database of another program"));
     }
@@ -60,7 +60,7 @@ fn judge(path: &Path, header: Header) -> Result<(), StoreError> {
             known: schema::KNOWN,
         });
     }
-    Ok(())
+    Ok(header)
 }
 
 /// Looks at every page, row and index.
@@ -141,6 +141,14 @@ fn remove(path: &Path) {
     }
 }
 
+/// Brings the file to the newest format.
+pub(crate) async fn migrate(reader: &Reader, bytes: u64) -> Result<(), StoreError> {
+    reader.before_writing().await;
+    let connection = writer(reader.path(), bytes).await?;
+    let closed = connection.close().await;
+    closed.map_err(|error| Failure::from(error).outside(reader.path(), "closing the state"))
+}
+
 /// Opens the connection that writes, and brings the file to the newest format. The file will not
 /// grow beyond `bytes`.
 pub(crate) async fn writer(path: &Path, bytes: u64) -> Result<SqliteConnection, StoreError> {
@@ -161,6 +169,10 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .foreign_keys(true)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_secs(10))
+        // The pages a statement may have to put back are few, and not worth a file.
+        .pragma("temp_store", "MEMORY")
+        // What was written anew, wrapped perhaps, must not lie there as it was before.
+        .pragma("secure_delete", "ON")
         .pragma("wal_autocheckpoint", LOG_PAGES.to_string())
         .pragma("journal_size_limit", LOG_BYTES.to_string())
         .thread_name(|_| "state-writer".to_owned())

@@ -1,4 +1,4 @@
-//! Packing of plans: they are large, repeat themselves, and are read only after a crash or by people.
+//! Packing of plans and evaluations: they are large and repeat themselves.
 //!
 //! *Source*: LZ4 block format, <https://github.com/lz4/lz4/blob/dev/doc/lz4_Block_format.md>.
 

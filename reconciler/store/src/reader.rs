@@ -4,6 +4,10 @@
 //! nobody has the file open for writing there is no log (`-wal`), and the file is read as it lies
 //! there, without locks and without leaving files behind; if it turns out that a writer came
 //! meanwhile, the read is done again.
+//!
+//! INVARIANT: a file that is read without locks is closed before this process opens it to write.
+//! Closing it later would take the locks of the writing connection away, as POSIX has it
+//! (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,6 +17,7 @@ use std::time::{Duration, SystemTime};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, SqliteConnection};
 use stratum_core::ports::StoreError;
+use tokio::sync::{RwLock, RwLockReadGuard};
 
 use crate::error::Failure;
 
@@ -20,7 +25,18 @@ use crate::error::Failure;
 #[derive(Debug)]
 pub(crate) struct Reader {
     path: PathBuf,
-    idle: Mutex<Option<SqliteConnection>>,
+    idle: Mutex<Option<Idle>>,
+    /// This process has the file open to write it, or is about to. Who reads without locks holds
+    /// this for reading.
+    writing: RwLock<bool>,
+}
+
+/// A connection that waits for the next read.
+#[derive(Debug)]
+struct Idle {
+    connection: SqliteConnection,
+    /// The file as it was, when it is read without locks.
+    unlocked: Option<Stamp>,
 }
 
 /// One read: everything in it sees the same state.
@@ -28,11 +44,11 @@ pub(crate) struct View<'r> {
     reader: &'r Reader,
     connection: SqliteConnection,
     /// The file as it was, when it is read without locks.
-    unlocked: Option<Stamp>,
+    unlocked: Option<(Stamp, RwLockReadGuard<'r, bool>)>,
 }
 
 /// What tells that a file was not touched.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Stamp {
     length: u64,
     modified: Option<SystemTime>,
@@ -44,6 +60,7 @@ impl Reader {
         Self {
             path,
             idle: Mutex::new(None),
+            writing: RwLock::new(false),
         }
     }
 
@@ -52,15 +69,28 @@ impl Reader {
         &self.path
     }
 
+    /// Waits until nothing of this process reads the file without locks; from then on nothing does.
+    pub(crate) async fn before_writing(&self) {
+        let mut writing = self.writing.write().await;
+        self.close().await;
+        *writing = true;
+    }
+
     /// Begins a read.
     pub(crate) async fn view(&self) -> Result<View<'_>, StoreError> {
         const DOING: &str = "opening the state to read it";
+        let writing = self.writing.read().await;
         let stamp = Stamp::of(&self.path)?;
-        let unlocked = (!with_suffix(&self.path, "-wal").exists()).then_some(stamp);
-        let idle = self.take_idle().filter(|_| unlocked.is_none());
-        let opened = match idle {
-            Some(connection) => Ok(connection),
-            None => self.connect(unlocked.is_some()).await,
+        let alone = !*writing && !with_suffix(&self.path, "-wal").exists();
+        let unlocked = alone.then_some(stamp);
+        let opened = match self.take_idle() {
+            Some(idle) if idle.unlocked == unlocked => Ok(idle.connection),
+            other => {
+                if let Some(idle) = other {
+                    close(idle.connection).await;
+                }
+                self.connect(alone).await
+            }
         };
         let mut connection = opened.map_err(|failure| failure.outside(&self.path, DOING))?;
         begin(&mut connection)
@@ -69,14 +99,14 @@ impl Reader {
         Ok(View {
             reader: self,
             connection,
-            unlocked,
+            unlocked: unlocked.map(|stamp| (stamp, writing)),
         })
     }
 
     /// Closes the connection that was kept.
     pub(crate) async fn close(&self) {
-        if let Some(connection) = self.take_idle() {
-            close(connection).await;
+        if let Some(idle) = self.take_idle() {
+            close(idle.connection).await;
         }
     }
 
@@ -91,12 +121,12 @@ impl Reader {
         Ok(options.connect().await?)
     }
 
-    fn take_idle(&self) -> Option<SqliteConnection> {
+    fn take_idle(&self) -> Option<Idle> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.take()
     }
 
-    fn keep_idle(&self, connection: SqliteConnection) -> Option<SqliteConnection> {
+    fn keep_idle(&self, connection: Idle) -> Option<Idle> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.replace(connection)
     }
@@ -111,20 +141,23 @@ impl View<'_> {
     /// Ends the read; `false` when a writer came meanwhile and it must be done again.
     pub(crate) async fn stands(mut self) -> bool {
         let path = &self.reader.path;
-        if let Some(before) = self.unlocked {
-            let alone = !with_suffix(path, "-wal").exists();
-            close(self.connection).await;
-            return alone && Stamp::of(path).is_ok_and(|now| now == before);
-        }
         let ended = sqlx::query("COMMIT").execute(&mut self.connection).await;
+        let stands = self.unlocked.as_ref().is_none_or(|(before, _)| {
+            let alone = !with_suffix(path, "-wal").exists();
+            alone && Stamp::of(path).is_ok_and(|now| now == *before)
+        });
+        let idle = Idle {
+            connection: self.connection,
+            unlocked: self.unlocked.as_ref().map(|(stamp, _)| stamp.clone()),
+        };
         let surplus = match ended {
-            Ok(_) => self.reader.keep_idle(self.connection),
-            Err(_) => Some(self.connection),
+            Ok(_) if stands => self.reader.keep_idle(idle),
+            Ok(_) | Err(_) => Some(idle),
         };
         if let Some(surplus) = surplus {
-            close(surplus).await;
+            close(surplus.connection).await;
         }
-        true
+        stands
     }
 }
 
@@ -191,6 +224,45 @@ mod tests {
         let (_folder, reader) = at_rest().await;
         let view = reader.view().await.unwrap();
         assert!(view.unlocked.is_some() && view.stands().await);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_read_without_locks_once_this_process_writes() {
+        let (_folder, reader) = at_rest().await;
+        assert!(reader.view().await.unwrap().stands().await);
+        let view = reader.view().await.unwrap();
+        let short = Duration::from_millis(20);
+        let early = tokio::time::timeout(short, reader.before_writing()).await;
+        assert!(early.is_err(), "a read was going on");
+        assert!(view.stands().await);
+        assert!(
+            reader
+                .take_idle()
+                .is_some_and(|idle| idle.unlocked.is_some())
+        );
+        reader.before_writing().await;
+        let view = reader.view().await.unwrap();
+        assert!(view.unlocked.is_none() && view.stands().await);
+    }
+
+    #[tokio::test]
+    async fn a_kept_read_without_locks_is_not_used_after_a_write() {
+        let (_folder, reader) = at_rest().await;
+        let count = async || {
+            let mut view = reader.view().await.unwrap();
+            let sql = "SELECT count(*) FROM addresses";
+            let count: i64 = sqlx::query_scalar(sql)
+                .fetch_one(view.connection())
+                .await
+                .unwrap();
+            assert!(view.unlocked.is_some() && view.stands().await);
+            count
+        };
+        assert_eq!(count().await, 0);
+        let mut writer = open::writer(reader.path(), u64::MAX).await.unwrap();
+        write(&mut writer).await;
+        sqlx::Connection::close(writer).await.unwrap();
+        assert_eq!(count().await, 1);
     }
 
     #[tokio::test]

@@ -27,6 +27,13 @@ pub(crate) struct Header {
     pub(crate) format: i64,
 }
 
+impl Header {
+    /// Whether the file must be brought to the newest format first.
+    pub(crate) fn is_old(self) -> bool {
+        self.format < KNOWN
+    }
+}
+
 /// Reads the header, and the schema with it.
 pub(crate) async fn header(connection: &mut SqliteConnection) -> Result<Header, Failure> {
     let sql = "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) \

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use stratum_core::audit::{AuditEntry, Named, Role};
 use stratum_core::ids::{Address, EnvironmentName, RunId};
+use stratum_core::plan::Plan;
 use stratum_core::ports::{
     AtRest, Audit, AuditError, Base, Entry, EnvironmentRow, Lease, LeaseError, NoteSigner,
     Observation, QueueEntry, Store, StoreError, Unfinished,
@@ -101,9 +102,10 @@ impl SqliteStore {
             }
             Access::ReadWrite => {
                 open::create(&path).await?;
-                open::check(&reader).await?;
-                let connection = open::writer(&path, bytes).await?;
-                Some(Writer::start(path.clone(), connection, signer.is_some()))
+                if open::check(&reader).await?.is_old() {
+                    open::migrate(&reader, bytes).await?;
+                }
+                Some(Writer::start(Arc::clone(&reader), bytes, signer.is_some()))
             }
         };
         let log = match (signer, &writer) {
@@ -521,7 +523,7 @@ impl Audit for SqliteStore {
 }
 
 fn start_of(lease: &Lease, run: &Run, started: &Entry, rest: &Rest) -> Result<Start, Failure> {
-    let addresses: Vec<&Address> = run.plan.steps.iter().map(|step| &step.address).collect();
+    let addresses = by_depth(&run.plan);
     Ok(Start {
         environment: run.environment.clone(),
         planned: run.plan.base.serial,
@@ -535,4 +537,38 @@ fn start_of(lease: &Lease, run: &Run, started: &Entry, rest: &Rest) -> Result<St
             entries: vec![Line::new(&run.id, started.clone(), rest)?],
         },
     })
+}
+
+/// The addresses of a plan, those first whose steps wait for the fewest others in a row: about the
+/// order in which they are done, so that what is appended together lies together.
+fn by_depth(plan: &Plan) -> Vec<&Address> {
+    let mut depths: Vec<usize> = Vec::with_capacity(plan.steps.len());
+    for step in &plan.steps {
+        let required = step.requires.iter();
+        let below = required.filter_map(|id| depths.get(id.index()));
+        depths.push(below.max().map_or(0, |depth| depth.saturating_add(1)));
+    }
+    let mut steps: Vec<_> = depths.into_iter().zip(&plan.steps).collect();
+    steps.sort_by_key(|(depth, _)| *depth);
+    steps.into_iter().map(|(_, step)| &step.address).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stratum_core::ids::StepId;
+    use stratum_testkit::store::sample;
+
+    #[test]
+    fn steps_lie_in_the_order_in_which_they_are_done() {
+        let environment = EnvironmentName::new("e").unwrap();
+        let run = sample::run(&environment, "r", 0, 5).unwrap();
+        let mut plan = (*run.plan).clone();
+        for (step, required) in [(1, vec![0]), (2, vec![1]), (4, vec![0, 3])] {
+            plan.steps[step].requires = required.into_iter().map(StepId).collect();
+        }
+        let names: Vec<String> = by_depth(&plan).iter().map(ToString::to_string).collect();
+        let order = [0, 3, 1, 4, 2].map(|step| plan.steps[step].address.to_string());
+        assert_eq!(names, order);
+    }
 }

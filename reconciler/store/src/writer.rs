@@ -5,7 +5,6 @@
 //! transaction fails, each write of it is tried in one of its own, so that nobody fails for
 //! another's fault.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,6 +14,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::crash;
 use crate::error::Failure;
+use crate::open;
+use crate::reader::Reader;
 use crate::write::audit::Ledger;
 use crate::write::{self, Answer, Write};
 
@@ -41,21 +42,25 @@ pub(crate) struct Writer {
 
 /// What the task owns.
 struct Desk {
-    path: PathBuf,
-    connection: SqliteConnection,
+    reader: Arc<Reader>,
+    /// The most bytes of the file.
+    bytes: u64,
+    /// Opened by the first write: a process that only looks has none.
+    connection: Option<SqliteConnection>,
     transactions: Arc<AtomicU64>,
     ledger: Ledger,
 }
 
 impl Writer {
-    /// Starts the task; it ends when the last `Writer` is dropped. With `logged`, events and leases
-    /// are written for the audit log too.
-    pub(crate) fn start(path: PathBuf, connection: SqliteConnection, logged: bool) -> Self {
+    /// Starts the task; it ends when the last `Writer` is dropped. The file will not grow beyond
+    /// `bytes`. With `logged`, events and leases are written for the audit log too.
+    pub(crate) fn start(reader: Arc<Reader>, bytes: u64, logged: bool) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING);
         let transactions = Arc::new(AtomicU64::new(0));
         let desk = Desk {
-            path,
-            connection,
+            reader,
+            bytes,
+            connection: None,
             transactions: Arc::clone(&transactions),
             ledger: Ledger::new(logged),
         };
@@ -113,7 +118,9 @@ async fn serve(mut desk: Desk, mut receiver: mpsc::Receiver<Message>) {
         desk.write_all(jobs).await;
     }
     drop(receiver);
-    if let Err(error) = desk.connection.close().await {
+    if let Some(connection) = desk.connection
+        && let Err(error) = connection.close().await
+    {
         tracing::warn!(%error, "the state did not close; nothing is lost");
     }
     for reply in closing {
@@ -129,7 +136,7 @@ impl Desk {
             Ok(answers) => answers,
             Err(failure) => match writes.as_slice() {
                 [] => Vec::new(),
-                [one] => vec![Err(failure.outside(&self.path, write::doing(one)))],
+                [one] => vec![Err(failure.outside(self.reader.path(), write::doing(one)))],
                 many => self.one_by_one(many).await,
             },
         };
@@ -144,7 +151,7 @@ impl Desk {
         for write in writes {
             answers.push(match self.transact(&[write]).await {
                 Ok(mut answer) => answer.pop().unwrap_or(Ok(false)),
-                Err(failure) => Err(failure.outside(&self.path, write::doing(write))),
+                Err(failure) => Err(failure.outside(self.reader.path(), write::doing(write))),
             });
         }
         answers
@@ -154,7 +161,14 @@ impl Desk {
         if writes.is_empty() {
             return Ok(Vec::new());
         }
-        let done = self.attempt(writes).await;
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            closed @ None => {
+                self.reader.before_writing().await;
+                closed.insert(open::writer(self.reader.path(), self.bytes).await?)
+            }
+        };
+        let done = attempt(connection, writes, &mut self.ledger).await;
         match done {
             Ok(_) => {
                 self.transactions.fetch_add(1, Ordering::Relaxed);
@@ -162,25 +176,29 @@ impl Desk {
             Err(_) => {
                 // SQLite may have rolled back by itself; then there is nothing to roll back.
                 // Anything worse shows at the next BEGIN.
-                let _ = self.run("ROLLBACK").await;
+                let _ = run(connection, "ROLLBACK").await;
             }
         }
         done
     }
+}
 
-    async fn attempt(&mut self, writes: &[&Write]) -> Result<Vec<Answer>, Failure> {
-        crash::chance();
-        self.run("BEGIN IMMEDIATE").await?;
-        self.ledger.clear();
-        let answers = write::all(&mut self.connection, writes, &mut self.ledger).await?;
-        crash::chance();
-        self.run("COMMIT").await?;
-        crash::chance();
-        Ok(answers)
-    }
+async fn attempt(
+    connection: &mut SqliteConnection,
+    writes: &[&Write],
+    ledger: &mut Ledger,
+) -> Result<Vec<Answer>, Failure> {
+    crash::chance();
+    run(connection, "BEGIN IMMEDIATE").await?;
+    ledger.clear();
+    let answers = write::all(connection, writes, ledger).await?;
+    crash::chance();
+    run(connection, "COMMIT").await?;
+    crash::chance();
+    Ok(answers)
+}
 
-    async fn run(&mut self, sql: &'static str) -> Result<(), Failure> {
-        sqlx::query(sql).execute(&mut self.connection).await?;
-        Ok(())
-    }
+async fn run(connection: &mut SqliteConnection, sql: &'static str) -> Result<(), Failure> {
+    sqlx::query(sql).execute(connection).await?;
+    Ok(())
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use stratum_core::condition::Condition;
 use stratum_core::ids::EnvironmentName;
-use stratum_core::ports::{EnvironmentRow, Repository as _, Store as _};
+use stratum_core::ports::{EnvironmentRow, QueueEntry, Repository as _, Store as _};
 use stratum_store::SqliteStore;
 
 use crate::commands::watch::{self, Answer, WatchArguments};
@@ -85,6 +85,8 @@ async fn environment(
 ) -> Result<EnvironmentView, CommandError> {
     let counts = store.counts(&row.name).await?;
     let last = store.history(Some(&row.name), 1).await?;
+    let queue = store.queue().await?;
+    let tried = queue.iter().find(|entry| entry.environment == row.name);
     let meant = last
         .first()
         .filter(|run| Some(&run.revision) == row.desired_revision.as_ref());
@@ -94,7 +96,7 @@ async fn environment(
             .and_then(|run| run.outcome)
             .map(|outcome| outcome.as_str()),
         condition: row.condition.as_str(),
-        reason: row.reason.clone(),
+        reason: tried.map_or_else(|| row.reason.clone(), next_try),
         revision: row.revision.clone(),
         desired_revision: row.desired_revision.clone(),
         resources: counts.resources,
@@ -104,6 +106,13 @@ async fn environment(
         last_run: row.last_run.clone(),
         observed_at: row.observed_at,
     })
+}
+
+/// What went wrong with the last try, and when the next one is: newer than what the row says, for
+/// a disk that was full had no room to say it.
+fn next_try(entry: &QueueEntry) -> String {
+    let at = entry.not_before.strftime("%H:%M:%SZ");
+    format!("{}; the next try is at {at}", entry.reason)
 }
 
 /// The environments that HEAD names; none when it cannot be read, since that is for `check`.

@@ -665,6 +665,13 @@ pub fn plan(
     }
 }
 
+/// The plan that would be made on `base` with `seen`, if all of that is as `base` says; `None`
+/// where something differs. `plan` was made with some of `seen`, and of that nothing differed
+/// either.
+pub fn confirm(plan: &Plan, base: &Base, seen: &Observed) -> Option<Plan> {
+    steps::confirm(plan, base, seen)
+}
+
 /// The addresses a plan acts on; those worth observing before it is made for good.
 pub fn touched(plan: &Plan) -> BTreeSet<Address> {
     plan.steps.iter().map(|step| step.address.clone()).collect()

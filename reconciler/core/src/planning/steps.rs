@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use crate::digest::Digest;
 use crate::ids::{Address, ProviderName, StepId};
 use crate::kinds::Kind;
+use crate::observed::{Observed, Report};
 use crate::plan::{Action, BaseId, Change, Drifted, Plan, Reason, Reversibility, Step};
-use crate::ports::{Effect, Proposal};
+use crate::ports::{Base, Effect, Proposal};
 use crate::resource::{Instance, Meta, Resource, ResourceState};
 use crate::value::{Path, Record, Value};
 
@@ -35,24 +36,42 @@ pub(super) fn assemble(planning: Planning<'_>) -> Plan {
         digest: input.base.digest(),
     };
     let blocked = planning.all_blocked();
-    let content = (
-        &input.desired.inputs,
-        &base.digest,
-        input.observed,
-        &steps,
-        &blocked,
-    );
-    Plan {
+    let plan = Plan {
         environment: input.desired.environment.clone(),
         revision: input.desired.revision.clone(),
         inputs: input.desired.inputs,
         base,
-        digest: Digest::of_json(&content),
+        digest: base.digest,
         steps,
         drifted,
         blocked,
         resources: input.desired.resources.len() as u64,
-    }
+    };
+    observed(plan, input.observed)
+}
+
+/// The plan with the digest that these observations give it.
+fn observed(plan: Plan, observed: &Observed) -> Plan {
+    let Plan {
+        inputs,
+        base,
+        steps,
+        blocked,
+        ..
+    } = &plan;
+    let digest = Digest::of_json(&(inputs, base.digest, observed, steps, blocked));
+    Plan { digest, ..plan }
+}
+
+/// The plan that would be made with `seen`, where all of it is as the state says: then it is the
+/// same plan, made from more. `None` where something differs, and the plan must be made again.
+pub(super) fn confirm(plan: &Plan, base: &Base, seen: &Observed) -> Option<Plan> {
+    let as_known = |(address, report): (&Address, &Report)| {
+        let known = base.resources.get(address).map(|state| &state.instance);
+        matches!(report, Report::Present(instance) if Some(instance) == known)
+    };
+    let all = seen.reports.iter().all(as_known);
+    all.then(|| observed(plan.clone(), seen))
 }
 
 fn draft(

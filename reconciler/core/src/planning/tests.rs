@@ -396,3 +396,35 @@ fn what_someone_else_keeps_changing_is_reported() {
     let plan = plan(input, propose).unwrap();
     assert!(plan.is_empty() && plan.drifted.len() == 1);
 }
+
+#[test]
+fn a_plan_is_confirmed_by_what_is_as_the_state_says_and_by_nothing_else() {
+    let before = desired(vec![
+        resource("a", &[("x", text("1"))], &[]),
+        resource("b", &[], &[]),
+    ]);
+    let base = applied(&before);
+    let after = desired(vec![
+        resource("a", &[("x", text("2"))], &[]),
+        resource("b", &[], &[]),
+    ]);
+    let blind = make(&after, &base, &Observed::default(), DriftMode::Correct);
+    let address: Address = "e/thing.a".parse().unwrap();
+    let known = base.resources[&address].instance.clone();
+    let seen = |report: Report| Observed {
+        reports: [(address.clone(), report)].into(),
+    };
+    let same = seen(Report::Present(known.clone()));
+    let seeing = make(&after, &base, &same, DriftMode::Correct);
+    assert_ne!(blind.digest, seeing.digest);
+    assert_eq!(confirm(&blind, &base, &same), Some(seeing));
+    let mut other = known;
+    other.attributes.insert("x".to_owned(), text("3"));
+    for report in [
+        Report::Present(other),
+        Report::Gone,
+        Report::Unreadable("no".to_owned()),
+    ] {
+        assert_eq!(confirm(&blind, &base, &seen(report)), None);
+    }
+}

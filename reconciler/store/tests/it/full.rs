@@ -16,7 +16,7 @@ async fn a_full_disk_stops_the_work_and_room_lets_it_go_on() {
         .unwrap();
     let store = std::sync::Arc::new(store);
     let filler = store.clone();
-    tokio::task::spawn_blocking(move || filler.put("filler", &vec![1; 300 * 1024]))
+    tokio::task::spawn_blocking(move || filler.put("filler", &noise(300 * 1024)))
         .await
         .unwrap();
     let lease = lease(&*store, "a").await;
@@ -44,6 +44,18 @@ async fn a_full_disk_stops_the_work_and_room_lets_it_go_on() {
         .await
         .unwrap();
     check(&*store, &run.id, number + 1).await;
+}
+
+/// Bytes that packing does not make fewer.
+fn noise(length: usize) -> Vec<u8> {
+    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+    let next = |_| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        (seed >> 56) as u8
+    };
+    (0..length).map(next).collect()
 }
 
 async fn check(store: &dyn Store, run: &stratum_core::ids::RunId, steps: u32) {

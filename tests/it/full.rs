@@ -1,0 +1,136 @@
+//! A disk that is really full: a small file system of its own, where the tests may mount one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::ground::{Ground, stratum};
+
+/// A file system in memory, unmounted when it is dropped.
+struct Disk(PathBuf);
+
+impl Disk {
+    /// `None`, and a line that says so, where mounting is not allowed.
+    fn mount(folder: &Path, kilobytes: u64) -> Option<Self> {
+        fs::create_dir_all(folder).unwrap();
+        let disk = Self(folder.to_owned());
+        let options = format!("size={kilobytes}k");
+        let arguments = ["-t", "tmpfs", "-o", &options, "stratum-test"];
+        if disk.call("mount", &arguments) {
+            return Some(disk);
+        }
+        eprintln!("skipped: a small file system can be mounted by root only");
+        std::mem::forget(disk);
+        None
+    }
+
+    fn resize(&self, kilobytes: u64) {
+        let options = format!("remount,size={kilobytes}k");
+        assert!(self.call("mount", &["-o", &options]));
+    }
+
+    fn call(&self, program: &str, arguments: &[&str]) -> bool {
+        let mut command = Command::new(program);
+        let output = command.args(arguments).arg(&self.0).output();
+        output.is_ok_and(|output| output.status.success())
+    }
+
+    /// Kilobytes that are in use.
+    fn used(&self) -> u64 {
+        let output = Command::new("df")
+            .args(["--output=used", "-k"])
+            .arg(&self.0)
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().last().unwrap().trim().parse().unwrap()
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        self.call("umount", &[]);
+    }
+}
+
+const STEPS: usize = 30;
+
+/// Commands in a chain, each with an input that packing does not make smaller, and each of which
+/// leaves a line when it runs.
+fn chain(ground: &Ground) -> String {
+    let effects = ground.made("effects");
+    let mut seed = 7_u64;
+    let mut text = "{\n  local_exec = {\n".to_owned();
+    for step in 0..STEPS {
+        let noise: String = (0..1000)
+            .map(|_| {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                format!("{:016x}", seed ^ (seed >> 29))
+            })
+            .collect();
+        let before = match step {
+            0 => String::new(),
+            step => format!("\"local_exec.s{}\"", step - 1),
+        };
+        text.push_str(&format!(
+            "    s{step} = {{\n      inputs = {{ noise = \"{noise}\" }},\n      \
+             create = [\"sh\", \"-c\", \"echo s{step} >> {}\"],\n      delete = [\"true\"],\n      \
+             meta = {{ depends_on = [{before}] }},\n    }},\n",
+            effects.display()
+        ));
+    }
+    text + "  },\n}\n"
+}
+
+#[test]
+fn a_disk_that_is_really_full_stops_the_apply_and_room_lets_it_go_on() {
+    let ground = Ground::with_a_file();
+    let folder = ground.made("disk");
+    let Some(disk) = Disk::mount(&folder, 64 * 1024) else {
+        return;
+    };
+    let state = folder.join("state.db");
+    let call = |arguments: &[&str]| {
+        let state = ["--state", state.to_str().unwrap()];
+        stratum(&ground.bare(), &[&state[..], arguments].concat())
+    };
+    let root = ground.made("");
+    let once = ["reconcile", "--once", "--root", root.to_str().unwrap()];
+    ground.push("one");
+    call(&once).ends_with(0);
+
+    ground.write("infra/staging.ncl", &chain(&ground));
+    // Evaluated by a plan that keeps nothing; what is kept by the reconciler must have room too.
+    ground.push("two");
+    let effects = || fs::read_to_string(ground.made("effects")).unwrap_or_default();
+    let used = disk.used();
+    let mut room = 800;
+    let full = loop {
+        disk.resize(used + room);
+        let answer = call(&once);
+        if !effects().is_empty() || room > 20_000 {
+            break answer;
+        }
+        room += 100;
+    };
+    let done = effects().lines().count();
+    assert!(
+        0 < done && done < STEPS,
+        "{done} steps with {room} kB\n{}",
+        full.out
+    );
+    let said = format!("{}{}", full.out, full.side);
+    assert!(
+        said.contains("the disk that holds the state is full"),
+        "{said}"
+    );
+    assert_ne!(full.code, 0);
+
+    // Nothing is begun while there is no room.
+    call(&once);
+    assert!(effects().lines().count() <= done + 1, "{}", effects());
+    disk.resize(64 * 1024);
+    call(&once).ends_with(0);
+    let wanted: String = (0..STEPS).map(|step| format!("s{step}\n")).collect();
+    assert_eq!(effects(), wanted, "each command ran once, in order");
+}
