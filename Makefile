@@ -20,6 +20,7 @@ PROFILE := release
 KILLS := 1000
 POINTS := 200
 MINUTES := 30
+PUSHES := 1000
 TOFU := 1.12.6
 PEERS := $(CURDIR)/bench/peers
 BENCH :=
@@ -34,9 +35,11 @@ demo: install-tools build ## the whole story, narrated, in a temporary folder
 build: install-tools
 	$(CARGO) build --locked --profile $(PROFILE)
 
-test: install-tools ## every test, with a few kills of the real program
+test: install-tools ## every test, with a few kills of the real program and a few pushes to it
 	$(CARGO) test --locked --workspace
 	python3 tests/crash/crash.py --kills 15 --points 12 \
+	  --program $(or $(CARGO_TARGET_DIR),target)/debug/stratum
+	python3 tests/crash/soak.py --pushes 30 \
 	  --program $(or $(CARGO_TARGET_DIR),target)/debug/stratum
 
 ci: install-tools ## what runs for each change: format, lints, documentation, tests, licences
@@ -61,7 +64,8 @@ crash: install-tools ## SIGKILL the real program, KILLS=1000 times; PEER=tofu do
 	@PATH="$(PEERS):$$PATH" python3 tests/crash/crash.py --kills $(KILLS) --points $(POINTS) \
 	  --program $(or $(CARGO_TARGET_DIR),target)/debug/stratum $(if $(PEER),--peer $(PEER))
 
-soak: install-tools ## lives from new seeds, for MINUTES=30
+soak: install-tools build ## PUSHES=1000 to one process that lives on, then lives from new seeds, for MINUTES=30
+	python3 tests/crash/soak.py --pushes $(PUSHES) --program $(PROGRAM)
 	STRATUM_SOAK_SECONDS=$$(($(MINUTES) * 60)) $(CARGO) test --locked --release -p stratum-runtime \
 	  --test it lives_from_many_seeds -- --nocapture
 

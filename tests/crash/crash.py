@@ -121,7 +121,7 @@ class Stratum:
         """What is wrong, by kind."""
         resources = self.json("get")["resources"]
         state = {resource["address"].split(".", 1)[1] for resource in resources}
-        runs = [run for run in self.json("history")["runs"] if run["outcome"] != "denied"]
+        runs = [run for run in self.json("history", "--limit", "5000")["runs"] if run["outcome"] != "denied"]
         listed = run("git", "ls-tree", "-r", "--name-only", "stratum/records", cwd=self.bare)
         records = listed.stdout.split()
         lost = [r["id"] for r in runs if not any(r["id"].rsplit("-", 1)[1] in f for f in records)]
@@ -205,6 +205,47 @@ def report(kills, found, subject):
     return wrong
 
 
+def make(name, program, folder):
+    if name == "stratum":
+        return Stratum(program.resolve(), folder)
+    found = shutil.which(name)
+    if not found:
+        sys.exit(f"{name} is not on the PATH")
+    return Terraform(found, folder)
+
+
+def play(subject, arguments, points):
+    """Kills it so often; answers the kills, what was wrong after each, and the rounds with that."""
+    dice, kills, rounds = random.Random(arguments.seed), 0, 0
+    totals = {"orphans": [], "ghosts": [], "doubled": [], "lost records": []}
+    usual = usual_time(subject, dice)
+    jobs = list(range(points))
+    while jobs or kills < arguments.kills:
+        subject.push(dice)
+        if jobs:
+            point = jobs.pop(0)
+            if not kill_at_point(subject, point):
+                jobs = []
+                print(f"a run has {point} chances to die", flush=True)
+                continue
+            kills += 1
+        else:
+            kills += kill_at_random(subject, dice, usual)
+            if dice.random() < 0.3:
+                kills += kill_at_random(subject, dice, usual)
+        end(subject.start())
+        found = subject.compare()
+        rounds += any(found.values())
+        for kind, what in found.items():
+            # Effects are written down for good: those that stand there twice are counted once.
+            totals[kind] = what if kind == "doubled" else totals[kind] + what
+        if kills % 50 < 1:
+            print(f"  {subject.name}: {kills} kills", file=sys.stderr, flush=True)
+        if subject.name == "stratum" and rounds:
+            break
+    return kills, totals, rounds
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--program", type=Path, required=True)
@@ -214,53 +255,22 @@ def main():
                         help="die before, in and after each write too, up to so many chances (debug builds)")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    dice = random.Random(arguments.seed)
-    random.seed(arguments.seed)
-    folder = Path(tempfile.mkdtemp(prefix="stratum-crash-"))
-    if arguments.peer:
-        found = shutil.which(arguments.peer)
-        if not found:
-            sys.exit(f"{arguments.peer} is not on the PATH")
-        subject = Terraform(found, folder)
-    else:
-        subject = Stratum(arguments.program.resolve(), folder)
-    wrong, kills, totals = {}, 0, collections.Counter()
-    try:
-        usual = usual_time(subject, dice)
-        jobs = [("point", n) for n in range(arguments.points)]
-        while jobs or kills < arguments.kills:
-            subject.push(dice)
-            if jobs:
-                _, point = jobs.pop(0)
-                if not kill_at_point(subject, point):
-                    jobs = []
-                    print(f"a run has {point} chances to die", flush=True)
-                    continue
-                kills += 1
-            else:
-                kills += kill_at_random(subject, dice, usual)
-                if dice.random() < 0.3:
-                    kills += kill_at_random(subject, dice, usual)
-            end(subject.start())
-            found = subject.compare()
-            totals.update({kind: len(what) for kind, what in found.items() if kind != "doubled"})
-            if kills % 50 < 1:
-                print(f"  {kills} kills", file=sys.stderr, flush=True)
-            if not arguments.peer and any(found.values()):
-                wrong = found
-                break
-        found = subject.compare()
-        if arguments.peer:
-            found = {"orphans": range(totals["orphans"]), "ghosts": range(totals["ghosts"]),
-                     "doubled": found["doubled"], "lost records": []}
-        wrong = report(kills, wrong or found, subject)
-    finally:
-        if wrong and not arguments.peer:
+    sound = True
+    for name in ["stratum"] + [arguments.peer] * bool(arguments.peer):
+        folder = Path(tempfile.mkdtemp(prefix=f"stratum-crash-{name}-"))
+        subject = make(name, arguments.program, folder)
+        own = name == "stratum"
+        kills, found, rounds = play(subject, arguments, arguments.points * own)
+        wrong = report(kills, found, subject)
+        if own and wrong:
             print(f"kept for a look: {folder}\nseed: {arguments.seed}\n{wrong}")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
-    if wrong and not arguments.peer:
-        sys.exit(1)
+            sound = False
+            break
+        if not own:
+            print(f"{name}: something was wrong after {rounds} restarts and a whole apply each")
+        shutil.rmtree(folder, ignore_errors=True)
+    sys.exit(0 if sound else 1)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -77,6 +77,11 @@ impl CommandError {
         }
     }
 
+    /// What went wrong, without the reasons behind it.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The exit code.
     pub(crate) fn exit(&self) -> Exit {
         match self.fault {
@@ -149,7 +154,7 @@ impl From<StoreError> for CommandError {
             }
             StoreError::Newer { .. } => "use the newer stratum that wrote it",
             StoreError::Damaged { .. } => {
-                "keep the file, and put back a copy of it; `stratum doctor` looks at it again"
+                "it was not touched; `stratum doctor` says how to make the state again"
             }
             StoreError::Sealed { .. } => {
                 "unseal the reconciler with `stratum secrets unseal`, or give `--identity FILE`"

@@ -1,5 +1,8 @@
 //! `stratum doctor`
 
+mod rebuild;
+mod state;
+
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -7,7 +10,6 @@ use serde::Serialize;
 use serde_json::json;
 use stratum_core::ports::{Repository as _, RepositoryError};
 use stratum_load::{Enforcement, Evaluators};
-use stratum_store::{Access, SqliteStore};
 
 use crate::context::{Context, Place};
 use crate::exit::Exit;
@@ -33,6 +35,9 @@ struct Check {
     health: Health,
     sentence: String,
     remedy: Option<String>,
+    /// What is to be done one after the other, where one sentence is not enough.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    steps: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -50,6 +55,7 @@ impl Check {
             health: Health::Good,
             sentence: sentence.into(),
             remedy: None,
+            steps: Vec::new(),
         }
     }
 
@@ -76,7 +82,7 @@ pub(crate) fn run(context: &Context, _arguments: &DoctorArguments) -> Result<Exi
         Ok(place) => {
             checks.push(check_repository(&place));
             checks.push(check_room(place.state_folder()));
-            checks.push(context.block_on(check_state(&place))?);
+            checks.extend(context.block_on(async { Ok(state::check(&place).await) })?);
         }
         Err(error) => {
             let sentence = error.render(&Theme::PLAIN);
@@ -112,6 +118,9 @@ fn text(theme: &Theme, checks: &[Check]) -> String {
         if let Some(remedy) = &check.remedy {
             let head = theme.paint(Role::Name, "do");
             text.push_str(&format!("    {head}: {remedy}\n"));
+        }
+        for (number, step) in (1..).zip(&check.steps) {
+            text.push_str(&format!("    {number}. {step}\n"));
         }
     }
     text
@@ -216,28 +225,6 @@ fn check_repository(place: &Place) -> Check {
     }
 }
 
-async fn check_state(place: &Place) -> Result<Check, CommandError> {
-    const NAME: &str = "state";
-    let path = place.state.display();
-    if !place.state.exists() {
-        let sentence = format!("there is none at `{path}` yet; the first reconcile makes it");
-        return Ok(Check::good(NAME, sentence));
-    }
-    let whole = async {
-        let store = SqliteStore::open(&place.state, Access::ReadOnly).await?;
-        store.verify().await
-    };
-    Ok(match whole.await {
-        Ok(()) => Check::good(NAME, format!("`{path}` is whole")),
-        Err(error) => {
-            let failure = CommandError::from(error);
-            let sentence = failure.render(&Theme::PLAIN);
-            let sentence = one_line(sentence.trim_start_matches("error: "));
-            Check::bad(NAME, sentence, &failure.hints().join("; "))
-        }
-    })
-}
-
 /// The room on the disk that holds the state, or will.
 fn check_room(folder: &Path) -> Check {
     const NAME: &str = "disk";
@@ -270,12 +257,17 @@ mod tests {
     fn each_fault_names_what_to_do() {
         let checks = [
             Check::good("git", "git version 2.39.5"),
-            Check::bad("disk", "3 MiB free", "`df -h`"),
+            Check {
+                steps: vec!["look".to_owned(), "act".to_owned()],
+                ..Check::bad("disk", "3 MiB free", "`df -h`")
+            },
         ];
         let expected = "\
 ok git         git version 2.39.5
 !! disk        3 MiB free
     do: `df -h`
+    1. look
+    2. act
 ";
         assert_eq!(text(&Theme::PLAIN, &checks), expected);
     }

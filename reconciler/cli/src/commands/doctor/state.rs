@@ -1,0 +1,79 @@
+//! The state: whether it is whole, and who holds which lease.
+
+use stratum_core::ports::{Store as _, StoreError};
+use stratum_store::{Access, SqliteStore};
+
+use super::{Check, rebuild};
+use crate::context::Place;
+use crate::failure::CommandError;
+use crate::holder;
+use crate::style::{Theme, one_line};
+
+/// The state file, and the leases in it.
+pub(super) async fn check(place: &Place) -> Vec<Check> {
+    if !place.state.exists() {
+        let path = place.state.display();
+        let sentence = format!("there is none at `{path}` yet; the first reconcile makes it");
+        return vec![Check::good("state", sentence)];
+    }
+    match read(place).await {
+        Ok(leases) => {
+            let path = place.state.display();
+            let mut checks = vec![Check::good("state", format!("`{path}` is whole"))];
+            checks.extend(leases);
+            checks
+        }
+        Err(error) => vec![broken(place, error)],
+    }
+}
+
+async fn read(place: &Place) -> Result<Vec<Check>, StoreError> {
+    let store = SqliteStore::open(&place.state, Access::ReadOnly).await?;
+    store.verify().await?;
+    let mut checks = Vec::new();
+    for row in store.environments().await? {
+        // A file whose pages are whole may still hold rows that nobody can read.
+        store.base(&row.name).await?;
+        let held = store.holder(&row.name).await?;
+        checks.extend(held.map(|held| lease(row.name.as_str(), &held)));
+    }
+    store.unfinished().await?;
+    Ok(checks)
+}
+
+fn lease(environment: &str, held: &str) -> Check {
+    const NAME: &str = "lease";
+    let who = holder::sentence(held);
+    match holder::is_alive(held) {
+        Some(true) => Check::good(NAME, format!("`{environment}` is reconciled by {who}")),
+        Some(false) => {
+            let sentence = format!(
+                "`{environment}` was reconciled by {who}, which is gone; whoever reconciles next \
+                 takes it over"
+            );
+            Check::good(NAME, sentence)
+        }
+        None => {
+            let sentence = format!(
+                "`{environment}` is reconciled by {who}; whether that still lives cannot be told \
+                 from here"
+            );
+            let remedy = "look there; a lease that is not renewed for a minute is free";
+            Check::weak(NAME, sentence, remedy)
+        }
+    }
+}
+
+fn broken(place: &Place, error: StoreError) -> Check {
+    let damaged = matches!(error, StoreError::Damaged { .. });
+    let failure = CommandError::from(error);
+    let sentence = failure.render(&Theme::PLAIN);
+    let sentence = one_line(sentence.trim_start_matches("error: "));
+    match damaged {
+        true => Check {
+            steps: rebuild::steps(place),
+            ..Check::bad("state", sentence, rebuild::REMEDY)
+        },
+        false => Check::bad("state", sentence, &failure.hints().join("; ")),
+    }
+}
