@@ -74,6 +74,7 @@ const OWNED: &[(&str, &str)] = &[
     ("landlock", "load"),
     ("lz4_flex", "store"),
     ("memsec", "seal"),
+    ("miette", "guard"),
     ("minijinja", "load"),
     ("ml-dsa", "seal"),
     ("ml-kem", "seal"),
@@ -96,7 +97,6 @@ const OWNED: &[(&str, &str)] = &[
     ("shake", "seal"),
     ("sqlx", "store"),
     ("ssh-key", "guard"),
-    ("toml", "load"),
     ("tracing-subscriber", "cli"),
     ("vsss-rs", "seal"),
     ("x25519-dalek", "seal"),
@@ -107,6 +107,7 @@ const SHARED: &[(&str, &[&str])] = &[
     ("hmac", &["forge", "seal"]),
     ("similar", &["cli", "forge"]),
     ("tempfile", &["cli", "testkit"]),
+    ("toml", &["guard", "load"]),
 ];
 
 /// Libraries that any room may use in its tests.

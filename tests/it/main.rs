@@ -11,6 +11,7 @@ mod boundaries;
 mod demo;
 mod full;
 mod ground;
+mod guard;
 mod hooks;
 mod mistakes;
 mod push;

@@ -9,10 +9,10 @@ use stratum_core::finding::Finding;
 use stratum_core::ids::{ProviderName, TypeName};
 use stratum_core::ports::{
     EvaluationCache, Gate, Loader, NoSecrets, Provider, ProviderSchema, SealCheck, SealReport,
-    SealRequest, Secrets, TreeError,
+    SealRequest, Secrets, Signatures, TreeError,
 };
 use stratum_core::value::Record;
-use stratum_core::verdict::ReversibleOnly;
+use stratum_guard::{CedarGate, InProcess};
 use stratum_load::{Evaluators, NickelLoader};
 use stratum_providers::local::LocalProvider;
 use stratum_providers::registry::RegistryProvider;
@@ -104,8 +104,14 @@ impl SealCheck for Unverified {
 }
 
 /// What judges plans.
-pub(crate) fn gate() -> Arc<dyn Gate> {
-    Arc::new(ReversibleOnly)
+pub(crate) fn gate() -> Result<Arc<dyn Gate>, CommandError> {
+    let gate = CedarGate::new().map_err(|error| CommandError::machine(error.to_string()))?;
+    Ok(Arc::new(gate))
+}
+
+/// What verifies signatures.
+pub(crate) fn signatures() -> Arc<dyn Signatures> {
+    Arc::new(InProcess)
 }
 
 /// Whether any finding is an error: the commands that only read then end with 1.

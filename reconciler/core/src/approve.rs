@@ -1,17 +1,20 @@
 //! A Plan with its Findings and Verdict, accepted: the only thing that can be applied.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::digest::Digest;
 use crate::finding::{Finding, any_error};
 use crate::plan::Plan;
-use crate::verdict::Verdict;
+use crate::signed::{Authored, NOT_LOOKED_AT, Refused, Signer};
+use crate::verdict::{Decision, Judgement, Verdict};
 
 /// A Plan that may be applied. Only [`approve`] makes one.
 #[derive(Debug, Clone)]
 pub struct Approved {
-    // INVARIANT: every step is allowed by the verdict and no finding is an error.
+    // INVARIANT: the verdict allows the whole and every step, and no finding is an error.
     plan: Arc<Plan>,
     findings: Vec<Finding>,
     verdict: Verdict,
@@ -40,9 +43,48 @@ pub enum Refusal {
     /// A check found an error.
     #[error("{}", first_error(.0))]
     Findings(Vec<Finding>),
-    /// Policy does not allow a step.
+    /// Policy does not allow it.
     #[error("{}", .0.join("; "))]
     Denied(Vec<String>),
+    /// Policy allows it once somebody approved it.
+    #[error("{}; {}{}", because.join("; "), how_to_approve(by, ballot.as_ref()), listed(void))]
+    NeedsApproval {
+        /// What needs it, and which policies say so.
+        because: Vec<String>,
+        /// Who could approve it.
+        by: Vec<String>,
+        /// What the approval must name.
+        ballot: Option<Digest>,
+        /// Tags that look like approvals of it and do not count.
+        void: Vec<Refused>,
+    },
+}
+
+fn listed(void: &[Refused]) -> String {
+    void.iter().map(|tag| format!("; {tag}")).collect()
+}
+
+/// How an approval is given, for people: who could, and the command.
+pub fn how_to_approve(by: &[String], ballot: Option<&Digest>) -> String {
+    let command = match ballot {
+        Some(digest) => command(&format!("stratum/approve/{digest}")),
+        None => "a signed tag `stratum/approve/<digest of the plan>`".to_owned(),
+    };
+    format!("needs approval by {}: {command}", any_of(by))
+}
+
+/// The command that says a word to the reconciler.
+pub fn command(tag: &str) -> String {
+    format!("`git tag -s {tag} -m \"why\" && git push origin {tag}`")
+}
+
+/// `ada, ben or carla`.
+fn any_of(names: &[String]) -> String {
+    match names {
+        [] => "somebody in `trust/`".to_owned(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
 }
 
 fn first_error(findings: &[Finding]) -> String {
@@ -57,7 +99,7 @@ fn first_error(findings: &[Finding]) -> String {
     }
 }
 
-/// Accepts a plan when no finding is an error and every step is allowed.
+/// Accepts a plan when no finding is an error and policy allows the whole and every step.
 pub fn approve(
     plan: Arc<Plan>,
     findings: Vec<Finding>,
@@ -66,22 +108,103 @@ pub fn approve(
     if any_error(&findings) {
         return Err(Refusal::Findings(findings));
     }
-    let denied: Vec<String> = verdict
-        .refused(&plan)
-        .map(|(step, judgement)| {
-            let because = judgement.and_then(|j| j.policies.first()).map_or_else(
-                || "no policy allows it".to_owned(),
-                |policy| format!("{} ({})", policy.reason, policy.id),
-            );
-            format!("`{}` may not be done: {because}", step.address)
-        })
-        .collect();
-    if !denied.is_empty() {
-        return Err(Refusal::Denied(denied));
+    let mut refused = Gathered::default();
+    let unjudged = Judgement::by(Decision::Deny, "none", "policy said nothing about it");
+    let whole = verdict.whole.as_ref().unwrap_or(&unjudged);
+    if whole.decision != Decision::Allow {
+        refused.add(&format!("`{}`", plan.environment), whole);
     }
+    for (step, judgement) in verdict.refused(&plan) {
+        let judgement = judgement.unwrap_or(&unjudged);
+        refused.add(&format!("`{}`", step.address), judgement);
+    }
+    refused.result(&verdict)?;
     Ok(Approved {
         plan,
         findings,
         verdict,
     })
+}
+
+/// What was refused, gathered by reason, so that one policy is one clause however many steps.
+#[derive(Default)]
+struct Gathered {
+    denied: BTreeMap<String, Vec<String>>,
+    waiting: BTreeMap<String, Vec<String>>,
+    by: Vec<Vec<String>>,
+}
+
+impl Gathered {
+    fn add(&mut self, what: &str, judgement: &Judgement) {
+        let because = judgement.policies.first().map_or_else(
+            || "no policy allows it".to_owned(),
+            |policy| format!("{} ({})", policy.reason, policy.id),
+        );
+        let list = match &judgement.decision {
+            Decision::NeedsApproval { by } => {
+                self.by.push(by.clone());
+                &mut self.waiting
+            }
+            Decision::Allow | Decision::Deny => &mut self.denied,
+        };
+        list.entry(because).or_default().push(what.to_owned());
+    }
+
+    fn result(self, verdict: &Verdict) -> Result<(), Refusal> {
+        if !self.denied.is_empty() {
+            let mut because = clauses(self.denied);
+            because.extend(unproven(verdict));
+            return Err(Refusal::Denied(because));
+        }
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        Err(Refusal::NeedsApproval {
+            because: clauses(self.waiting),
+            by: common(&self.by),
+            ballot: verdict.ballot,
+            void: verdict.void.clone(),
+        })
+    }
+}
+
+/// The commits that nobody is proven to be behind, the first few.
+fn unproven(verdict: &Verdict) -> Vec<String> {
+    let why = verdict.authors.iter().filter_map(|one| match &one.signer {
+        Signer::Nobody { why } if why != NOT_LOOKED_AT => Some((one, why)),
+        Signer::Nobody { .. } | Signer::Person { .. } => None,
+    });
+    let clause = |(one, why): (&Authored, &String)| {
+        format!("the commit {} by {}: {why}", one.commit.short(), one.author)
+    };
+    why.map(clause).take(3).collect()
+}
+
+fn clauses(reasons: BTreeMap<String, Vec<String>>) -> Vec<String> {
+    let clause = |(because, what): (String, Vec<String>)| match what.as_slice() {
+        [first, rest @ ..] if !rest.is_empty() => {
+            format!("{first} and {} more may not be done: {because}", rest.len())
+        }
+        _ => format!("{} may not be done: {because}", what.join(", ")),
+    };
+    reasons.into_iter().map(clause).collect()
+}
+
+/// Who could approve all of it; everybody who could approve a part, where nobody can do all.
+fn common(lists: &[Vec<String>]) -> Vec<String> {
+    let Some((first, rest)) = lists.split_first() else {
+        return Vec::new();
+    };
+    let of_all: Vec<String> = first
+        .iter()
+        .filter(|name| rest.iter().all(|list| list.contains(name)))
+        .cloned()
+        .collect();
+    if !of_all.is_empty() {
+        return of_all;
+    }
+    let mut any: Vec<String> = lists.iter().flatten().cloned().collect();
+    any.sort();
+    any.dedup();
+    any
 }

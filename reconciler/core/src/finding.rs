@@ -190,6 +190,14 @@ pub mod codes {
         DELETION_BUDGET = "STR0802", "deletion budget", "The plan would delete more than `max_deletes` allows.";
         EMPTIED = "STR0803", "emptied environment", "The environment would lose all its resources. Say so with `empty = true` in its settings.";
         UNPLANNABLE = "STR0804", "provider refuses", "The provider could not plan the change.";
+        // 09: policies and signatures
+        POLICY_SYNTAX = "STR0901", "policy syntax", "A file under `policies/` is not Cedar. The place shown is where the reader could not go on.";
+        POLICY_TYPE = "STR0902", "policy does not fit the schema", "A policy names an entity type, an action or an attribute that there is not, or compares values of different types. `policies/schema.cedarschema` of stratum lists what there is.";
+        POLICY_ANNOTATION = "STR0903", "policy without id or reason", "Every policy has an `@id`, by which verdicts name it, and a `@reason`, the sentence that people read who are denied.";
+        POLICY_DUPLICATE = "STR0904", "policy id used twice", "Two policies of the repository have the same `@id`. One that has the id of a policy that ships takes its place.";
+        POLICY_TEST = "STR0905", "policy test fails", "A case of `policies/tests/` has another decision, or is decided by another policy, than it says.";
+        POLICY_TEST_SHAPE = "STR0906", "policy test of the wrong form", "A file under `policies/tests/` is not TOML, lacks a key, or has an unknown one.";
+        UNVERIFIED = "STR0907", "commit not verified", "A commit is not signed by anyone in `trust/people/`, or its signature is not good. With `signatures = 'required` it would not be applied.";
     }
 }
 

@@ -3,6 +3,7 @@
 //! *Shape*: a knowledge node of type `execution`: YAML frontmatter, then the change as people read
 //! it, the timeline, and what was put back and why.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
@@ -118,6 +119,7 @@ pub fn markdown(run: &Run, outcome: &Outcome, events: &[(Timestamp, Event)]) -> 
     frontmatter(&mut text, run, outcome);
     heading(&mut text, run, outcome);
     change(&mut text, &run.plan);
+    policy(&mut text, run);
     left(&mut text, &outcome.left);
     timeline(&mut text, run, events);
     text
@@ -166,7 +168,8 @@ fn frontmatter(text: &mut String, run: &Run, outcome: &Outcome) {
         ("plan", run.plan.digest.to_string()),
         ("outcome", outcome.outcome.as_str().to_owned()),
         ("author", quoted(&run.revision.author)),
-        ("signer", "null".to_owned()),
+        ("signer", signers(run)),
+        ("approvals", approvals(run)),
         ("policies", format!("[{}]", policies.join(", "))),
         ("created", (summary.create + summary.adopt).to_string()),
         ("changed", summary.update.to_string()),
@@ -183,6 +186,66 @@ fn frontmatter(text: &mut String, run: &Run, outcome: &Outcome) {
         let _infallible = writeln!(text, "{key}: {value}");
     }
     text.push_str("---\n\n");
+}
+
+/// Who is proven to have written what the run applies.
+fn signers(run: &Run) -> String {
+    let authors = &run.verdict.authors;
+    let mut names: Vec<&str> = authors.iter().filter_map(|one| one.signer.name()).collect();
+    names.sort_unstable();
+    names.dedup();
+    match names.as_slice() {
+        [] => "null".to_owned(),
+        [one] => quoted(one),
+        several => quoted(&several.join(", ")),
+    }
+}
+
+fn approvals(run: &Run) -> String {
+    let given = run.verdict.approvals.iter();
+    let names: Vec<String> = given.map(|one| quoted(&one.by)).collect();
+    format!("[{}]", names.join(", "))
+}
+
+/// What policy said about the whole, and about every step, by policy.
+fn policy(text: &mut String, run: &Run) {
+    let whole = run.verdict.whole.iter().map(|judgement| (None, judgement));
+    let steps = run.verdict.steps.iter();
+    let all = whole.chain(steps.map(|(id, judgement)| (Some(*id), judgement)));
+    let mut rows: BTreeMap<(&str, &str, &str), (String, u64)> = BTreeMap::new();
+    for (step, judgement) in all {
+        let what = step.and_then(|id| run.plan.step(id)).map_or_else(
+            || "the revision".to_owned(),
+            |step| format!("`{}`", step.address.local),
+        );
+        for policy in &judgement.policies {
+            let key = (
+                judgement.decision.as_str(),
+                policy.id.as_str(),
+                policy.reason.as_str(),
+            );
+            rows.entry(key).or_insert((what.clone(), 0)).1 += 1;
+        }
+    }
+    if rows.is_empty() {
+        return;
+    }
+    text.push_str(
+        "## Policy\n\n| decision | policy | because | about |\n| --- | --- | --- | --- |\n",
+    );
+    for ((decision, id, reason), (what, count)) in rows {
+        let more = match count {
+            0 | 1 => String::new(),
+            more => format!(" and {} more", more - 1),
+        };
+        let _infallible = writeln!(
+            text,
+            "| {decision} | {} | {} | {what}{more} |",
+            plain(id),
+            plain(reason)
+        );
+    }
+    text.push('\n');
 }
 
 fn heading(text: &mut String, run: &Run, outcome: &Outcome) {

@@ -24,9 +24,12 @@ pub struct Settings {
     /// Limits of evaluation and of calls.
     #[serde(default)]
     pub limits: Limits,
-    /// Whether commits must be signed. Takes effect with the guard.
+    /// Whether commits must be signed; `None`: as soon as `trust/` has keys that sign.
     #[serde(default)]
-    pub signatures: Signatures,
+    pub signatures: Option<Signatures>,
+    /// Approvals.
+    #[serde(default)]
+    pub approvals: ApprovalSettings,
     /// Where knowledge from outside comes from.
     #[serde(default)]
     pub knowledge: KnowledgeSettings,
@@ -216,16 +219,43 @@ impl Default for Limits {
 }
 
 /// Whether commits must be signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Signatures {
     /// Refuse what is not signed by someone in `trust/`.
     Required,
     /// Say so, and go on.
-    #[default]
     Warn,
     /// Do not look.
     Off,
+}
+
+impl Signatures {
+    /// The word, as everywhere.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Required => "required",
+            Self::Warn => "warn",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// Approvals.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApprovalSettings {
+    /// How long an approval counts that does not say so itself.
+    #[serde(with = "crate::duration::text")]
+    pub valid: Duration,
+}
+
+impl Default for ApprovalSettings {
+    fn default() -> Self {
+        Self {
+            valid: Duration::from_secs(7 * 24 * 60 * 60),
+        }
+    }
 }
 
 /// Where knowledge from outside comes from.

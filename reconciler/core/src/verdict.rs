@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
 use crate::ids::StepId;
-use crate::plan::{Plan, Reversibility, Step};
-use crate::ports::{Gate, GateError};
+use crate::plan::{Plan, Step};
+use crate::signed::{Approval, Authored, Refused};
 
 /// What policy says about one Step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,11 +55,32 @@ pub struct Judgement {
 
 /// What policy says about a Plan, Step by Step.
 ///
-/// *Shape*: a Step that is not in it is denied.
+/// *Shape*: a Step that is not in it is denied, and so is all of it without `whole`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Verdict {
     /// The judgement of each step.
     pub steps: BTreeMap<StepId, Judgement>,
+    /// Whether the environment may come to this Revision at all, whatever its steps.
+    #[serde(default = "accepted_before")]
+    pub whole: Option<Judgement>,
+    /// What an approval of it must name.
+    #[serde(default)]
+    pub ballot: Option<Digest>,
+    /// Who wrote what it applies, commit by commit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authors: Vec<Authored>,
+    /// The approvals that counted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<Approval>,
+    /// Tags that look like approvals of it and do not count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub void: Vec<Refused>,
+}
+
+/// Verdicts that are kept from before there was one for the whole were accepted then.
+fn accepted_before() -> Option<Judgement> {
+    let reason = "it was accepted before revisions were judged as a whole";
+    Some(Judgement::by(Decision::Allow, "accepted-before", reason))
 }
 
 impl Verdict {
@@ -76,47 +97,16 @@ impl Verdict {
     }
 }
 
-/// The gate that stands until Cedar does: it allows what can be put back.
-///
-/// A delete or replace that cannot be put back exactly is denied, because nobody can approve it
-/// yet. Everything else is allowed to whoever can push.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ReversibleOnly;
-
-#[async_trait]
-impl Gate for ReversibleOnly {
-    async fn judge(&self, plan: &Plan) -> Result<Verdict, GateError> {
-        let steps = plan
-            .steps
-            .iter()
-            .map(|step| (step.id, judge_step(step)))
-            .collect();
-        Ok(Verdict { steps })
-    }
-}
-
-fn judge_step(step: &Step) -> Judgement {
-    if step.removes() && step.reversibility != Reversibility::Reversible {
-        let reason = format!(
-            "removing this is {}, and there is no way yet to approve it",
-            step.reversibility.as_str()
-        );
+impl Judgement {
+    /// Allowed or denied by one policy.
+    pub fn by(decision: Decision, id: &str, reason: impl Into<String>) -> Self {
         let policy = Policy {
-            id: "irreversible-delete".to_owned(),
-            reason,
+            id: id.to_owned(),
+            reason: reason.into(),
         };
-        return Judgement {
-            decision: Decision::Deny,
+        Self {
+            decision,
             policies: vec![policy],
-        };
-    }
-    let reason = "it takes nothing away that could not be put back".to_owned();
-    let policy = Policy {
-        id: "reversible".to_owned(),
-        reason,
-    };
-    Judgement {
-        decision: Decision::Allow,
-        policies: vec![policy],
+        }
     }
 }

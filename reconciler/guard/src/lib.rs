@@ -1,3 +1,90 @@
 //! Plan -> Verdict by Cedar; who signed a commit or a tag.
+//!
+//! ```text
+//! shipped policies + policies/*.cedar of the base --parse, validate, once a blob--> Law
+//! PlanRequest --entities, contexts, checked against the schema--> questions --Law--> Verdict
+//! ```
+//!
+//! Cedar skips a policy that errors, so that a `forbid` which errors would allow. Here any error in
+//! a decision is a denial.
 
 pub mod format;
+
+mod cases;
+mod check;
+mod context;
+mod entities;
+mod imagined;
+mod judge;
+mod law;
+mod place;
+mod signatures;
+mod words;
+
+use std::sync::Arc;
+
+use cedar_policy::{Schema, ValidationMode, Validator};
+use stratum_core::finding::Finding;
+use stratum_core::ports::{Gate, GateError, PlanRequest, Question, Tree, TreeError};
+use stratum_core::trust::Trust;
+use stratum_core::verdict::{Judgement, Verdict};
+use thiserror::Error;
+
+pub use law::{Shipped, shipped};
+pub use signatures::InProcess;
+
+use crate::law::Laws;
+
+/// The schema that ships.
+pub const SCHEMA: &str = include_str!("../../../policies/schema.cedarschema");
+
+/// The policies that ship, as a file.
+pub const DEFAULTS: &str = include_str!("../../../policies/default.cedar");
+
+/// What ships is broken: a defect of this program.
+#[derive(Debug, Error)]
+#[error("the policies that ship cannot be used: {0}")]
+pub struct Defect(String);
+
+/// Judges by Cedar policies.
+pub struct CedarGate {
+    schema: Arc<Schema>,
+    laws: Laws,
+}
+
+impl CedarGate {
+    /// Reads what ships.
+    ///
+    /// *Errors*: [`Defect`], which no repository can cause.
+    pub fn new() -> Result<Self, Defect> {
+        let (schema, _warnings) = Schema::from_cedarschema_str(SCHEMA)
+            .map_err(|error| Defect(format!("the schema: {error}")))?;
+        let schema = Arc::new(schema);
+        let laws = Laws::new(Arc::clone(&schema)).map_err(Defect)?;
+        Ok(Self { schema, laws })
+    }
+}
+
+impl Gate for CedarGate {
+    fn judge(&self, request: &PlanRequest) -> Result<Verdict, GateError> {
+        let law = self.laws.law(&request.rules.policies).map_err(undecided)?;
+        judge::judge(&self.schema, &law, request).map_err(undecided)
+    }
+
+    fn ask(&self, question: &Question) -> Result<Judgement, GateError> {
+        let law = self.laws.law(&question.rules.policies).map_err(undecided)?;
+        judge::ask(&self.schema, &law, question).map_err(undecided)
+    }
+
+    fn check(&self, tree: &dyn Tree, trust: &Trust) -> Result<Vec<Finding>, TreeError> {
+        check::check(self, tree, trust)
+    }
+}
+
+fn undecided(reason: String) -> GateError {
+    GateError::Undecided { reason }
+}
+
+fn validate(schema: &Schema, set: &cedar_policy::PolicySet) -> cedar_policy::ValidationResult {
+    Validator::new(schema.clone()).validate(set, ValidationMode::Strict)
+}

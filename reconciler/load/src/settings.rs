@@ -51,6 +51,10 @@ const SETTINGS: &[Key] = &[
         ]),
     ),
     key("signatures", Outline::Choice(&["required", "warn", "off"])),
+    key(
+        "approvals",
+        Outline::Object(&[key("valid", Outline::Duration)]),
+    ),
     key("knowledge", Outline::Object(&[key("org", Outline::Text)])),
     key(
         "secrets",

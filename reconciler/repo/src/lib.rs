@@ -27,6 +27,7 @@ mod read;
 mod record;
 mod redact;
 mod shadow;
+mod signed;
 mod system;
 mod tree;
 mod turn;
@@ -43,6 +44,7 @@ use std::sync::Arc;
 use stratum_core::desired::Revision;
 use stratum_core::ids::CommitId;
 use stratum_core::ports::{Publication, Repository, RepositoryError, Tips, Tree};
+use stratum_core::signed::{SignedCommit, SignedTag};
 
 impl Repository for GitRepository {
     fn tips(&self) -> Result<Tips, RepositoryError> {
@@ -68,6 +70,26 @@ impl Repository for GitRepository {
         limit: usize,
     ) -> Result<Vec<Revision>, RepositoryError> {
         self.read_between(old, new, limit)
+    }
+
+    fn signed(&self, commit: &CommitId) -> Result<SignedCommit, RepositoryError> {
+        self.read_signed(commit)
+    }
+
+    fn signed_between(
+        &self,
+        old: &CommitId,
+        new: &CommitId,
+    ) -> Result<Vec<SignedCommit>, RepositoryError> {
+        self.read_signed_between(old, new)
+    }
+
+    fn follows(&self, new: &CommitId, old: &CommitId) -> Result<bool, RepositoryError> {
+        self.read_follows(new, old)
+    }
+
+    fn words(&self) -> Result<Vec<SignedTag>, RepositoryError> {
+        self.read_words()
     }
 
     fn publish(&self, publication: &Publication) -> Result<CommitId, RepositoryError> {

@@ -148,7 +148,10 @@ fn object_id(id: gix::ObjectId) -> Result<ObjectId, RepositoryError> {
     ObjectId::new(id.to_string()).map_err(failed("read an id"))
 }
 
-fn find<'a>(repository: &'a Repository, id: &CommitId) -> Result<Commit<'a>, RepositoryError> {
+pub(crate) fn find<'a>(
+    repository: &'a Repository,
+    id: &CommitId,
+) -> Result<Commit<'a>, RepositoryError> {
     let missing = || RepositoryError::NoSuchRevision {
         name: id.to_string(),
     };

@@ -173,6 +173,7 @@ impl Reconciler {
                 drift: Default::default(),
                 limits: Default::default(),
                 signatures: Default::default(),
+                approvals: Default::default(),
                 knowledge: Default::default(),
                 secrets: Default::default(),
             })

@@ -21,7 +21,7 @@ pub enum RuntimeError {
     #[error("the revision could not be loaded")]
     Load(#[from] LoadError),
     /// Policy could not judge.
-    #[error("the plan could not be judged")]
+    #[error("denied")]
     Gate(#[from] GateError),
     /// The journal and what happened do not fit together: a defect of stratum.
     #[error("the journal refused an event")]

@@ -22,6 +22,7 @@ pub(crate) struct Target {
     pub(crate) environment: EnvironmentName,
     pub(crate) settings: Arc<Settings>,
     pub(crate) commit: CommitId,
+    pub(crate) branch: Option<BranchName>,
 }
 
 impl Target {
@@ -53,6 +54,7 @@ impl Reconciler {
     fn read_head(&self) -> Result<(Arc<Head>, Tips), RuntimeError> {
         let repository = &self.ports.repository;
         let tips = repository.tips()?;
+        self.hear(repository.words()?);
         let commit = match &tips.head {
             Some(branch) => tips.branches.get(branch).cloned().ok_or_else(|| {
                 RepositoryError::NoSuchRevision {
@@ -121,6 +123,7 @@ impl Reconciler {
             environment: environment.clone(),
             settings: Arc::clone(settings),
             commit,
+            branch: own.cloned().or_else(|| tips.head.clone()),
         })
     }
 }

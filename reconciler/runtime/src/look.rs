@@ -16,12 +16,14 @@ use stratum_core::plan::Plan;
 use stratum_core::planning::DriftRule;
 use stratum_core::ports::{Base, EnvironmentRow, Loaded, RunOutcome, Site, Tree};
 use stratum_core::record;
-use stratum_core::run::{Run, RunSummary, StepCounts, Trigger};
+use stratum_core::run::{Run, Trigger};
 use stratum_core::settings::{DriftMode, Settings};
+use stratum_core::verdict::Verdict;
 
 use crate::calls::Calls;
 use crate::error::RuntimeError;
 use crate::findings::first_reason;
+use crate::grounds::Grounds;
 use crate::head::Target;
 use crate::observe::Asker;
 use crate::progress::{EnvironmentReport, Progress};
@@ -38,6 +40,7 @@ pub(crate) struct Look {
     pub(crate) desired: Arc<Desired>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) site: Arc<Site>,
+    pub(crate) grounds: Grounds,
     pub(crate) trigger: Trigger,
     /// Its sealed values, verified.
     pub(crate) verified: Verified,
@@ -49,6 +52,7 @@ pub(crate) struct Look {
 pub(crate) struct Judged {
     pub(crate) plan: Arc<Plan>,
     pub(crate) base: Base,
+    pub(crate) verdict: Verdict,
     pub(crate) result: Result<Approved, Refusal>,
 }
 
@@ -57,16 +61,21 @@ impl Reconciler {
     pub(crate) fn needs_look(&self, target: &Target, row: Option<&EnvironmentRow>) -> bool {
         let Some(row) = row else { return true };
         let moved = row.desired_revision.as_ref() != Some(&target.commit);
-        let suspended = target.own().suspended != (row.condition == Condition::Suspended);
+        let wanted = target.own().suspended || self.suspended_by_word(&target.environment);
+        let suspended = wanted != (row.condition == Condition::Suspended);
         let due = self.drift_due(&target.settings, row);
-        moved || suspended || due.is_some_and(|due| due <= self.ports.clock.now())
+        moved
+            || suspended
+            || self.words_wait(target)
+            || due.is_some_and(|due| due <= self.ports.clock.now())
     }
 
     /// When the world is to be looked at again; `None` when drift is ignored or there is nothing.
     pub(crate) fn drift_due(&self, settings: &Settings, row: &EnvironmentRow) -> Option<Timestamp> {
         let own = settings.environments.get(&row.name)?;
         let drift = settings.drift_of(own);
-        if drift.mode == DriftMode::Ignore || own.suspended || row.inputs.is_none() {
+        let suspended = own.suspended || row.condition == Condition::Suspended;
+        if drift.mode == DriftMode::Ignore || suspended || row.inputs.is_none() {
             return None;
         }
         let now = self.ports.clock.now();
@@ -86,9 +95,21 @@ impl Reconciler {
         target: &Target,
         row: Option<EnvironmentRow>,
     ) -> Result<EnvironmentReport, RuntimeError> {
-        let row = row.unwrap_or_else(|| self.blank_row(&target.environment));
+        let mut row = row.unwrap_or_else(|| self.blank_row(&target.environment));
         if target.own().suspended {
-            return self.suspend(target, row).await;
+            let reason = "`suspended = true` in `stratum.ncl`".to_owned();
+            return self.suspend(target, row, reason).await;
+        }
+        let grounds = match self.grounds(target, &mut row).await? {
+            Ok(grounds) => grounds,
+            Err(findings) => {
+                row.desired_revision = Some(target.commit.clone());
+                return self.stalled(row, first_reason(&findings), findings).await;
+            }
+        };
+        if let Some(word) = self.suspension(&grounds).await? {
+            let reason = format!("suspended by {} (`{}`)", word.by, word.tag);
+            return self.suspend(target, row, reason).await;
         }
         let tree = self.tree(target).await?;
         let same = row.inputs.is_some() && {
@@ -99,7 +120,7 @@ impl Reconciler {
         let settled = same && row.condition == Condition::Ready;
         let due = self.drift_due(&target.settings, &row);
         let drifting = same && due.is_some_and(|due| due <= self.ports.clock.now());
-        if settled && !drifting {
+        if settled && !drifting && self.admits(&grounds).await? {
             return self.keep(target, row).await;
         }
         (self.progress)(&Progress::Looking {
@@ -114,7 +135,7 @@ impl Reconciler {
         } else {
             Trigger::Push
         };
-        match self.read(target, row, tree, trigger).await? {
+        match self.read(target, row, tree, trigger, grounds).await? {
             Ok(look) if trigger == Trigger::Drift => self.drift(look).await,
             Ok(look) => self.bring(look).await,
             Err(report) => Ok(report),
@@ -145,12 +166,13 @@ impl Reconciler {
         &self,
         target: &Target,
         mut row: EnvironmentRow,
+        reason: String,
     ) -> Result<EnvironmentReport, RuntimeError> {
         let moved = row.desired_revision.as_ref() != Some(&target.commit);
-        if moved || row.condition != Condition::Suspended {
+        if moved || row.condition != Condition::Suspended || row.reason != reason {
             row.desired_revision = Some(target.commit.clone());
             row.condition = Condition::Suspended;
-            row.reason = "`suspended = true` in `stratum.ncl`".to_owned();
+            row.reason = reason;
             self.put(&mut row).await?;
         }
         Ok(report_of(&row, Vec::new()))
@@ -163,6 +185,7 @@ impl Reconciler {
         mut row: EnvironmentRow,
         tree: Arc<dyn Tree>,
         trigger: Trigger,
+        grounds: Grounds,
     ) -> Result<Result<Look, EnvironmentReport>, RuntimeError> {
         let (own, wanted_target) = (Arc::clone(self), target.clone());
         let sealed_tree = Arc::clone(&tree);
@@ -205,6 +228,10 @@ impl Reconciler {
             .hold
             .clone()
             .filter(|hold| hold.inputs == desired.inputs);
+        let hold = match hold {
+            Some(hold) if self.is_retried(&grounds, &hold).await? => None,
+            hold => hold,
+        };
         let look = Look {
             target,
             row,
@@ -212,6 +239,7 @@ impl Reconciler {
             desired,
             findings,
             site,
+            grounds,
             trigger,
             verified,
             concern: None,
@@ -300,7 +328,7 @@ impl Reconciler {
 
     /// Plans, checks, asks policy.
     pub(crate) async fn judge(
-        &self,
+        self: &Arc<Self>,
         look: &mut Look,
         rule: &DriftRule,
         observed: Option<Observed>,
@@ -318,14 +346,25 @@ impl Reconciler {
         };
         let mut findings = look.findings.clone();
         findings.extend(check(&plan, &base, &look.target.own()));
-        let verdict = self.ports.gate.judge(&plan).await?;
+        let verdict = self.verdict(&look.grounds, look.trigger, &plan).await?;
+        findings.extend(look.grounds.unverified(&verdict));
         (self.progress)(&Progress::Planned {
             plan: Arc::clone(&plan),
             verdict: verdict.clone(),
             findings: findings.clone(),
         });
-        let result = approve(Arc::clone(&plan), findings, verdict);
-        Ok(Ok(Judged { plan, base, result }))
+        let result = approve(Arc::clone(&plan), findings, verdict.clone());
+        let refused = matches!(
+            result,
+            Err(Refusal::Denied(_) | Refusal::NeedsApproval { .. })
+        );
+        self.note_refusal(&look.target.environment, refused);
+        Ok(Ok(Judged {
+            plan,
+            base,
+            verdict,
+            result,
+        }))
     }
 
     pub(crate) fn asker<'a>(&'a self, look: &'a Look) -> Asker<'a> {
@@ -347,23 +386,28 @@ impl Reconciler {
         look: Look,
         judged: Judged,
     ) -> Result<EnvironmentReport, RuntimeError> {
-        let approved = match judged.result {
+        let approved = match judged.result.clone() {
             Ok(approved) => approved,
-            Err(refusal) => return self.deny(look, &judged.plan, refusal).await,
+            Err(refusal) => return self.deny(look, &judged, refusal).await,
         };
         if judged.plan.is_empty() {
             return self.arrived(look, &judged.plan).await;
         }
         self.keep_secrets(&look.target.environment, &look.verified)
             .await?;
-        let run = self.new_run(&look, &approved).await?;
+        let (plan, findings) = (approved.plan(), approved.findings());
+        let run = self
+            .new_run(&look, plan, findings, approved.verdict())
+            .await?;
         self.apply(look, run, judged.base).await
     }
 
-    async fn new_run(
+    pub(crate) async fn new_run(
         self: &Arc<Self>,
         look: &Look,
-        approved: &Approved,
+        plan: &Arc<Plan>,
+        findings: &[Finding],
+        verdict: &Verdict,
     ) -> Result<Run, RuntimeError> {
         let lease = self.lease(&look.target.environment).await?;
         let (own, previous) = (Arc::clone(self), look.row.revision.clone());
@@ -395,9 +439,9 @@ impl Reconciler {
             lease: lease.number,
             started_at,
             on_failure: look.target.own().on_failure,
-            plan: Arc::clone(approved.plan()),
-            findings: approved.findings().to_vec(),
-            verdict: approved.verdict().clone(),
+            plan: Arc::clone(plan),
+            findings: findings.to_vec(),
+            verdict: verdict.clone(),
         })
     }
 
@@ -422,48 +466,6 @@ impl Reconciler {
         self.put(&mut row).await?;
         let mut report = report_of(&row, findings);
         report.outcome = Some(RunOutcome::Nothing);
-        Ok(report)
-    }
-
-    /// Policy or a check refused the plan: nothing is applied, and that is remembered.
-    async fn deny(
-        &self,
-        look: Look,
-        plan: &Plan,
-        refusal: Refusal,
-    ) -> Result<EnvironmentReport, RuntimeError> {
-        let now = self.ports.clock.now();
-        let id = RunId::at(now, self.ports.randomness.next() as u32);
-        let reason = refusal.to_string();
-        let Look {
-            target,
-            mut row,
-            mut findings,
-            trigger,
-            ..
-        } = look;
-        if let Refusal::Findings(found) = refusal {
-            findings = found;
-        }
-        let summary = RunSummary {
-            id: id.clone(),
-            environment: target.environment.clone(),
-            trigger,
-            revision: target.commit.clone(),
-            plan_digest: plan.digest,
-            outcome: Some(RunOutcome::Denied),
-            reason: reason.clone(),
-            started_at: now,
-            ended_at: Some(now),
-            steps: StepCounts::default(),
-            record: None,
-        };
-        let lease = self.lease(&target.environment).await?;
-        self.ports.store.note_run(&lease, &summary).await?;
-        row.last_run = Some(id.clone());
-        let mut report = self.stalled(row, reason, findings).await?;
-        report.run = Some(id);
-        report.outcome = Some(RunOutcome::Denied);
         Ok(report)
     }
 
@@ -522,6 +524,7 @@ fn blank_row(name: EnvironmentName, now: Timestamp) -> EnvironmentRow {
         closure: Default::default(),
         hold: None,
         sealed: None,
+        pin: None,
         root: None,
         last_run: None,
         observed_at: None,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use stratum_core::ids::ProviderName;
 use stratum_core::ports::{
     Clock, Gate, Loader, Probe, Provider, ProviderSchema, Randomness, Repository, SealCheck,
-    SecretStore, Secrets, Store, Wake,
+    SecretStore, Secrets, Signatures, Store, Wake,
 };
 
 use crate::error::RuntimeError;
@@ -22,6 +22,8 @@ pub struct Ports {
     pub loader: Arc<dyn Loader>,
     /// Plan -> Verdict.
     pub gate: Arc<dyn Gate>,
+    /// Who signed.
+    pub signatures: Arc<dyn Signatures>,
     /// Makers of resources.
     pub providers: Providers,
     /// Verifies sealed values.

@@ -9,13 +9,17 @@ use stratum_core::ids::{CommitId, EnvironmentName};
 use stratum_core::observed::Observed;
 use stratum_core::plan::Plan;
 use stratum_core::planning::DriftRule;
-use stratum_core::ports::{Base, Clock, Gate, Loaded, Loader, Repository, Secrets, Site};
+use stratum_core::ports::{
+    Base, Clock, EnvironmentRow, Gate, Loaded, Loader, Repository, Secrets, Signatures, Site,
+};
 use stratum_core::resource::{Instance, ResourceState, depends_on};
+use stratum_core::run::Trigger;
 use stratum_core::settings::{EnvironmentSettings, Settings};
 use stratum_core::verdict::Verdict;
 
 use crate::calls::Calls;
 use crate::error::RuntimeError;
+use crate::guard::{Case, Guard};
 use crate::observe::Asker;
 use crate::ports::Providers;
 
@@ -27,6 +31,10 @@ pub struct PreviewRequest<'a> {
     pub loader: &'a dyn Loader,
     /// Plan -> Verdict.
     pub gate: &'a dyn Gate,
+    /// Who signed.
+    pub signatures: &'a dyn Signatures,
+    /// What is remembered of the environment.
+    pub row: Option<&'a EnvironmentRow>,
     /// Makers of resources.
     pub providers: &'a Providers,
     /// Compares what holds secrets; nothing is opened for a preview.
@@ -112,11 +120,11 @@ pub async fn preview(request: PreviewRequest<'_>) -> Result<Preview, RuntimeErro
             (planned, base)
         }
     };
-    conclude(request.gate, planned, findings, &base, &own).await
+    conclude(&request, planned, findings, &base, &own)
 }
 
-async fn conclude(
-    gate: &dyn Gate,
+fn conclude(
+    request: &PreviewRequest<'_>,
     planned: Result<Plan, Vec<Finding>>,
     mut findings: Vec<Finding>,
     base: &Base,
@@ -125,9 +133,10 @@ async fn conclude(
     match planned {
         Ok(plan) => {
             findings.extend(check(&plan, base, own));
-            let verdict = gate.judge(&plan).await?;
+            let plan = Arc::new(plan);
+            let verdict = judge(request, &plan)?;
             Ok(Preview {
-                plan: Some(Arc::new(plan)),
+                plan: Some(plan),
                 findings,
                 verdict,
             })
@@ -141,6 +150,42 @@ async fn conclude(
             })
         }
     }
+}
+
+/// What policy would say if this commit were pushed now.
+fn judge(request: &PreviewRequest<'_>, plan: &Arc<Plan>) -> Result<Verdict, RuntimeError> {
+    let guard = Guard {
+        repository: request.repository,
+        loader: request.loader,
+        gate: request.gate,
+        signatures: request.signatures,
+        now: request.clock.now(),
+    };
+    let remembered = request.row.and_then(|row| {
+        let pin = row.pin.as_ref().map(|pin| pin.commit.clone());
+        row.revision.clone().or(pin)
+    });
+    let (base, new) = match request.base {
+        PreviewBase::Commit(commit) => (Some(commit.clone()), false),
+        PreviewBase::State(_) => {
+            let new = request.row.is_none_or(|row| row.revision.is_none());
+            (remembered, new)
+        }
+    };
+    let own = request.settings.environments.get(request.environment);
+    let case = Case {
+        environment: request.environment.clone(),
+        settings: Arc::new(request.settings.clone()),
+        commit: request.head.clone(),
+        base: base.unwrap_or_else(|| request.head.clone()),
+        new,
+        trigger: Trigger::Push,
+        branch: own.and_then(|own| own.branch.clone()),
+    };
+    let rules = guard.rules(&case.base)?;
+    let tags = request.repository.words()?;
+    let asked = guard.request(&case, &rules, Arc::clone(plan), &tags)?;
+    Ok(request.gate.judge(&asked)?)
 }
 
 fn read(

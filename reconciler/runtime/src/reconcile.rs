@@ -8,6 +8,7 @@ use stratum_core::ids::EnvironmentName;
 use stratum_core::ports::{Lease, Retry};
 
 use crate::error::RuntimeError;
+use crate::grounds::Words;
 use crate::head::Head;
 use crate::ports::Ports;
 use crate::progress::{EnvironmentReport, Progress, ProgressSink};
@@ -43,12 +44,13 @@ pub struct Reconciler {
     pub(crate) stop: Stop,
     pub(crate) leases: Mutex<BTreeMap<EnvironmentName, Lease>>,
     pub(crate) read: Mutex<Option<Arc<Head>>>,
+    pub(crate) words: Mutex<Words>,
 }
 
 impl Reconciler {
     /// A reconciler over these ports.
     pub fn new(ports: Ports, options: Options, progress: ProgressSink, stop: Stop) -> Arc<Self> {
-        let (leases, read) = (Mutex::default(), Mutex::default());
+        let (leases, read, words) = Default::default();
         Arc::new(Self {
             ports,
             options,
@@ -56,6 +58,7 @@ impl Reconciler {
             stop,
             leases,
             read,
+            words,
         })
     }
 

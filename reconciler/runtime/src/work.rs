@@ -154,6 +154,7 @@ impl Reconciler {
             return self.without_settings(&head, &rows).await;
         };
         let mut reports = self.forgotten(&head, &rows, crew).await?;
+        self.begin_trust(&head, &rows);
         let retries = self.retries().await?;
         let begun = self.begun().await?;
         let free = head

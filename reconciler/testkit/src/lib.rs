@@ -7,6 +7,7 @@ pub mod store;
 pub mod audit;
 pub mod clock;
 pub mod conformance;
+pub mod gate;
 pub mod repository;
 pub mod sealing;
 pub mod tree;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use stratum_core::desired::Revision;
 use stratum_core::finding::Finding;
 use stratum_core::ids::{CommitId, ObjectId};
-use stratum_core::ports::{Loader, Repository as _, RepositoryError, Tree};
+use stratum_core::ports::{LoadError, Loader, Repository as _, RepositoryError, Tree};
 
 use crate::context::{Context, Place};
 use crate::exit::Exit;
@@ -126,6 +126,14 @@ pub(crate) fn check(
             findings.extend(loaded.findings);
         }
         findings.extend(loader.strays(tree, &settings)?);
+        let trust = loader.trust(tree, &settings)?;
+        findings.extend(trust.findings);
+        let trust = trust.value.unwrap_or_default();
+        findings.extend(
+            wiring::gate()?
+                .check(tree, &trust)
+                .map_err(LoadError::Tree)?,
+        );
     }
     findings
         .sort_by(|a, b| (&a.source, &a.code, &a.message).cmp(&(&b.source, &b.code, &b.message)));

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use stratum_core::finding::{Finding, any_error};
 use stratum_core::ids::{CommitId, EnvironmentName};
-use stratum_core::ports::{Base, Loaded, Loader, NoSecrets, Repository as _, Store as _};
+use stratum_core::ports::{
+    Base, EnvironmentRow, Loaded, Loader, NoSecrets, Repository as _, Store as _,
+};
 use stratum_core::settings::Settings;
 use stratum_core::suggest;
 use stratum_forge::markdown::{self, Compared, Links, Plans, Section};
@@ -239,7 +241,7 @@ impl<'a> Planner<'a> {
         environment: &EnvironmentName,
         commit: &CommitId,
     ) -> Result<Preview, CommandError> {
-        let (base, root) = self.known(environment).await?;
+        let (base, row) = self.known(environment).await?;
         let roots = Roots {
             state_folder: self.place.state_folder().to_owned(),
             trial: None,
@@ -249,12 +251,20 @@ impl<'a> Planner<'a> {
             .get(environment)
             .cloned()
             .unwrap_or_default();
-        let site = site_of(&roots, environment, &own, root.as_deref());
-        let (clock, gate) = (SystemClock::new(), wiring::gate());
+        let site = site_of(
+            &roots,
+            environment,
+            &own,
+            row.as_ref().and_then(|row| row.root.as_deref()),
+        );
+        let (clock, gate) = (SystemClock::new(), wiring::gate()?);
+        let signatures = wiring::signatures();
         let request = PreviewRequest {
             repository: self.place.repository.as_ref(),
             loader: self.loader.as_ref(),
             gate: gate.as_ref(),
+            signatures: signatures.as_ref(),
+            row: row.as_ref(),
             providers: &self.providers,
             secrets: &NoSecrets,
             clock: &clock,
@@ -270,20 +280,17 @@ impl<'a> Planner<'a> {
         Ok(preview(request).await?)
     }
 
-    /// The state of an environment, and where its local resources lie.
+    /// The state of an environment, and what is remembered of it.
     async fn known(
         &self,
         environment: &EnvironmentName,
-    ) -> Result<(Base, Option<String>), CommandError> {
+    ) -> Result<(Base, Option<EnvironmentRow>), CommandError> {
         let Some(store) = &self.store else {
             return Ok((Base::default(), None));
         };
         let rows = store.environments().await?;
-        let root = rows
-            .into_iter()
-            .find(|row| row.name == *environment)
-            .and_then(|row| row.root);
-        Ok((store.base(environment).await?, root))
+        let row = rows.into_iter().find(|row| row.name == *environment);
+        Ok((store.base(environment).await?, row))
     }
 
     fn show(

@@ -237,7 +237,8 @@ fn ports(
     Ok(Ports {
         store: Arc::clone(store) as Arc<dyn Store>,
         loader: wiring::loader(&providers, Some(cache))?,
-        gate: wiring::gate(),
+        gate: wiring::gate()?,
+        signatures: wiring::signatures(),
         providers,
         sealing: wiring::sealing(),
         vault: Arc::clone(store) as Arc<dyn SecretStore>,

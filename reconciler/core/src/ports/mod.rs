@@ -13,6 +13,7 @@ mod provider;
 mod repository;
 mod retry;
 mod sealing;
+mod signatures;
 mod store;
 mod tree;
 
@@ -24,7 +25,7 @@ pub use forge::{
     Announcements, CommentPlace, CommitState, CommitStatus, Forge, ForgeError, Pull, PullNumber,
     Wording, Written,
 };
-pub use gate::{Gate, GateError};
+pub use gate::{Act, Gate, GateError, PlanRequest, Principal, Question, ballot};
 pub use loader::{EvaluationCache, LoadError, Loaded, Loader};
 pub use probe::{Probe, ProbeError};
 pub use provider::{
@@ -38,6 +39,7 @@ pub use sealing::{
     AtRest, KeptSecret, KeyRow, Marker, NoSecrets, SealCheck, SealReport, SealRequest,
     SealedSecret, SecretError, SecretKey, SecretStore, Secrets, Standing, reveal,
 };
+pub use signatures::Signatures;
 pub use store::{
     Base, Entry, EnvironmentRow, EvaluationRow, Lease, LeaseError, Observation, QueueEntry,
     RunOutcome, StateChange, Store, StoreError, Unfinished,

@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::desired::Revision;
 use crate::ids::{BranchName, CommitId, RunId};
 use crate::ports::{Retry, Tree};
+use crate::signed::{SignedCommit, SignedTag};
 
 /// Where the branches stand.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -130,6 +131,26 @@ pub trait Repository: Send + Sync {
         new: &CommitId,
         limit: usize,
     ) -> Result<Vec<Revision>, RepositoryError>;
+
+    /// A commit with its signature.
+    fn signed(&self, commit: &CommitId) -> Result<SignedCommit, RepositoryError>;
+
+    /// Every commit that `new` has and `old` has not, with its signature, newest first.
+    ///
+    /// *Errors*: [`RepositoryError::NoSuchRevision`] also when `old` is not there: nobody could
+    /// say then what is new.
+    fn signed_between(
+        &self,
+        old: &CommitId,
+        new: &CommitId,
+    ) -> Result<Vec<SignedCommit>, RepositoryError>;
+
+    /// Whether `old` is `new` or one of its ancestors.
+    fn follows(&self, new: &CommitId, old: &CommitId) -> Result<bool, RepositoryError>;
+
+    /// The tags under `refs/tags/stratum/`, by name; read from the refs as they are now, without a
+    /// fetch. One that cannot be read is left out, and logged.
+    fn words(&self) -> Result<Vec<SignedTag>, RepositoryError>;
 
     /// Adds the files to the branch as one commit, by compare-and-swap, and pushes it where there
     /// is a remote.

@@ -16,6 +16,7 @@ use crate::journal::Event;
 use crate::observed::Report;
 use crate::ports::Retry;
 use crate::resource::ResourceState;
+use crate::rules::Pin;
 use crate::run::{Run, RunSummary};
 
 /// The state of an Environment that a Plan is made on.
@@ -235,6 +236,9 @@ pub struct EnvironmentRow {
     /// Why it waits for the reconciler to be unsealed, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed: Option<String>,
+    /// The commit whose rules hold until the environment came to a first Revision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<Pin>,
     /// The root of its local resources, once known; absolute.
     pub root: Option<String>,
     /// The last run.

@@ -17,11 +17,11 @@ use stratum_core::ports::{
 use stratum_core::resource::{HealthCheck, Instance, Opaque};
 use stratum_core::run::{Run, RunSummary};
 use stratum_core::value::Record;
-use stratum_core::verdict::ReversibleOnly;
 use stratum_runtime::{
     EnvironmentReport, Options, Ports, Progress, Providers, Reconciler, Roots, RuntimeError, Stop,
 };
 use stratum_testkit::clock::SeededRandomness;
+use stratum_testkit::gate::{NobodySigns, ReversibleOnly};
 use stratum_testkit::script::{Script, environment};
 use stratum_testkit::sealing::{MemorySealCheck, MemorySecrets, MemoryVault};
 use stratum_testkit::store::MemoryStore;
@@ -75,6 +75,7 @@ impl Desk {
             repository: Arc::new(self.script.clone()),
             loader: Arc::new(self.script.clone()),
             gate: Arc::new(ReversibleOnly),
+            signatures: Arc::new(NobodySigns),
             providers: Providers::new([provider]),
             sealing: Arc::new(MemorySealCheck::default()),
             vault: Arc::new(MemoryVault::default()),

@@ -61,6 +61,7 @@ impl Content {
             drift: Default::default(),
             limits: Default::default(),
             signatures: Default::default(),
+            approvals: Default::default(),
             knowledge: Default::default(),
             secrets: Default::default(),
         };

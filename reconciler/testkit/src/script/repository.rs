@@ -9,6 +9,7 @@ use stratum_core::ids::{CommitId, ObjectId};
 use stratum_core::ports::{
     Publication, Repository, RepositoryError, Tips, Tree, TreeEntry, TreeError, TreeKind, Wake,
 };
+use stratum_core::signed::{Signed, SignedCommit, SignedTag};
 
 use super::{Script, main, object_id};
 
@@ -99,6 +100,38 @@ impl Repository for Script {
                 .and_then(|(_, parent)| parent.clone());
         }
         Ok(found)
+    }
+
+    fn signed(&self, commit: &CommitId) -> Result<SignedCommit, RepositoryError> {
+        let revision = self.revision(commit)?;
+        Ok(SignedCommit {
+            commit: revision.commit,
+            author: revision.author,
+            committer_mail: "ada@example.org".to_owned(),
+            committed_at: revision.committed_at,
+            message: revision.message,
+            signed: Signed::default(),
+        })
+    }
+
+    fn signed_between(
+        &self,
+        old: &CommitId,
+        new: &CommitId,
+    ) -> Result<Vec<SignedCommit>, RepositoryError> {
+        self.revision(old)?;
+        let revisions = self.between(Some(old), new, usize::MAX)?;
+        let signed = revisions.iter().map(|found| self.signed(&found.commit));
+        signed.collect()
+    }
+
+    fn follows(&self, new: &CommitId, old: &CommitId) -> Result<bool, RepositoryError> {
+        let before = self.between(None, new, usize::MAX)?;
+        Ok(before.iter().any(|revision| revision.commit == *old))
+    }
+
+    fn words(&self) -> Result<Vec<SignedTag>, RepositoryError> {
+        Ok(Vec::new())
     }
 
     fn publish(&self, publication: &Publication) -> Result<CommitId, RepositoryError> {

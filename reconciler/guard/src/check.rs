@@ -1,0 +1,40 @@
+//! What is wrong with the policies of a tree, its keys, and its tests of policies.
+
+use std::sync::Arc;
+
+use stratum_core::finding::{Finding, any_error};
+use stratum_core::ports::{Tree, TreeError};
+use stratum_core::rules::{policies, policy_tests};
+use stratum_core::trust::Trust;
+
+use crate::law::{Parsed, duplicates};
+use crate::{CedarGate, cases, signatures};
+
+/// Checks `policies/` and the keys of `trust/`; the tests are run when the policies can be used.
+pub(crate) fn check(
+    gate: &CedarGate,
+    tree: &dyn Tree,
+    trust: &Trust,
+) -> Result<Vec<Finding>, TreeError> {
+    let mut findings = signatures::check(trust);
+    let files = policies(tree)?;
+    findings.extend(files.findings);
+    let parsed: Vec<Arc<Parsed>> = files
+        .files
+        .iter()
+        .map(|file| gate.laws.parsed(file))
+        .collect();
+    findings.extend(parsed.iter().flat_map(|parsed| parsed.findings.clone()));
+    findings.extend(duplicates(&parsed));
+    let tests = policy_tests(tree)?;
+    findings.extend(tests.findings);
+    if any_error(&findings) {
+        return Ok(findings);
+    }
+    if let Ok(law) = gate.laws.law(&files.files) {
+        for file in &tests.files {
+            findings.extend(cases::run(&gate.schema, &law, &file.path, &file.text));
+        }
+    }
+    Ok(findings)
+}

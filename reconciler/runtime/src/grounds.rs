@@ -1,0 +1,301 @@
+//! What one look stands on: the rules that hold, and what people said by tags.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError};
+
+use jiff::Timestamp;
+use stratum_core::condition::Hold;
+use stratum_core::digest::Digest;
+use stratum_core::finding::codes::UNVERIFIED;
+use stratum_core::finding::{Finding, any_error};
+use stratum_core::ids::{EnvironmentName, ObjectId};
+use stratum_core::plan::{BaseId, Plan};
+use stratum_core::ports::EnvironmentRow;
+use stratum_core::rules::{Pin, Rules};
+use stratum_core::run::Trigger;
+use stratum_core::settings::Signatures;
+use stratum_core::signed::{Authored, SignedTag, Signer};
+use stratum_core::verdict::{Decision, Verdict};
+
+use crate::error::RuntimeError;
+use crate::guard::{Case, Guard, Word};
+use crate::head::{Head, Target};
+use crate::reconcile::Reconciler;
+
+/// What one look stands on.
+#[derive(Clone)]
+pub(crate) struct Grounds {
+    pub(crate) case: Case,
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) tags: Arc<Vec<SignedTag>>,
+}
+
+impl Grounds {
+    /// A warning for each commit that nobody is proven to be behind, where that is only warned of.
+    pub(crate) fn unverified(&self, verdict: &Verdict) -> Vec<Finding> {
+        if self.rules.signatures() != Signatures::Warn {
+            return Vec::new();
+        }
+        let warning = |one: &Authored| match &one.signer {
+            Signer::Person { .. } => None,
+            Signer::Nobody { why } => {
+                let message = format!("the commit {} by {}: {why}", one.commit.short(), one.author);
+                Some(Finding::warning(&UNVERIFIED, message))
+            }
+        };
+        verdict.authors.iter().filter_map(warning).collect()
+    }
+}
+
+/// What a look found, to know when another is worth it.
+#[derive(Debug, Clone, Default)]
+struct Heard {
+    /// The tags as they were.
+    tags: Option<Digest>,
+    /// Suspended by a tag.
+    suspended: bool,
+    /// When policy last refused: a policy may look at the time.
+    refused: Option<Timestamp>,
+}
+
+/// What is known of the tags and of who heard them.
+#[derive(Default)]
+pub(crate) struct Words {
+    tags: Arc<Vec<SignedTag>>,
+    digest: Option<Digest>,
+    heard: BTreeMap<EnvironmentName, Heard>,
+    /// The environments of the very first look: each pins its own commit.
+    first: Option<BTreeSet<EnvironmentName>>,
+}
+
+impl Reconciler {
+    /// Takes in the tags as they are now.
+    pub(crate) fn hear(&self, tags: Vec<SignedTag>) {
+        let names: Vec<_> = tags.iter().map(|tag| (&tag.name, &tag.id)).collect();
+        let digest = Digest::of_json(&names);
+        let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        if words.digest != Some(digest) {
+            words.digest = Some(digest);
+            words.tags = Arc::new(tags);
+        }
+    }
+
+    /// Notes, at the very first look of all, which environments there are.
+    pub(crate) fn begin_trust(
+        &self,
+        head: &Head,
+        rows: &BTreeMap<EnvironmentName, EnvironmentRow>,
+    ) {
+        let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = |row: &EnvironmentRow| row.pin.is_some() || row.revision.is_some();
+        if words.first.is_none() {
+            let first = match rows.values().any(known) {
+                true => BTreeSet::new(),
+                false => head.environments.iter().cloned().collect(),
+            };
+            words.first = Some(first);
+        }
+    }
+
+    fn heard<T>(&self, environment: &EnvironmentName, ask: impl FnOnce(&mut Heard) -> T) -> T {
+        let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        ask(words.heard.entry(environment.clone()).or_default())
+    }
+
+    fn tags(&self) -> (Arc<Vec<SignedTag>>, Option<Digest>) {
+        let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        (Arc::clone(&words.tags), words.digest)
+    }
+
+    /// Whether tags changed since the environment was looked at, or time may have changed what
+    /// policy says.
+    pub(crate) fn words_wait(&self, target: &Target) -> bool {
+        let (_, digest) = self.tags();
+        let heard = self.heard(&target.environment, |heard| heard.clone());
+        let every = target.settings.drift_of(&target.own()).every;
+        let again = heard
+            .refused
+            .is_some_and(|at| crate::retry::later(at, every) <= self.ports.clock.now());
+        heard.tags != digest || again
+    }
+
+    /// Whether a tag suspended the environment, as far as the last look knows.
+    pub(crate) fn suspended_by_word(&self, environment: &EnvironmentName) -> bool {
+        self.heard(environment, |heard| heard.suspended)
+    }
+
+    /// Notes what policy said of the environment's plan.
+    pub(crate) fn note_refusal(&self, environment: &EnvironmentName, refused: bool) {
+        let now = self.ports.clock.now();
+        self.heard(environment, |heard| heard.refused = refused.then_some(now));
+    }
+
+    /// The guard over this process's ports, at this moment.
+    pub(crate) fn guard(&self) -> Guard<'_> {
+        Guard {
+            repository: self.ports.repository.as_ref(),
+            loader: self.ports.loader.as_ref(),
+            gate: self.ports.gate.as_ref(),
+            signatures: self.ports.signatures.as_ref(),
+            now: self.ports.clock.now(),
+        }
+    }
+
+    /// The rules that hold for a look; the findings that keep the Revision's own rules from ever
+    /// holding, otherwise.
+    ///
+    /// The first time, the commit itself is pinned: nothing older could vouch for it.
+    pub(crate) async fn grounds(
+        self: &Arc<Self>,
+        target: &Target,
+        row: &mut EnvironmentRow,
+    ) -> Result<Result<Grounds, Vec<Finding>>, RuntimeError> {
+        let pin = match (&row.revision, &row.pin) {
+            (None, None) => self.pin(target).await?,
+            _ => row.pin.clone(),
+        };
+        let held = row.revision.clone();
+        let base = held.or(pin.as_ref().map(|pin| pin.commit.clone()));
+        let base = base.unwrap_or_else(|| target.commit.clone());
+        let case = Case {
+            environment: target.environment.clone(),
+            settings: Arc::clone(&target.settings),
+            commit: target.commit.clone(),
+            new: row.revision.is_none(),
+            branch: target.branch.clone(),
+            trigger: Trigger::Push,
+            base,
+        };
+        let (own, asked) = (Arc::clone(self), case.clone());
+        let moved = case.new || case.base != case.commit;
+        let (findings, rules) = self
+            .blocking(move || {
+                let guard = own.guard();
+                let findings = match moved {
+                    true => guard.check(&asked.commit)?,
+                    false => Vec::new(),
+                };
+                match any_error(&findings) {
+                    true => Ok((findings, None)),
+                    false => Ok((findings, Some(guard.rules(&asked.base)?))),
+                }
+            })
+            .await?;
+        let Some(rules) = rules else {
+            return Ok(Err(findings));
+        };
+        row.pin = pin;
+        let (tags, digest) = self.tags();
+        self.heard(&target.environment, |heard| heard.tags = digest);
+        Ok(Ok(Grounds { case, rules, tags }))
+    }
+
+    /// The pin of an environment that never came to any Revision: at the very first look its own
+    /// commit, later the oldest pin there is, so that a new environment is no way round the trust.
+    async fn pin(&self, target: &Target) -> Result<Option<Pin>, RuntimeError> {
+        let own = Pin {
+            commit: target.commit.clone(),
+            at: self.ports.clock.now(),
+        };
+        let first = {
+            let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+            let first = words.first.as_ref();
+            first.is_some_and(|first| first.contains(&target.environment))
+        };
+        if first {
+            return Ok(Some(own));
+        }
+        let rows = self.ports.store.environments().await?;
+        let pins = rows.into_iter().filter_map(|row| {
+            let of_before = row.revision.map(|commit| Pin {
+                commit,
+                at: row.changed_at,
+            });
+            row.pin.or(of_before)
+        });
+        Ok(Some(pins.min_by_key(|pin| pin.at).unwrap_or(own)))
+    }
+
+    /// The word that suspends the environment, if one does.
+    pub(crate) async fn suspension(
+        self: &Arc<Self>,
+        grounds: &Grounds,
+    ) -> Result<Option<Word>, RuntimeError> {
+        let (own, grounds) = (Arc::clone(self), grounds.clone());
+        let environment = grounds.case.environment.clone();
+        let word = self
+            .blocking(move || {
+                own.guard()
+                    .suspended(&grounds.case, &grounds.rules, &grounds.tags)
+            })
+            .await?;
+        self.heard(&environment, |heard| heard.suspended = word.is_some());
+        Ok(word)
+    }
+
+    /// Whether someone who may said that the held run shall be tried again.
+    pub(crate) async fn is_retried(
+        self: &Arc<Self>,
+        grounds: &Grounds,
+        hold: &Hold,
+    ) -> Result<bool, RuntimeError> {
+        let (own, grounds, run) = (Arc::clone(self), grounds.clone(), hold.run.clone());
+        let word = self
+            .blocking(move || {
+                own.guard()
+                    .retried(&grounds.case, &grounds.rules, &grounds.tags, &run)
+            })
+            .await?;
+        if let Some(word) = &word {
+            tracing::info!(run = %hold.run, by = %word.by, "tried again, as a tag says");
+        }
+        Ok(word.is_some())
+    }
+
+    /// Judges a plan on these grounds.
+    pub(crate) async fn verdict(
+        self: &Arc<Self>,
+        grounds: &Grounds,
+        trigger: Trigger,
+        plan: &Arc<Plan>,
+    ) -> Result<Verdict, RuntimeError> {
+        let (own, grounds, plan) = (Arc::clone(self), grounds.clone(), Arc::clone(plan));
+        self.blocking(move || {
+            let case = Case {
+                trigger,
+                ..grounds.case
+            };
+            let request = own
+                .guard()
+                .request(&case, &grounds.rules, plan, &grounds.tags)?;
+            Ok(own.ports.gate.judge(&request)?)
+        })
+        .await
+    }
+
+    /// Whether the environment may come to a Revision that changes nothing in it.
+    pub(crate) async fn admits(self: &Arc<Self>, grounds: &Grounds) -> Result<bool, RuntimeError> {
+        let case = &grounds.case;
+        if case.commit == case.base && !case.new {
+            return Ok(true);
+        }
+        let Ok(inputs) = ObjectId::new(case.commit.as_str()) else {
+            return Ok(false);
+        };
+        let digest = Digest::of_bytes(inputs.as_str().as_bytes());
+        let plan = Arc::new(Plan {
+            environment: case.environment.clone(),
+            revision: case.commit.clone(),
+            inputs: digest,
+            base: BaseId { serial: 0, digest },
+            digest,
+            steps: Vec::new(),
+            drifted: Vec::new(),
+            blocked: Vec::new(),
+            resources: 0,
+        });
+        let verdict = self.verdict(grounds, Trigger::Push, &plan).await?;
+        let whole = verdict.whole.map(|whole| whole.decision);
+        Ok(whole == Some(Decision::Allow))
+    }
+}

@@ -1,0 +1,106 @@
+//! What is put before policy: the rules of the base, who wrote what came since, and the words that
+//! people signed.
+//!
+//! ```text
+//! base commit --tree--> policies, trust, settings = Rules      (never those of the Revision)
+//! base..Revision --signatures, trust of the base--> authors
+//! refs/tags/stratum/* --signatures, trust of the base, policy--> approvals, retries, suspensions
+//! ```
+
+mod authors;
+mod request;
+mod words;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use stratum_core::finding::Finding;
+use stratum_core::ids::CommitId;
+use stratum_core::ports::{Gate, GateError, Loader, Repository, RepositoryError, Signatures};
+use stratum_core::rules::{Rules, policies};
+
+use crate::error::RuntimeError;
+use crate::findings::first_reason;
+
+pub use request::Case;
+pub use words::{Word, WordOf};
+
+/// Puts things before policy. Blocking.
+pub struct Guard<'a> {
+    /// The git repository.
+    pub repository: &'a dyn Repository,
+    /// Bytes of a tree -> settings and trust.
+    pub loader: &'a dyn Loader,
+    /// Policy.
+    pub gate: &'a dyn Gate,
+    /// Who signed.
+    pub signatures: &'a dyn Signatures,
+    /// The time (UTC).
+    pub now: Timestamp,
+}
+
+impl Guard<'_> {
+    /// The rules that a commit has: what is judged on top of it is judged by these.
+    ///
+    /// *Errors*: [`RuntimeError::Gate`] when the commit is gone or its rules cannot be read.
+    pub fn rules(&self, commit: &CommitId) -> Result<Arc<Rules>, RuntimeError> {
+        let tree = self
+            .repository
+            .tree(commit)
+            .map_err(|error| gone(commit, error))?;
+        let loaded = self.loader.settings(tree.as_ref())?;
+        let settings = loaded
+            .value
+            .ok_or_else(|| unreadable(commit, &loaded.findings))?;
+        let loaded = self.loader.trust(tree.as_ref(), &settings)?;
+        let trust = loaded
+            .value
+            .ok_or_else(|| unreadable(commit, &loaded.findings))?;
+        let files = policies(tree.as_ref()).map_err(stratum_core::ports::LoadError::Tree)?;
+        if !files.findings.is_empty() {
+            return Err(unreadable(commit, &files.findings));
+        }
+        Ok(Arc::new(Rules {
+            commit: commit.clone(),
+            policies: files.files,
+            trust: Arc::new(trust),
+            settings: Arc::new(settings),
+        }))
+    }
+
+    /// What is wrong with the rules that a commit brings; they hold for what comes after it.
+    pub fn check(&self, commit: &CommitId) -> Result<Vec<Finding>, RuntimeError> {
+        let tree = self.repository.tree(commit)?;
+        let Some(settings) = self.loader.settings(tree.as_ref())?.value else {
+            return Ok(Vec::new());
+        };
+        let loaded = self.loader.trust(tree.as_ref(), &settings)?;
+        let mut findings = loaded.findings;
+        let trust = loaded.value.unwrap_or_default();
+        let found = self.gate.check(tree.as_ref(), &trust);
+        findings.extend(found.map_err(stratum_core::ports::LoadError::Tree)?);
+        Ok(findings)
+    }
+}
+
+fn undecided(reason: String) -> RuntimeError {
+    RuntimeError::Gate(GateError::Undecided { reason })
+}
+
+fn gone(commit: &CommitId, error: RepositoryError) -> RuntimeError {
+    match error {
+        RepositoryError::NoSuchRevision { .. } => undecided(format!(
+            "the commit {commit}, whose trust and policies hold, is no longer in the repository: \
+             push it again, under any name"
+        )),
+        other => other.into(),
+    }
+}
+
+fn unreadable(commit: &CommitId, findings: &[Finding]) -> RuntimeError {
+    undecided(format!(
+        "the rules of {} hold and cannot be used: {}",
+        commit.short(),
+        first_reason(findings)
+    ))
+}

@@ -1,0 +1,339 @@
+//! One plan, and all that policy may look at when it judges it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use stratum_core::digest::Digest;
+use stratum_core::ids::{BranchName, CommitId, EnvironmentName, RunId};
+use stratum_core::plan::Plan;
+use stratum_core::ports::{Act, LoadError, PlanRequest, Principal, Question, ballot};
+use stratum_core::rules::{Rules, changed, objects};
+use stratum_core::run::Trigger;
+use stratum_core::settings::{EnvironmentSettings, Settings, Signatures};
+use stratum_core::signed::{Approval, Authored, Refused, SignedCommit, SignedTag, Signer, trailer};
+use stratum_core::verdict::Decision;
+
+use super::{Guard, Word};
+use crate::error::RuntimeError;
+use crate::head::own_settings;
+
+/// What is to be judged: an environment, and the Revision it should come to.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// The environment.
+    pub environment: EnvironmentName,
+    /// The settings of the Revision.
+    pub settings: Arc<Settings>,
+    /// The Revision.
+    pub commit: CommitId,
+    /// The commit whose rules hold: the last one the environment came to, or the pin.
+    pub base: CommitId,
+    /// Whether the environment never came to any Revision.
+    pub new: bool,
+    /// Why it is looked at.
+    pub trigger: Trigger,
+    /// The branch it is read from.
+    pub branch: Option<BranchName>,
+}
+
+/// Where approvals are.
+const APPROVE: &str = "stratum/approve/";
+
+/// So many tags that do not count are named.
+const SHOWN: usize = 3;
+
+/// The settings of an environment as policy sees them.
+struct Facts {
+    labels: BTreeMap<String, String>,
+    protected: bool,
+}
+
+impl Guard<'_> {
+    /// Puts a plan together with everything policy may look at.
+    pub fn request(
+        &self,
+        case: &Case,
+        rules: &Arc<Rules>,
+        plan: Arc<Plan>,
+        tags: &[SignedTag],
+    ) -> Result<PlanRequest, RuntimeError> {
+        let commits = self.commits(rules, &case.commit)?;
+        let authors: Vec<Authored> = commits
+            .iter()
+            .map(|commit| self.authored(rules, commit))
+            .collect();
+        let (changed, objects) = self.changed(case, rules)?;
+        let rewound =
+            case.commit != case.base && !self.repository.follows(&case.commit, &case.base)?;
+        let facts = facts(case, rules);
+        let mut request = PlanRequest {
+            ballot: ballot(&plan, (!changed.is_empty()).then_some(objects.as_slice())),
+            plan,
+            rules: Arc::clone(rules),
+            labels: facts.labels,
+            protected: facts.protected,
+            trigger: case.trigger,
+            branch: case.branch.clone(),
+            authors,
+            changed: changed.into_iter().map(str::to_owned).collect(),
+            rewound,
+            pinned: case.new && case.commit == case.base,
+            signatures: rules.signatures(),
+            approvals: Vec::new(),
+            refused: Vec::new(),
+            reviewed: Vec::new(),
+            now: self.now,
+        };
+        let since = commits.first().map(|tip| tip.committed_at);
+        (request.approvals, request.refused) = self.approvals(&request, tags, since)?;
+        request.reviewed = reviewed(&request, &commits);
+        Ok(request)
+    }
+
+    /// What of the rules the Revision changes, and the objects it brings.
+    #[allow(
+        clippy::type_complexity,
+        reason = "the pair that core's functions make"
+    )]
+    fn changed(
+        &self,
+        case: &Case,
+        rules: &Rules,
+    ) -> Result<
+        (
+            Vec<&'static str>,
+            Vec<(&'static str, Option<stratum_core::ids::ObjectId>)>,
+        ),
+        RuntimeError,
+    > {
+        if case.commit == rules.commit {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let old = self.repository.tree(&rules.commit)?;
+        let new = self.repository.tree(&case.commit)?;
+        let changed = changed(old.as_ref(), new.as_ref()).map_err(LoadError::Tree)?;
+        let objects = objects(new.as_ref()).map_err(LoadError::Tree)?;
+        Ok((changed, objects))
+    }
+
+    /// The approvals of this very plan that policy lets count, one for each person; and the tags
+    /// made since the Revision that were meant to be such and are not.
+    fn approvals(
+        &self,
+        request: &PlanRequest,
+        tags: &[SignedTag],
+        since: Option<Timestamp>,
+    ) -> Result<(Vec<Approval>, Vec<Refused>), RuntimeError> {
+        let digest = request.ballot.to_string();
+        let mut found: BTreeMap<String, Approval> = BTreeMap::new();
+        let mut void = Vec::new();
+        for word in self.words(&request.rules, tags, APPROVE) {
+            match word {
+                Ok(word) if names(&word.about, &digest) => match self.approval(request, word)? {
+                    Ok(approval) => drop(found.insert(approval.by.clone(), approval)),
+                    Err(refused) => void.push(refused),
+                },
+                Ok(word) if since.is_some_and(|since| word.at >= since) => void.push(Refused {
+                    tag: word.tag,
+                    why: "it names another plan".to_owned(),
+                }),
+                Ok(_) => {}
+                Err(refused) if names(refused.tag.trim_start_matches(APPROVE), &digest) => {
+                    void.push(refused);
+                }
+                Err(_) => {}
+            }
+        }
+        void.truncate(SHOWN);
+        void.iter().for_each(note);
+        Ok((found.into_values().collect(), void))
+    }
+
+    /// What a word that names this plan comes to.
+    fn approval(
+        &self,
+        request: &PlanRequest,
+        word: Word,
+    ) -> Result<Result<Approval, Refused>, RuntimeError> {
+        let valid = request.rules.settings.approvals.valid;
+        let expires = word
+            .expires
+            .or_else(|| word.at.checked_add(valid).ok())
+            .unwrap_or(word.at);
+        if expires <= self.now {
+            return Ok(Err(Refused {
+                tag: word.tag,
+                why: "it is older than `approvals.valid`".to_owned(),
+            }));
+        }
+        let mut authors = request.authors.iter();
+        let own = authors.any(|author| author.signer.name() == Some(&word.by));
+        let question = Question {
+            principal: principal(&word.signer),
+            act: Act::Approve {
+                ballot: request.ballot,
+                own,
+            },
+            environment: request.plan.environment.clone(),
+            labels: request.labels.clone(),
+            protected: request.protected,
+            rules: Arc::clone(&request.rules),
+            now: self.now,
+        };
+        Ok(self.allowed(&question, &word.tag)?.map(|()| Approval {
+            by: word.by,
+            tag: word.tag,
+            at: word.at,
+            expires,
+        }))
+    }
+
+    /// Whether policy lets the tag say what it says.
+    fn allowed(&self, question: &Question, tag: &str) -> Result<Result<(), Refused>, RuntimeError> {
+        let judgement = self.gate.ask(question)?;
+        if judgement.decision == Decision::Allow {
+            return Ok(Ok(()));
+        }
+        let why = judgement.policies.first();
+        Ok(Err(Refused {
+            tag: tag.to_owned(),
+            why: why.map_or_else(
+                || "no policy allows it".to_owned(),
+                |policy| format!("{} ({})", policy.reason, policy.id),
+            ),
+        }))
+    }
+
+    /// The question a word puts to policy.
+    fn question(&self, case: &Case, rules: &Arc<Rules>, word: &Word, act: Act) -> Question {
+        let facts = facts(case, rules);
+        Question {
+            principal: principal(&word.signer),
+            act,
+            environment: case.environment.clone(),
+            labels: facts.labels,
+            protected: facts.protected,
+            rules: Arc::clone(rules),
+            now: self.now,
+        }
+    }
+
+    /// Who says that the run may be tried again, if someone who may says so.
+    pub fn retried(
+        &self,
+        case: &Case,
+        rules: &Arc<Rules>,
+        tags: &[SignedTag],
+        run: &RunId,
+    ) -> Result<Option<Word>, RuntimeError> {
+        for word in self.words(rules, tags, "stratum/retry/") {
+            match word {
+                Ok(word) if word.about == run.as_str() => {
+                    let act = Act::Retry { run: run.clone() };
+                    let question = self.question(case, rules, &word, act);
+                    match self.allowed(&question, &word.tag)? {
+                        Ok(()) => return Ok(Some(word)),
+                        Err(refused) => note(&refused),
+                    }
+                }
+                Ok(_) => {}
+                Err(refused) => note(&refused),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The word by which the environment is suspended, if the last one said is that.
+    pub fn suspended(
+        &self,
+        case: &Case,
+        rules: &Arc<Rules>,
+        tags: &[SignedTag],
+    ) -> Result<Option<Word>, RuntimeError> {
+        let suspend = self.last(case, rules, tags, "stratum/suspend/", Act::Suspend)?;
+        let resume = self.last(case, rules, tags, "stratum/resume/", Act::Resume)?;
+        let resumed = resume.map(|word| word.at);
+        Ok(suspend.filter(|word| resumed.is_none_or(|at| at < word.at)))
+    }
+
+    fn last(
+        &self,
+        case: &Case,
+        rules: &Arc<Rules>,
+        tags: &[SignedTag],
+        prefix: &str,
+        act: Act,
+    ) -> Result<Option<Word>, RuntimeError> {
+        let mut last: Option<Word> = None;
+        for word in self.words(rules, tags, prefix) {
+            let word = match word {
+                Ok(word) if names(&word.about, case.environment.as_str()) => word,
+                Ok(_) => continue,
+                Err(refused) => {
+                    note(&refused);
+                    continue;
+                }
+            };
+            let question = self.question(case, rules, &word, act.clone());
+            let later = last.as_ref().is_none_or(|last| last.at < word.at);
+            match self.allowed(&question, &word.tag)? {
+                Ok(()) if later => last = Some(word),
+                Ok(()) => {}
+                Err(refused) => note(&refused),
+            }
+        }
+        Ok(last)
+    }
+}
+
+/// Whether the tag is about `name`: that itself, or with `+<anything>` behind it, so that several
+/// people can say the same.
+fn names(about: &str, name: &str) -> bool {
+    let rest = about.strip_prefix(name);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('+'))
+}
+
+fn note(refused: &Refused) {
+    tracing::warn!(tag = %refused.tag, why = %refused.why, "a tag does not count");
+}
+
+fn principal(signer: &Signer) -> Principal {
+    match signer {
+        Signer::Person { name, kind, .. } => Principal::Person {
+            name: name.clone(),
+            key: *kind,
+        },
+        Signer::Nobody { .. } => Principal::Unverified {
+            author: String::new(),
+        },
+    }
+}
+
+/// The base's word about the environment; the Revision's own where the base does not know it, and
+/// protection where either says so.
+fn facts(case: &Case, rules: &Rules) -> Facts {
+    let new = own_settings(&case.settings, &case.environment);
+    let old = rules.settings.environments.get(&case.environment);
+    let own = old.unwrap_or(&new);
+    Facts {
+        labels: own.labels.clone(),
+        protected: own.is_protected() || EnvironmentSettings::is_protected(&new),
+    }
+}
+
+/// The digests that reviewers saw: trailers `Stratum-Plan` of commits that count, and approvals.
+fn reviewed(request: &PlanRequest, commits: &[SignedCommit]) -> Vec<Digest> {
+    let off = request.signatures == Signatures::Off;
+    let counts = |author: &Authored| off || author.signer.name().is_some();
+    let pairs = request.authors.iter().zip(commits);
+    let mut seen: Vec<Digest> = pairs
+        .filter(|(author, _)| counts(author))
+        .filter_map(|(_, commit)| trailer(&commit.message, "Stratum-Plan"))
+        .filter_map(|text| Digest::try_from(text.to_owned()).ok())
+        .collect();
+    if !request.approvals.is_empty() {
+        seen.push(request.plan.digest);
+    }
+    seen
+}

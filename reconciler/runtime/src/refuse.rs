@@ -1,0 +1,111 @@
+//! A plan that policy or a check refused: nothing is applied, and that is remembered.
+
+use std::sync::Arc;
+
+use stratum_core::approve::Refusal;
+use stratum_core::condition::Condition;
+use stratum_core::ports::{Publication, RunOutcome};
+use stratum_core::record::{self, Outcome};
+use stratum_core::run::{Run, RunSummary, StepCounts};
+
+use crate::error::RuntimeError;
+use crate::look::{Judged, Look};
+use crate::progress::{EnvironmentReport, Progress};
+use crate::reconcile::Reconciler;
+
+impl Reconciler {
+    /// Nothing is applied; the reason is in the status, in the history and in a record. The same
+    /// refusal of the same plan is remembered once.
+    pub(crate) async fn deny(
+        self: &Arc<Self>,
+        look: Look,
+        judged: &Judged,
+        refusal: Refusal,
+    ) -> Result<EnvironmentReport, RuntimeError> {
+        let reason = refusal.to_string();
+        let findings = match refusal {
+            Refusal::Findings(found) => found,
+            Refusal::Denied(_) | Refusal::NeedsApproval { .. } => look.findings.clone(),
+        };
+        let environment = &look.target.environment;
+        let last = self.ports.store.history(Some(environment), 1).await?;
+        let again = last.into_iter().find(|run| {
+            run.outcome == Some(RunOutcome::Denied)
+                && run.revision == look.target.commit
+                && run.plan_digest == judged.plan.digest
+                && run.reason == reason
+        });
+        let id = match again {
+            Some(run) => run.id,
+            None => {
+                let (plan, verdict) = (&judged.plan, &judged.verdict);
+                let run = self.new_run(&look, plan, &findings, verdict).await?;
+                self.remember_refusal(&run, &reason).await?;
+                run.id
+            }
+        };
+        let mut row = look.row;
+        row.last_run = Some(id.clone());
+        // So that the row is written, with the time of the look.
+        row.condition = Condition::Unknown;
+        let mut report = self.stalled(row, reason, findings).await?;
+        report.run = Some(id);
+        report.outcome = Some(RunOutcome::Denied);
+        Ok(report)
+    }
+
+    async fn remember_refusal(
+        self: &Arc<Self>,
+        run: &Run,
+        reason: &str,
+    ) -> Result<(), RuntimeError> {
+        let outcome = Outcome {
+            outcome: RunOutcome::Denied,
+            reason: reason.to_owned(),
+            ended_at: run.started_at,
+            steps: StepCounts::default(),
+            left: Vec::new(),
+        };
+        let line = record::line(run, &outcome);
+        let publication = Publication {
+            run: run.id.clone(),
+            branch: self.record_branch(),
+            files: vec![(
+                record::path(run),
+                record::markdown(run, &outcome, &[]).into_bytes(),
+            )],
+            message: line.clone(),
+            at: run.started_at,
+            note: Some((run.revision.commit.clone(), line)),
+        };
+        let own = Arc::clone(self);
+        let published = self
+            .blocking(move || Ok(own.ports.repository.publish(&publication)?))
+            .await;
+        let record = match published {
+            Ok(commit) => {
+                (self.progress)(&Progress::Recorded {
+                    run: run.id.clone(),
+                    commit: commit.clone(),
+                });
+                Some(commit)
+            }
+            Err(error) => {
+                let why = error.sentence();
+                tracing::warn!(run = %run.id, error = %why, "the refusal is not in git");
+                let text = format!("the record of {} was not written: {why}", run.id);
+                (self.progress)(&Progress::Trouble(text));
+                None
+            }
+        };
+        let summary = RunSummary {
+            outcome: Some(RunOutcome::Denied),
+            reason: reason.to_owned(),
+            ended_at: Some(run.started_at),
+            record,
+            ..RunSummary::begin(run)
+        };
+        let lease = self.lease(&run.environment).await?;
+        Ok(self.ports.store.note_run(&lease, &summary).await?)
+    }
+}
