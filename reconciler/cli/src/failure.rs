@@ -66,6 +66,12 @@ impl CommandError {
         self
     }
 
+    /// The same, with the next command to try where there is one.
+    pub(crate) fn hint_if(mut self, hint: Option<String>) -> Self {
+        self.hints.extend(hint);
+        self
+    }
+
     fn of(fault: Fault, error: &(dyn Error + 'static)) -> Self {
         let bare = Self {
             fault,

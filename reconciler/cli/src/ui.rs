@@ -165,6 +165,12 @@ impl Ui {
         self.write_aside(text);
     }
 
+    /// Asks something on stderr, also when quiet; the answer stands behind it.
+    pub(crate) fn ask(&self, question: &str) {
+        let _below_what_is_redrawn = self.lines();
+        write_stderr(question);
+    }
+
     /// Names the next command to try, on stderr.
     pub(crate) fn hint(&self, text: &str) {
         let head = self.inner.err.paint(Role::Name, "hint");
@@ -237,6 +243,36 @@ fn write_stderr(text: &str) {
     let _nowhere_to_say = stderr
         .write_all(text.as_bytes())
         .and_then(|()| stderr.flush());
+}
+
+/// Reads a line from the terminal without showing what is typed.
+pub(crate) fn read_hidden_line() -> io::Result<stratum_core::secret::Secret> {
+    use io::Read as _;
+    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+    let stdin = io::stdin();
+    let before = tcgetattr(&stdin)?;
+    let mut hidden = before.clone();
+    hidden.local_modes.remove(LocalModes::ECHO);
+    tcsetattr(&stdin, OptionalActions::Flush, &hidden)?;
+    let mut bytes = Vec::with_capacity(16 << 10);
+    let mut read = Ok(());
+    for byte in stdin.lock().bytes() {
+        match byte {
+            Ok(b'\n') => break,
+            Ok(byte) if bytes.len() < bytes.capacity() => bytes.push(byte),
+            Ok(_) => {
+                read = Err(io::Error::other("the line is too long"));
+                break;
+            }
+            Err(error) => {
+                read = Err(error);
+                break;
+            }
+        }
+    }
+    tcsetattr(&stdin, OptionalActions::Flush, &before)?;
+    let secret = stratum_core::secret::Secret::new(bytes);
+    read.map(|()| secret)
 }
 
 /// `NO_COLOR` (<https://no-color.org>) set and not empty, or a dumb terminal, means no colours.

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use stratum_core::finding::Finding;
 use stratum_core::ids::{ProviderName, TypeName};
 use stratum_core::ports::{
-    EvaluationCache, Gate, Loader, NoSecrets, Provider, ProviderSchema, SealCheck, SealReport,
-    SealRequest, Secrets, Signatures, TreeError,
+    EvaluationCache, Gate, Loader, Provider, ProviderSchema, SealCheck, Signatures,
 };
 use stratum_core::value::Record;
 use stratum_guard::{CedarGate, InProcess};
@@ -19,6 +18,8 @@ use stratum_providers::registry::RegistryProvider;
 use stratum_runtime::Providers;
 
 use crate::failure::CommandError;
+use crate::vault::Checker;
+use crate::work_tree::crypto;
 
 /// Carries out what this program does when it is executed again as a helper of itself: evaluating
 /// untrusted code, running one command, supervising one service. `None`: it is not a helper.
@@ -85,22 +86,8 @@ impl EvaluationCache for NoCache {
 }
 
 /// What verifies sealed values.
-pub(crate) fn sealing() -> Arc<dyn SealCheck> {
-    Arc::new(Unverified)
-}
-
-/// What opens secrets.
-pub(crate) fn secrets() -> Arc<dyn Secrets> {
-    Arc::new(NoSecrets)
-}
-
-/// Stands until sealed values are verified: finds nothing, and nothing can be opened.
-struct Unverified;
-
-impl SealCheck for Unverified {
-    fn check(&self, _request: &SealRequest<'_>) -> Result<SealReport, TreeError> {
-        Ok(SealReport::default())
-    }
+pub(crate) fn sealing() -> Result<Arc<dyn SealCheck>, CommandError> {
+    Ok(Arc::new(Checker::new(crypto()?)))
 }
 
 /// What judges plans.

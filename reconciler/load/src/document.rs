@@ -12,7 +12,7 @@ use stratum_core::value::Path;
 
 pub(crate) use lines::Lines;
 pub(crate) use toml::toml;
-pub(crate) use yaml::yaml;
+pub(crate) use yaml::{yaml, yaml_as};
 
 use crate::evaluate::Evaluated;
 

@@ -37,4 +37,4 @@ pub use credentials::{ALLOWED, Credentials};
 pub use evaluate::{Confinement, EVALUATE_ARGUMENT, Enforcement, Evaluators, evaluate_main};
 pub use infrastructure::Validate;
 pub use loader::NickelLoader;
-pub use sealed::read_sealed;
+pub use sealed::{read_sealed, yaml_as};

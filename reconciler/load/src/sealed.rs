@@ -122,6 +122,13 @@ pub fn read_sealed(file: &str, text: &str) -> Result<SealedDocument, Vec<Finding
     })
 }
 
+/// Reads YAML (or JSON, which is YAML too) as `T`.
+///
+/// *Errors*: the line, where it is known; never what stands there, which may be a secret.
+pub fn yaml_as<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Option<usize>> {
+    crate::document::yaml_as(text)
+}
+
 /// The finding of a file that is not sealed, unless it is one that may be there.
 fn plaintext(file: &str) -> Option<Finding> {
     let name = file.rsplit('/').next().unwrap_or(file);

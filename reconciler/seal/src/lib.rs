@@ -20,6 +20,7 @@ pub mod age;
 pub mod backend;
 mod bech;
 mod foreign;
+pub mod keeper;
 pub mod keys;
 pub mod memory;
 pub mod place;

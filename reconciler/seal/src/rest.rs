@@ -12,6 +12,7 @@
 //! under it, and a row that [`DataKeys::is_old`] is written again when there is time.
 
 use std::fmt;
+use std::str::FromStr;
 
 use stratum_core::secret::Secret;
 use zeroize::Zeroizing;
@@ -144,6 +145,33 @@ impl fmt::Display for KeyedDigest {
             .iter()
             .try_for_each(|byte| write!(f, "{byte:02x}"))
     }
+}
+
+impl FromStr for KeyedDigest {
+    type Err = RestError;
+
+    fn from_str(text: &str) -> Result<Self, RestError> {
+        let rest = text.strip_prefix("hmac:").ok_or(RestError::Malformed)?;
+        let (key, code) = rest.split_once(':').ok_or(RestError::Malformed)?;
+        Ok(Self {
+            key: DataKeyId(hex(key).ok_or(RestError::Malformed)?),
+            code: hex(code).ok_or(RestError::Malformed)?,
+        })
+    }
+}
+
+fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digits: Option<Vec<u8>> = text
+        .chars()
+        .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect();
+    let bytes: Vec<u8> = digits?
+        .chunks_exact(2)
+        .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit))
+        .collect();
+    (text.len() == 2 * N)
+        .then(|| bytes.try_into().ok())
+        .flatten()
 }
 
 impl fmt::Debug for KeyedDigest {

@@ -122,6 +122,10 @@ impl SqliteStore {
                 }
             }
         }
+        if let Some(writer) = self.shared_writer().filter(|_| count > 0) {
+            let done = writer.compact().await;
+            self.ready(done, DOING)?;
+        }
         Ok(count)
     }
 

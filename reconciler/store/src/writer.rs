@@ -30,6 +30,8 @@ struct Job {
 
 enum Message {
     Job(Box<Job>),
+    /// Write the file anew, so that nothing of what was overwritten stays in it.
+    Compact(oneshot::Sender<Result<(), Failure>>),
     Close(oneshot::Sender<()>),
 }
 
@@ -89,6 +91,20 @@ impl Writer {
         answer.await.map_err(|_| closed())?
     }
 
+    /// Writes the file anew, so that nothing of what was overwritten stays in it or in its log.
+    pub(crate) async fn compact(&self) -> Result<(), Failure> {
+        let closed = || {
+            Failure::Refused(StoreError::Database {
+                doing: "writing the state anew",
+                source: "the state is closed".into(),
+            })
+        };
+        let (reply, answer) = oneshot::channel();
+        let sent = self.sender.send(Message::Compact(reply)).await;
+        sent.map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+
     /// Writes what waits, folds the log into the file and closes it.
     pub(crate) async fn close(&self) {
         let (reply, closed) = oneshot::channel();
@@ -102,6 +118,7 @@ impl Writer {
 async fn serve(mut desk: Desk, mut receiver: mpsc::Receiver<Message>) {
     let mut messages = Vec::new();
     let mut closing = Vec::new();
+    let mut compacting = Vec::new();
     while closing.is_empty() && receiver.recv_many(&mut messages, WAITING).await > 0 {
         // Others that are ready now get the chance to come along.
         tokio::task::yield_now().await;
@@ -112,10 +129,15 @@ async fn serve(mut desk: Desk, mut receiver: mpsc::Receiver<Message>) {
         for message in messages.drain(..) {
             match message {
                 Message::Job(job) => jobs.push(*job),
+                Message::Compact(reply) => compacting.push(reply),
                 Message::Close(reply) => closing.push(reply),
             }
         }
         desk.write_all(jobs).await;
+        for reply in compacting.drain(..) {
+            // Whoever stopped waiting need not be told.
+            let _ = reply.send(desk.compact().await);
+        }
     }
     drop(receiver);
     if let Some(connection) = desk.connection
@@ -180,6 +202,17 @@ impl Desk {
             }
         }
         done
+    }
+}
+
+impl Desk {
+    async fn compact(&mut self) -> Result<(), Failure> {
+        let Some(connection) = &mut self.connection else {
+            return Ok(());
+        };
+        run(connection, "VACUUM").await?;
+        // A reader may keep the log from being cut now; it is at the next fold.
+        run(connection, "PRAGMA wal_checkpoint(TRUNCATE)").await
     }
 }
 

@@ -14,6 +14,7 @@ use crate::failure::CommandError;
 use crate::files::{Files, top};
 use crate::leaks;
 use crate::show;
+use crate::vault;
 use crate::wiring;
 
 /// Checks everything that can be known without touching the world
@@ -48,6 +49,7 @@ pub(crate) fn run(context: &Context, arguments: &CheckArguments) -> Result<Exit,
     let loader = wiring::loader(&providers, None)?;
     let mut findings = check(loader.as_ref(), tree.as_ref(), &revision)?;
     findings.extend(leaked(context, arguments, &place)?);
+    sealed(context, loader.as_ref(), tree.as_ref(), &mut findings)?;
     answer(context, arguments, &findings, tree.as_ref())?;
     Ok(wiring::exit_of(&findings))
 }
@@ -109,6 +111,26 @@ fn answer(
             first.code
         ));
     }
+    Ok(())
+}
+
+/// Adds what is wrong with sealed values, unless their files are wrong already.
+fn sealed(
+    context: &Context,
+    loader: &dyn Loader,
+    tree: &dyn Tree,
+    findings: &mut Vec<Finding>,
+) -> Result<(), CommandError> {
+    let Some(settings) = loader.settings(tree)?.value else {
+        return Ok(());
+    };
+    for environment in loader.environments(tree, &settings)? {
+        let report = vault::verify(context, tree, &settings, &environment)?;
+        findings.extend(report.findings);
+    }
+    let place = |finding: &Finding| (finding.source.clone(), finding.code.clone());
+    findings.sort_by(|a, b| (place(a), &a.message).cmp(&(place(b), &b.message)));
+    findings.dedup();
     Ok(())
 }
 

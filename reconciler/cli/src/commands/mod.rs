@@ -20,6 +20,7 @@ pub(crate) mod probe;
 pub(crate) mod pull_request;
 pub(crate) mod reconcile;
 pub(crate) mod reference;
+pub(crate) mod secrets;
 pub(crate) mod show;
 pub(crate) mod status;
 pub(crate) mod trace;

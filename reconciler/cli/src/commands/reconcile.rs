@@ -27,6 +27,7 @@ use crate::exit::Exit;
 use crate::failure::CommandError;
 use crate::forge::ForgeArguments;
 use crate::holder;
+use crate::identity::Guarded;
 use crate::log;
 use crate::serve::{self, Desk, Sources, Webhook};
 use crate::show;
@@ -56,6 +57,11 @@ pub(crate) struct ReconcileArguments {
     /// Look at every environment once, and end
     #[arg(long)]
     once: bool,
+
+    /// The identity that opens secrets; the first of several is the one in use [default:
+    /// $STRATUM_IDENTITY, then the configuration folder]
+    #[arg(long, value_name = "FILE")]
+    identity: Vec<PathBuf>,
 
     /// Put the local resources of each environment under DIR, for a trial
     #[arg(long, value_name = "DIR")]
@@ -136,7 +142,9 @@ async fn work(
         Some(address) => Some(serve::bind(address).await?),
         None => None,
     };
-    let store = Arc::new(SqliteStore::open(&place.state, Access::ReadWrite).await?);
+    let store = SqliteStore::open(&place.state, Access::ReadWrite).await?;
+    let guarded = Guarded::open(store, &arguments.identity).await?;
+    let store = Arc::clone(&guarded.store);
     let stop = Stop::default();
     let wake = Arc::new(RefWatcher::new(&place.repository));
     let announcer = forge.as_ref().map(|forge| announcer(forge, &store));
@@ -150,7 +158,7 @@ async fn work(
     let told = announcer.clone().map(telling);
     let sink = sink(voice, Arc::clone(&desk), told);
     let options = options(arguments, place)?;
-    let ports = ports(place, &store, Arc::clone(&wake))?;
+    let ports = ports(place, &guarded, Arc::clone(&wake))?;
     let reconciler = Reconciler::new(ports, options, sink, stop.clone());
     listen(voice, &desk, wake, stop.clone())?;
     if arguments.once {
@@ -169,6 +177,11 @@ async fn work(
     }
     if let Some(announcer) = announcer {
         tokio::spawn(async move { announcer.run().await });
+    }
+    if let Err(error) = guarded.listen(place) {
+        voice.say(&format!(
+            "`stratum secrets unseal` will not be heard: {error}"
+        ));
     }
     let where_from = place.repository.location();
     voice.say(&format!("watching `{where_from}`; Ctrl-C ends it"));
@@ -229,9 +242,10 @@ enum Telling {
 
 fn ports(
     place: &Place,
-    store: &Arc<SqliteStore>,
+    guarded: &Guarded,
     wake: Arc<RefWatcher>,
 ) -> Result<Ports, CommandError> {
+    let store = &guarded.store;
     let providers = wiring::providers()?;
     let cache: Arc<dyn EvaluationCache> = store.clone();
     Ok(Ports {
@@ -240,9 +254,9 @@ fn ports(
         gate: wiring::gate()?,
         signatures: wiring::signatures(),
         providers,
-        sealing: wiring::sealing(),
+        sealing: wiring::sealing()?,
         vault: Arc::clone(store) as Arc<dyn SecretStore>,
-        secrets: wiring::secrets(),
+        secrets: Arc::new(guarded.keeper.clone()),
         probe: Arc::new(HealthProbe),
         clock: Arc::new(SystemClock::new()),
         randomness: Arc::new(SystemRandomness),

@@ -186,7 +186,8 @@ pub(crate) struct CheckView {
 }
 
 #[derive(Debug, Serialize)]
-struct FindingView {
+/// One finding.
+pub(crate) struct FindingView {
     code: String,
     severity: Severity,
     message: String,
@@ -207,7 +208,8 @@ impl CheckView {
 }
 
 impl FindingView {
-    fn new(finding: &Finding) -> Self {
+    /// The view of one finding.
+    pub(crate) fn new(finding: &Finding) -> Self {
         let source = finding.source.as_ref();
         Self {
             code: finding.code.to_string(),

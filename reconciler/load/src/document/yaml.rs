@@ -44,6 +44,15 @@ pub(crate) fn yaml(file: &str, text: &str, skipped: u32) -> Result<Document, Fau
     Ok(document)
 }
 
+/// Reads YAML as `T`; the line where it cannot be, without what stands there.
+pub(crate) fn yaml_as<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Option<usize>> {
+    let read = serde_saphyr::from_str_with_options::<T>(text, options());
+    read.map_err(|error| {
+        let line = error.location().map(|location| location.line());
+        line.and_then(|line| usize::try_from(line).ok())
+    })
+}
+
 fn options() -> Options {
     let budget = serde_saphyr::budget! {
         max_aliases: 0,

@@ -1,9 +1,11 @@
 //! What is particular to files: confinement, foreign files, modes, crashes.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::sync::Arc;
 
-use stratum_core::ports::{Certainty, Located};
+use stratum_core::ports::{Certainty, Located, Provider as _};
 use stratum_core::value::{Path, Value};
+use stratum_testkit::sealing::MemorySecrets;
 
 use crate::kept::{Place, record};
 
@@ -219,12 +221,85 @@ async fn owners_are_set_as_root_and_refused_otherwise() {
 }
 
 #[tokio::test]
-async fn secrets_are_refused_until_they_can_be_unsealed() {
+async fn secrets_are_refused_until_the_reconciler_is_unsealed() {
     let place = Place::new("t/local_file.a");
     let wanted = r#"{"path": "a", "content": {"$stratum": {"secret": {"path": "p", "key": "k"}}}}"#;
     let error = place.make(0, wanted).await.unwrap_err();
-    assert!(error.message.contains("cannot unseal"), "{error}");
+    assert!(error.message.contains("is sealed"), "{error}");
     assert!(!place.root().join("a").exists());
+}
+
+/// A content that joins text with version `version` of the secret.
+fn with_secret(version: u64) -> String {
+    format!(
+        r#"{{"path": "a", "content": {{"$stratum": {{"join": ["pw=", {{"$stratum": {{"secret":
+            {{"path": "db", "key": "pw", "version": {version}}}}}}}]}}}}}}"#
+    )
+}
+
+fn place_with_secrets() -> Place {
+    let secrets = MemorySecrets::default()
+        .with("db", "pw", Some(1), b"hunter2")
+        .with("db", "pw", Some(2), b"correct horse");
+    Place {
+        secrets: Arc::new(secrets),
+        ..Place::new("t/local_file.a")
+    }
+}
+
+fn shows(what: &impl std::fmt::Debug) -> bool {
+    let text = format!("{what:?}");
+    let bytes = format!("{:?}", b"hunter2");
+    text.contains("hunter2") || text.contains(bytes.trim_matches(['[', ']']))
+}
+
+#[tokio::test]
+async fn a_secret_is_in_the_file_and_nowhere_else() {
+    let place = place_with_secrets();
+    let first = place.make(0, &with_secret(1)).await.unwrap();
+    let file = place.root().join("a");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "pw=hunter2");
+    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(!shows(&first), "{first:?}");
+    assert_eq!(place.read(&first).await.unwrap(), Some(first.clone()));
+
+    let desired = record(&with_secret(2));
+    let step = place.step(1, Some(&first), Some(&desired)).await.unwrap();
+    assert!(!shows(&step.checkpoint), "{:?}", step.checkpoint);
+    place.apply(&step).await.unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "pw=correct horse");
+    let back = place.restore(&step).await.unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "pw=hunter2");
+    assert_eq!(back, Some(first));
+}
+
+#[tokio::test]
+async fn drift_of_a_secret_shows_a_digest_and_can_be_corrected() {
+    let place = place_with_secrets();
+    let first = place.make(0, &with_secret(1)).await.unwrap();
+    let file = place.root().join("a");
+    std::fs::write(&file, "pw=hunter2-and-more").unwrap();
+    let seen = place.read(&first).await.unwrap().unwrap();
+    assert_ne!(seen.attributes["content"], first.attributes["content"]);
+    assert!(!shows(&seen), "{seen:?}");
+    let desired = record(&with_secret(1));
+    let step = place.step(1, Some(&seen), Some(&desired)).await.unwrap();
+    place.apply(&step).await.unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "pw=hunter2");
+}
+
+#[tokio::test]
+async fn a_secret_where_it_would_be_shown_is_complained_about() {
+    let place = Place::new("t/local_file.a");
+    let wanted =
+        record(r#"{"path": {"$stratum": {"secret": {"path": "p", "key": "k"}}}, "content": "x"}"#);
+    let complaints = place.provider.validate(place.address.r#type(), &wanted);
+    assert!(
+        complaints
+            .iter()
+            .any(|one| one.message.contains("names a secret"))
+    );
 }
 
 #[tokio::test]

@@ -1,0 +1,280 @@
+//! `stratum secrets edit`
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use stratum_core::secret::Secret;
+use zeroize::Zeroizing;
+
+use super::open::opened;
+use super::seal::{Sealing, check_key, next_version};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::CommandError;
+use crate::keys;
+use crate::sealed_file;
+use crate::work_tree::{SealedPlace, WorkTree, parsed};
+
+/// Opens the values of a sealed file in $EDITOR, and seals again those that changed
+///
+/// The values lie in the clear only in a private folder, in memory where the system has one
+/// (`/dev/shm`), and are wiped afterwards. A line taken out takes the value out; a new one adds it.
+#[derive(Debug, Args)]
+pub(crate) struct EditArguments {
+    /// ENV/PATH, for example production/payments/db
+    #[arg(value_name = "ENV/PATH")]
+    place: SealedPlace,
+
+    /// Your sealer key [default: $STRATUM_SEALER, then the configuration folder]
+    #[arg(long, value_name = "FILE")]
+    sealer: Option<PathBuf>,
+
+    /// Your identity [default: $STRATUM_IDENTITY, then the configuration folder]
+    #[arg(long, value_name = "FILE")]
+    identity: Option<PathBuf>,
+}
+
+/// A folder for its owner only, wiped and removed when it is dropped.
+struct PrivateFolder(PathBuf);
+
+impl PrivateFolder {
+    fn new() -> std::io::Result<Self> {
+        let memory = Path::new("/dev/shm");
+        let around = match memory.is_dir() {
+            true => memory.to_owned(),
+            false => std::env::temp_dir(),
+        };
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(std::io::Error::other)?;
+        let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let path = around.join(format!("stratum-edit-{name}"));
+        fs::DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for PrivateFolder {
+    fn drop(&mut self) {
+        // Whatever the editor left: copies, swap files, backups.
+        for entry in fs::read_dir(&self.0).into_iter().flatten().flatten() {
+            let length = entry.metadata().map(|data| data.len()).unwrap_or(0);
+            let zeros = vec![0; usize::try_from(length).unwrap_or(0)];
+            let _what_cannot_be_written_is_removed = fs::OpenOptions::new()
+                .write(true)
+                .open(entry.path())
+                .and_then(|mut file| file.write_all(&zeros).and_then(|()| file.sync_all()));
+        }
+        let _nothing_more_can_be_done = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Carries out the command.
+pub(crate) fn run(context: &Context, arguments: &EditArguments) -> Result<Exit, CommandError> {
+    let work_tree = WorkTree::open(context)?;
+    let place = &arguments.place;
+    work_tree.require(&place.environment)?;
+    let recipients = work_tree.recipients(&place.environment)?;
+    let sealing = Sealing::with(&work_tree, arguments.sealer.as_ref())?;
+    let file = place.file();
+    let mut text = work_tree.read(&file)?;
+    let mut before: BTreeMap<String, Secret> = BTreeMap::new();
+    if let Some(text) = &text {
+        let identities = keys::identities(&sealing.crypto, arguments.identity.as_ref())?;
+        for (key, value) in &parsed(&file, text)?.file.values {
+            let secret = opened(&sealing.crypto, &work_tree, &identities, place, key, value)?;
+            before.insert(key.clone(), secret);
+        }
+    }
+    let after = edited(place, &before)?;
+    let (mut sealed, mut removed) = (0, 0);
+    let repo = &work_tree.settings.name;
+    let about = sealed_file::context(repo, place);
+    for (key, value) in &after {
+        let same = before
+            .get(key)
+            .is_some_and(|old| old.expose() == value.as_bytes());
+        if same {
+            continue;
+        }
+        check_key(key)?;
+        let version = next_version(context, &work_tree, place, key)?;
+        let secret = Secret::new(value.as_bytes().to_vec());
+        let value = sealing.seal(repo, place, key, version, &recipients, &secret)?;
+        text = Some(sealed_file::with(
+            &file,
+            text.as_deref(),
+            &about,
+            key,
+            Some(&value),
+        )?);
+        context
+            .ui
+            .answer(&format!("sealed {place}#{key} v{version}\n"));
+        sealed += 1;
+    }
+    for key in before.keys().filter(|key| !after.contains_key(*key)) {
+        // What is not text was never shown, so it was not taken out either.
+        if before
+            .get(key)
+            .is_some_and(|old| old.expose_text().is_some())
+        {
+            text = Some(sealed_file::with(
+                &file,
+                text.as_deref(),
+                &about,
+                key,
+                None,
+            )?);
+            context.ui.answer(&format!("took out {place}#{key}\n"));
+            removed += 1;
+        }
+    }
+    if sealed + removed == 0 {
+        context.ui.say("nothing changed");
+        return Ok(Exit::Done);
+    }
+    work_tree.write(&file, text.as_deref().unwrap_or_default())?;
+    context
+        .ui
+        .hint(&format!("`git add {file}` and commit; a push delivers it"));
+    Ok(Exit::Done)
+}
+
+/// What a person made of the values.
+fn edited(
+    place: &SealedPlace,
+    values: &BTreeMap<String, Secret>,
+) -> Result<BTreeMap<String, Zeroizing<String>>, CommandError> {
+    let failed = |error: std::io::Error| {
+        CommandError::machine("the values could not be laid out for the editor").because(&error)
+    };
+    let folder = PrivateFolder::new().map_err(failed)?;
+    let path = folder.0.join("values.yaml");
+    let mut options = fs::OpenOptions::new();
+    let mut out = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(failed)?;
+    out.write_all(laid_out(place, values).as_bytes())
+        .map_err(failed)?;
+    drop(out);
+    let editor = ["VISUAL", "EDITOR"]
+        .iter()
+        .filter_map(|name| std::env::var(name).ok())
+        .find(|value| !value.trim().is_empty())
+        .unwrap_or_else(|| "vi".to_owned());
+    // The variable may hold arguments, so a shell reads it, as git does.
+    let status = std::process::Command::new("sh")
+        .args(["-c", &format!("{editor} \"$1\""), "sh"])
+        .arg(&path)
+        .status();
+    match status {
+        Ok(status) if status.success() => {}
+        Ok(_) => {
+            return Err(CommandError::given(format!(
+                "the editor `{editor}` failed; nothing changed"
+            ))
+            .hint("set `EDITOR` to one that works"));
+        }
+        Err(error) => {
+            return Err(CommandError::given("the editor could not be started")
+                .because(&error)
+                .hint("set `EDITOR`"));
+        }
+    }
+    let text = Zeroizing::new(fs::read_to_string(&path).map_err(failed)?);
+    let read: BTreeMap<String, String> = stratum_load::yaml_as(&text).map_err(|line| {
+        // The message of a parser may repeat what it read.
+        let place = line.map_or(String::new(), |line| format!(", near line {line}"));
+        CommandError::given(format!(
+            "what was edited is not `key: value` in YAML{place}; nothing changed"
+        ))
+        .hint("texts with special characters stand in double quotes; several lines after `|-`")
+    })?;
+    Ok(read
+        .into_iter()
+        .map(|(key, value)| (key, Zeroizing::new(value)))
+        .collect())
+}
+
+/// The values as YAML: one line each, in the quotes of JSON, which YAML reads too.
+fn laid_out(place: &SealedPlace, values: &BTreeMap<String, Secret>) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(format!(
+        "# {place}: one `key: \"value\"` a line. Save and close; only what changed is sealed again.\n"
+    ));
+    for (key, value) in values {
+        match value.expose_text() {
+            Some(value) if is_block(value) => {
+                let mark = if value.ends_with('\n') { "|" } else { "|-" };
+                text.push_str(&format!("{key}: {mark}\n"));
+                for line in value.lines() {
+                    text.push_str(&format!("  {line}\n"));
+                }
+            }
+            Some(value) => {
+                let quoted = Zeroizing::new(serde_json::Value::from(value).to_string());
+                text.push_str(&format!("{key}: {}\n", *quoted));
+            }
+            None => text.push_str(&format!("# {key} is not text, and stays as it is\n")),
+        }
+    }
+    text
+}
+
+/// Whether a text of several lines can be written as a block without loss.
+fn is_block(value: &str) -> bool {
+    let plain = |line: &str| {
+        line.starts_with(|c: char| c.is_ascii_graphic())
+            && !line.ends_with(' ')
+            && line.chars().all(|c| c == ' ' || c.is_ascii_graphic())
+    };
+    value.trim_end_matches('\n').contains('\n')
+        && !value.ends_with("\n\n")
+        && value.lines().all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_laid_out_reads_back_as_it_was() {
+        let pem = "-----BEGIN X-----\nabc=\n-----END X-----\n";
+        let texts = [
+            "plain",
+            "with \"quotes\" # and: more",
+            "two\nlines",
+            pem,
+            " \n ",
+            "é\t\u{1}",
+        ];
+        let values: BTreeMap<String, Secret> = texts
+            .iter()
+            .enumerate()
+            .map(|(n, text)| (format!("k{n}"), Secret::new(text.as_bytes().to_vec())))
+            .collect();
+        let text = laid_out(&"production/db".parse().unwrap(), &values);
+        let read: BTreeMap<String, String> = stratum_load::yaml_as(&text).unwrap();
+        for (n, text) in texts.iter().enumerate() {
+            assert_eq!(read.get(&format!("k{n}")).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn the_private_folder_is_for_its_owner_and_goes() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = PrivateFolder::new().unwrap();
+        let path = folder.0.clone();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        fs::write(path.join("left.swp"), "hunter2").unwrap();
+        drop(folder);
+        assert!(!path.exists());
+    }
+}

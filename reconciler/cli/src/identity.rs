@@ -1,0 +1,96 @@
+//! The identity of the reconciler: given at the start, or later over its socket.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use stratum_core::ports::SecretStore;
+use stratum_seal::Crypto;
+use stratum_seal::keeper::Keeper;
+use stratum_store::SqliteStore;
+
+use crate::context::Place;
+use crate::failure::CommandError;
+use crate::keys;
+use crate::unsealing;
+use crate::work_tree::crypto;
+
+/// Why the reconciler is sealed, and what brings it to life.
+const SEALED: &str =
+    "it has no identity: `stratum secrets unseal` gives it one, or start it with `--identity FILE`";
+
+/// What opens secrets, and the store that it wraps.
+pub(crate) struct Guarded {
+    /// Opens secrets.
+    pub(crate) keeper: Keeper,
+    /// The state.
+    pub(crate) store: Arc<SqliteStore>,
+    crypto: Crypto,
+}
+
+impl Guarded {
+    /// Lets nobody look into this process, and gives the keeper the identities that were named, or
+    /// the one that is found. What the state holds is wrapped then.
+    pub(crate) async fn open(store: SqliteStore, named: &[PathBuf]) -> Result<Self, CommandError> {
+        if let Err(error) = stratum_seal::memory::harden() {
+            return Err(
+                CommandError::machine("this process cannot keep secrets to itself")
+                    .because(&error)
+                    .hint("`stratum doctor` says what the system refuses"),
+            );
+        }
+        let crypto = crypto()?;
+        let keeper = Keeper::new(crypto.clone(), SEALED);
+        let store = Arc::new(store.wrapped_by(Arc::new(keeper.clone())));
+        let vault: Arc<dyn SecretStore> = store.clone();
+        keeper.attach(&vault);
+        unseal(&keeper, &crypto, named).await?;
+        let count = store.wrap_again().await?;
+        if count > 0 {
+            tracing::info!(rows = count, "the state is wrapped under its data key now");
+        }
+        Ok(Self {
+            keeper,
+            store,
+            crypto,
+        })
+    }
+
+    /// Listens for whoever unseals it, or changes its data key; says why when it cannot.
+    pub(crate) fn listen(&self, place: &Place) -> Result<(), std::io::Error> {
+        let store = Arc::clone(&self.store);
+        let rewrap = move || {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                if let Err(error) = store.wrap_again().await {
+                    tracing::warn!(%error, "the state is not yet wrapped under its new key");
+                }
+            });
+        };
+        let (keeper, crypto) = (self.keeper.clone(), self.crypto.clone());
+        unsealing::listen(&place.state, keeper, crypto, Arc::new(rewrap))
+    }
+}
+
+/// Gives the keeper its identity, if there is one.
+async fn unseal(keeper: &Keeper, crypto: &Crypto, named: &[PathBuf]) -> Result<(), CommandError> {
+    let mut paths = named.to_vec();
+    if paths.is_empty() {
+        paths.extend(keys::identity_path(None));
+    }
+    let mut identities = Vec::new();
+    for path in &paths {
+        identities.extend(keys::identities_of(crypto, path)?);
+    }
+    if identities.is_empty() {
+        return Ok(());
+    }
+    let unsealed = keeper.unseal(identities, jiff::Timestamp::now()).await;
+    unsealed.map_err(|error| {
+        CommandError::given("the state could not be unsealed")
+            .because(&error)
+            .hint(
+                "start it with the identity that it had; to change it, give both: \
+                 `--identity NEW --identity OLD`",
+            )
+    })
+}

@@ -1,0 +1,105 @@
+//! Where a person's keys are: named, in a variable, or in the configuration folder.
+
+use std::path::PathBuf;
+
+use stratum_core::secret::Secret;
+use stratum_seal::Crypto;
+use stratum_seal::age::Identity;
+use stratum_seal::keys::{self, Sealer};
+
+use crate::failure::CommandError;
+
+/// The variable that names a sealer's key.
+const SEALER: &str = "STRATUM_SEALER";
+
+/// The variable that names a file of identities.
+const IDENTITY: &str = "STRATUM_IDENTITY";
+
+/// The configuration folder of stratum.
+///
+/// *Source*: XDG Base Directory Specification 0.8, `XDG_CONFIG_HOME`.
+fn folder() -> Option<PathBuf> {
+    let absolute = |name| {
+        let path = std::env::var_os(name).map(PathBuf::from);
+        path.filter(|path| path.is_absolute())
+    };
+    absolute("XDG_CONFIG_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".config")))
+        .map(|folder| folder.join("stratum"))
+}
+
+fn variable(name: &str) -> Option<PathBuf> {
+    let value = std::env::var_os(name).filter(|value| !value.is_empty());
+    value.map(PathBuf::from)
+}
+
+fn default(name: &str) -> Option<PathBuf> {
+    folder()
+        .map(|folder| folder.join(name))
+        .filter(|path| path.exists())
+}
+
+/// The sealer's key that was named, or the one of the variable or the configuration folder.
+pub(crate) fn sealer(crypto: &Crypto, named: Option<&PathBuf>) -> Result<Sealer, CommandError> {
+    let path = named
+        .cloned()
+        .or_else(|| variable(SEALER))
+        .or_else(|| default("sealer"))
+        .ok_or_else(|| {
+            CommandError::given("there is no sealer key").hint(
+                "name one with `--sealer FILE` or `STRATUM_SEALER`; \
+                 `stratum secrets keygen sealer --name YOU --out YOU.sealer --trust` makes one",
+            )
+        })?;
+    let text = read(&path)?;
+    Sealer::parse(crypto, &text).map_err(|error| {
+        let message = format!("`{}` is not a sealer key", path.display());
+        CommandError::given(message)
+            .because(&error)
+            .hint("`stratum secrets keygen sealer` makes one")
+    })
+}
+
+/// The file of identities that was named, or the one of the variable or the configuration folder.
+pub(crate) fn identity_path(named: Option<&PathBuf>) -> Option<PathBuf> {
+    named
+        .cloned()
+        .or_else(|| variable(IDENTITY))
+        .or_else(|| default("identity"))
+}
+
+/// The identities of a person.
+pub(crate) fn identities(
+    crypto: &Crypto,
+    named: Option<&PathBuf>,
+) -> Result<Vec<Identity>, CommandError> {
+    let path = identity_path(named).ok_or_else(|| {
+        CommandError::given("there is no identity").hint(
+            "name one with `--identity FILE` or `STRATUM_IDENTITY`; \
+             `stratum secrets keygen identity --out FILE` makes one",
+        )
+    })?;
+    identities_of(crypto, &path)
+}
+
+/// The identities of a file.
+pub(crate) fn identities_of(
+    crypto: &Crypto,
+    path: &std::path::Path,
+) -> Result<Vec<Identity>, CommandError> {
+    let text = read(path)?;
+    keys::identities(crypto, &text).map_err(|error| {
+        let message = format!("`{}` is not a file of identities", path.display());
+        CommandError::given(message)
+            .because(&error)
+            .hint("`stratum secrets keygen identity` makes one; those of age can be read too")
+    })
+}
+
+fn read(path: &std::path::Path) -> Result<Secret, CommandError> {
+    keys::read_private(path).map_err(|error| {
+        let message = format!("the key in `{}` cannot be used", path.display());
+        let hint = format!("`ls -l {}` shows who may read it", path.display());
+        CommandError::given(message).because(&error).hint(hint)
+    })
+}

@@ -1,0 +1,328 @@
+//! Sealed values, verified: what reads them (`load`) and what verifies them (`seal`), put together
+//! as the port `SealCheck`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr as _;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use stratum_core::digest::Digest;
+use stratum_core::finding::Finding;
+use stratum_core::finding::codes::{
+    Explained, SEALED_CLASSICAL, SEALED_OLD, SEALED_PLACE, SEALED_RECIPIENT, SEALED_SEALER,
+    SEALED_SHAPE, SEALED_SIGNATURE,
+};
+use stratum_core::ids::{CommitId, EnvironmentName};
+use stratum_core::kinds::secret::{SUFFIX, SealedValue};
+use stratum_core::ports::{
+    SealCheck, SealReport, SealRequest, SealedSecret, SecretKey, SecretStore as _, Store as _,
+    Tree, TreeError, TreeKind,
+};
+use stratum_core::settings::Settings;
+use stratum_core::source::Source;
+use stratum_core::trust::Trust;
+use stratum_runtime::{Verification, verify_sealed};
+use stratum_seal::age::{Recipient, RecipientId};
+use stratum_seal::value::VerifyError;
+use stratum_seal::{Crypto, Place, Policy};
+
+use crate::context::Context;
+use crate::failure::CommandError;
+use crate::wiring;
+use crate::work_tree::crypto;
+
+/// The most files whose verdicts are remembered.
+const REMEMBERED: usize = 20_000;
+
+/// Verifies sealed values with the chosen crypto backends.
+///
+/// *Guarantees*: a file whose bytes, place and trust are as before is not verified again.
+pub(crate) struct Checker {
+    crypto: Crypto,
+    seen: Mutex<BTreeMap<Digest, Arc<Verdicts>>>,
+}
+
+/// What was found about one file, whatever versions were in force.
+#[derive(Debug, Default)]
+struct Verdicts {
+    values: Vec<SealedSecret>,
+    findings: Vec<Finding>,
+}
+
+/// What all files of one check have in common.
+struct Ground<'a> {
+    request: &'a SealRequest<'a>,
+    policy: Policy,
+    recipients: BTreeSet<RecipientId>,
+    /// Everything a verdict depends on, but for the file.
+    digest: Digest,
+}
+
+impl Checker {
+    pub(crate) fn new(crypto: Crypto) -> Self {
+        Self {
+            crypto,
+            seen: Mutex::default(),
+        }
+    }
+
+    fn ground<'a>(&self, request: &'a SealRequest<'a>) -> Ground<'a> {
+        let policy = Policy::parse(request.signatures.as_str()).unwrap_or_default();
+        let environment = request.environment;
+        let keys = request.trust.recipients.values();
+        let keys = keys.filter(|one| one.environments.contains(environment));
+        let recipients =
+            keys.filter_map(|one| Recipient::from_str(&one.key).ok()?.id(&self.crypto).ok());
+        let trust: &Trust = request.trust;
+        let about = (request.repository, environment, policy.name(), trust);
+        Ground {
+            request,
+            policy,
+            recipients: recipients.collect(),
+            digest: Digest::of_json(&about),
+        }
+    }
+
+    fn file(&self, ground: &Ground<'_>, file: &str, path: &str, text: &str) -> Verdicts {
+        let mut verdicts = Verdicts::default();
+        let document = match stratum_load::read_sealed(file, text) {
+            Ok(document) => document,
+            Err(findings) => {
+                verdicts.findings = findings;
+                return verdicts;
+            }
+        };
+        for (key, value) in &document.file.values {
+            let source = document.sources.get(key).cloned();
+            let source = source.unwrap_or_else(|| Source::start_of(file));
+            match self.value(ground, path, key, value, source) {
+                Ok((sealed, noted)) => {
+                    verdicts.values.push(sealed);
+                    verdicts.findings.extend(noted);
+                }
+                Err(finding) => verdicts.findings.push(finding),
+            }
+        }
+        verdicts
+    }
+
+    fn value(
+        &self,
+        ground: &Ground<'_>,
+        path: &str,
+        key: &str,
+        value: &SealedValue,
+        source: Source,
+    ) -> Result<(SealedSecret, Option<Finding>), Finding> {
+        let request = ground.request;
+        let place = Place {
+            repo: request.repository,
+            environment: request.environment.as_str(),
+            path,
+            key,
+            version: value.v,
+        };
+        let verified =
+            stratum_seal::verify(&self.crypto, request.trust, ground.policy, &place, value)
+                .map_err(|error| refused(key, &error).at(source.clone()))?;
+        let stranger = verified.statement.recipients.iter();
+        let stranger = stranger.copied().find(|id| !ground.recipients.contains(id));
+        if let Some(id) = stranger {
+            let message = format!(
+                "`{key}` can be read by `{id}`, which is no recipient of `{}` in `trust/recipients/`",
+                request.environment
+            );
+            return Err(Finding::error(&SEALED_RECIPIENT, message).at(source).hint(
+                "`stratum secrets rewrap`; change the secret if a stranger may have read it",
+            ));
+        }
+        let classical = verified.classical.then(|| {
+            let message =
+                format!("`{key}` is sealed to a key that is not safe against quantum computers");
+            Finding::warning(&SEALED_CLASSICAL, message)
+                .at(source.clone())
+                .hint("`stratum secrets status --migration` says what comes next")
+        });
+        let age = STANDARD.decode(&value.age).unwrap_or_default();
+        let sealed = SealedSecret {
+            path: path.to_owned(),
+            key: key.to_owned(),
+            version: value.v,
+            digest: Digest::of_bytes(&age),
+            age,
+            sealer: verified.sealer,
+            source,
+        };
+        Ok((sealed, classical))
+    }
+}
+
+/// The finding of a value that is not trusted.
+fn refused(key: &str, error: &VerifyError) -> Finding {
+    let (code, hint): (&Explained, &str) = match error {
+        VerifyError::Place | VerifyError::NoPlace => (
+            &SEALED_PLACE,
+            "put it back where it was sealed for, or seal it again for this place",
+        ),
+        VerifyError::Signature(_) | VerifyError::Mismatch { .. } | VerifyError::Policy { .. } => (
+            &SEALED_SIGNATURE,
+            "seal it again with `stratum secrets seal`; `git log` says who changed it",
+        ),
+        VerifyError::UnknownSealer(_) | VerifyError::Expired { .. } | VerifyError::Key { .. } => (
+            &SEALED_SEALER,
+            "who may seal is judged by the applied commit: push the change of `trust/people/` by \
+             itself first",
+        ),
+        VerifyError::UnknownRecipient(_) | VerifyError::Recipients { .. } => (
+            &SEALED_RECIPIENT,
+            "seal it again with `stratum secrets seal`",
+        ),
+        VerifyError::Base64 | VerifyError::Age(_) => (
+            &SEALED_SHAPE,
+            "it was cut or changed: seal it again with `stratum secrets seal`",
+        ),
+        VerifyError::Crypto(_) => (&SEALED_SIGNATURE, "`stratum doctor` tries each algorithm"),
+    };
+    Finding::error(code, format!("`{key}`: {error}")).hint(hint)
+}
+
+/// The finding of a value that is older than one that was in force.
+fn old(value: &SealedSecret, highest: u64) -> Finding {
+    let message = format!(
+        "`{}` is version {}, and version {highest} was in force: a `git revert` or a replay brought \
+         an older secret back",
+        value.key, value.version
+    );
+    Finding::error(&SEALED_OLD, message)
+        .at(value.source.clone())
+        .hint(
+            "if the old secret is wanted, seal it again: `stratum secrets open` prints it, \
+             `stratum secrets seal` makes it the newest version",
+        )
+}
+
+impl SealCheck for Checker {
+    fn check(&self, request: &SealRequest<'_>) -> Result<SealReport, TreeError> {
+        let ground = self.ground(request);
+        let folder = format!("secrets/{}", request.environment);
+        let mut report = SealReport::default();
+        for (file, id) in files(request.tree, &folder)? {
+            let Some(path) = file
+                .strip_prefix(&format!("{folder}/"))
+                .and_then(|path| path.strip_suffix(SUFFIX))
+            else {
+                continue;
+            };
+            let name = Digest::of_json(&(ground.digest, &file, id.as_str()));
+            let known = self.lock().get(&name).cloned();
+            let verdicts = match known {
+                Some(verdicts) => verdicts,
+                None => {
+                    let bytes = request.tree.blob(&id, &file)?;
+                    // What is not text is the loader's to name.
+                    let Ok(text) = String::from_utf8(bytes) else {
+                        continue;
+                    };
+                    let verdicts = Arc::new(self.file(&ground, &file, path, &text));
+                    let mut seen = self.lock();
+                    if seen.len() >= REMEMBERED {
+                        seen.clear();
+                    }
+                    seen.insert(name, Arc::clone(&verdicts));
+                    verdicts
+                }
+            };
+            report.findings.extend(verdicts.findings.iter().cloned());
+            for value in &verdicts.values {
+                let highest = request
+                    .highest
+                    .get(&(value.path.clone(), value.key.clone()));
+                let allowed = (request.may_go_back)(&value.path, &value.key, value.version);
+                match highest.filter(|highest| value.version < **highest && !allowed) {
+                    Some(highest) => report.findings.push(old(value, *highest)),
+                    None => report.values.push(value.clone()),
+                }
+            }
+        }
+        Ok(report)
+    }
+}
+
+impl Checker {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Digest, Arc<Verdicts>>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The files below a folder, with their blobs.
+fn files(
+    tree: &dyn Tree,
+    folder: &str,
+) -> Result<Vec<(String, stratum_core::ids::ObjectId)>, TreeError> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in tree.list(&folder)? {
+            let path = format!("{folder}/{}", entry.name);
+            match entry.kind {
+                TreeKind::Folder => folders.push(path),
+                TreeKind::File | TreeKind::Executable => found.push((path, entry.id)),
+                TreeKind::Symlink | TreeKind::Submodule => {}
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Verifies the sealed values of one environment as the reconciler here would: by the trust of the
+/// commit that its state has applied, and by the versions that were in force. Where there is no
+/// state, the tree judges itself.
+pub(crate) fn verify(
+    context: &Context,
+    tree: &dyn Tree,
+    settings: &Settings,
+    environment: &EnvironmentName,
+) -> Result<SealReport, CommandError> {
+    let folder = format!("secrets/{environment}");
+    let there = tree
+        .entry(&folder)
+        .map_err(|error| CommandError::machine("the files cannot be read").because(&error))?;
+    if there.is_none() {
+        return Ok(SealReport::default());
+    }
+    let place = context.place()?;
+    let (base, highest) = context.block_on(in_force(&place, environment))?;
+    // A base that this repository does not have, as of a state that was brought along, judges nobody.
+    use stratum_core::ports::Repository as _;
+    let base = base.filter(|base| place.repository.tree(base).is_ok());
+    let providers = wiring::providers()?;
+    let loader = wiring::loader(&providers, None)?;
+    let checker = Checker::new(crypto()?);
+    Ok(verify_sealed(Verification {
+        repository: place.repository.as_ref(),
+        loader: loader.as_ref(),
+        sealing: &checker,
+        tree,
+        settings,
+        environment,
+        base: base.as_ref(),
+        highest: &highest,
+        may_go_back: &|_, _, _| false,
+    })?)
+}
+
+/// What the state knows of an environment: the commit that is applied, and the versions in force.
+async fn in_force(
+    place: &crate::context::Place,
+    environment: &EnvironmentName,
+) -> Result<(Option<CommitId>, BTreeMap<SecretKey, u64>), CommandError> {
+    let Some(store) = place.state().await? else {
+        return Ok((None, BTreeMap::new()));
+    };
+    let rows = store.environments().await?;
+    let row = rows.into_iter().find(|row| row.name == *environment);
+    let highest = store.highest(environment).await?;
+    Ok((row.and_then(|row| row.revision), highest))
+}
