@@ -240,11 +240,7 @@ enum Telling {
     Ended,
 }
 
-fn ports(
-    place: &Place,
-    guarded: &Guarded,
-    wake: Arc<RefWatcher>,
-) -> Result<Ports, CommandError> {
+fn ports(place: &Place, guarded: &Guarded, wake: Arc<RefWatcher>) -> Result<Ports, CommandError> {
     let store = &guarded.store;
     let providers = wiring::providers()?;
     let cache: Arc<dyn EvaluationCache> = store.clone();
