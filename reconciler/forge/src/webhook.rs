@@ -75,6 +75,17 @@ impl Secrets {
             Err(WebhookError::WrongSignature)
         }
     }
+
+    /// What `X-Hub-Signature-256` says about `body` when we send it; with the first secret.
+    pub fn sign(&self, body: &[u8]) -> String {
+        let secret = self.0.first().map(Secret::expose).unwrap_or_default();
+        let mac = Hmac::<Sha256>::new_from_slice(secret).map(|mac| mac.chain_update(body));
+        // HMAC takes keys of any length, so there is always one.
+        let bytes = mac.map(|mac| mac.finalize().into_bytes().to_vec());
+        let digits = bytes.unwrap_or_default();
+        let digits: String = digits.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("sha256={digits}")
+    }
 }
 
 fn digits(signature: &str) -> Option<[u8; 32]> {

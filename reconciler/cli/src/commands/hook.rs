@@ -11,6 +11,7 @@ use stratum_core::settings::Settings;
 use crate::arguments::GlobalArguments;
 use crate::commands::check::{self, check, present};
 use crate::commands::plan::{PlanArguments, Planner};
+use crate::commands::wake;
 use crate::context::{Context, Place};
 use crate::exit::Exit;
 use crate::failure::CommandError;
@@ -84,7 +85,7 @@ pub(crate) fn run(context: &Context, arguments: &HookArguments) -> Result<Exit, 
         Hook::PreCommit => pre_commit(context),
         Hook::PrePush => pre_push(context, arguments.arguments.first().map(String::as_str)),
         Hook::PreReceive => pre_receive(context),
-        Hook::PostReceive => Ok(Exit::Done),
+        Hook::PostReceive => wake::wake(context),
     }
 }
 

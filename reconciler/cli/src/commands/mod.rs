@@ -25,4 +25,5 @@ pub(crate) mod show;
 pub(crate) mod status;
 pub(crate) mod trace;
 pub(crate) mod tree;
+pub(crate) mod wake;
 pub(crate) mod watch;

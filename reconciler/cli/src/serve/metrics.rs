@@ -132,6 +132,36 @@ impl Metrics {
         metrics
     }
 
+    /// All numbers with one of each label, for the reference page.
+    pub(super) fn sample() -> String {
+        let metrics = Self::new();
+        let environment = || "production".to_owned();
+        let of = OfEnvironment {
+            environment: environment(),
+        };
+        drop(metrics.conditions.get_or_create(&OfCondition {
+            environment: environment(),
+            condition: Condition::Ready.as_str(),
+        }));
+        drop(metrics.resources.get_or_create(&of));
+        drop(metrics.drifted.get_or_create(&of));
+        drop(metrics.observed.get_or_create(&of));
+        drop(metrics.runs.get_or_create(&OfOutcome {
+            environment: environment(),
+            outcome: "applied",
+        }));
+        let result = Delivery::Accepted;
+        drop(metrics.deliveries.get_or_create(&OfResult { result }));
+        drop(
+            metrics
+                .forge_failures
+                .get_or_create(&OfKind { kind: "server" }),
+        );
+        let mut text = String::new();
+        let _infallible = encode(&mut text, &metrics.registry);
+        text
+    }
+
     fn register(&mut self) {
         let registry = &mut self.registry;
         let build: Family<OfVersion, Gauge> = Family::default();

@@ -27,6 +27,11 @@ use crate::serve::health::Health;
 use crate::serve::metrics::Metrics;
 pub(crate) use crate::serve::webhook::Webhook;
 
+/// All metrics with one of each label, as `/metrics` gives them.
+pub(crate) fn sample_of_metrics() -> String {
+    Metrics::sample()
+}
+
 /// Everything that is answered from.
 pub(crate) struct Desk {
     health: Health,

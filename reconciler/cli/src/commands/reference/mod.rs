@@ -23,6 +23,8 @@ pub(crate) enum Page {
     Findings,
     /// Every setting with its default.
     Settings,
+    /// Every number of `/metrics`.
+    Metrics,
 }
 
 /// Carries out the command.
@@ -31,6 +33,7 @@ pub(crate) fn run(context: &Context, arguments: &ReferenceArguments) -> Result<E
         Page::Commands => pages::commands(),
         Page::Findings => pages::findings(),
         Page::Settings => pages::settings(),
+        Page::Metrics => pages::metrics(),
     };
     context.ui.answer(&page);
     Ok(Exit::Done)

@@ -163,6 +163,53 @@ pub(super) fn settings() -> String {
     text
 }
 
+/// Every number of `/metrics`.
+pub(super) fn metrics() -> String {
+    let mut text = head(
+        "Metrics",
+        "What `GET /metrics` gives where `stratum reconcile --listen` runs, in the form of OpenMetrics. \
+         Labels are bounded: environments beyond the first 200 are counted together.",
+    );
+    text.push_str("\n| name | type | labels | what |\n| --- | --- | --- | --- |\n");
+    let sample = crate::serve::sample_of_metrics();
+    let help = |name: &str| {
+        let lead = format!("# HELP {name} ");
+        sample.lines().find_map(|line| line.strip_prefix(&lead))
+    };
+    for line in sample.lines() {
+        let Some((name, form)) = line.strip_prefix("# TYPE ").and_then(|l| l.split_once(' '))
+        else {
+            continue;
+        };
+        // A counter is called so much and `_total`.
+        let full = if form == "counter" {
+            format!("{name}_total")
+        } else {
+            name.to_owned()
+        };
+        let labels: Vec<&str> = sample
+            .lines()
+            .find_map(|line| {
+                line.strip_prefix(&full)?
+                    .strip_prefix('{')?
+                    .split('}')
+                    .next()
+            })
+            .map(|labels| {
+                labels
+                    .split(',')
+                    .filter_map(|l| l.split('=').next())
+                    .collect()
+            })
+            .unwrap_or_default();
+        let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
+        let about = help(name).unwrap_or_default();
+        let labels = labels.join(", ");
+        let _infallible = writeln!(text, "| `{full}` | {form} | {labels} | {about} |");
+    }
+    text
+}
+
 fn table(text: &mut String, entries: &[Entry]) {
     text.push_str("| key | form | default | what |\n| --- | --- | --- | --- |\n");
     for entry in entries {
