@@ -17,6 +17,9 @@ use crate::wiring;
 pub(super) const REMEDY: &str = "stratum does not touch the file; put back a copy of it, or make \
                                  the state again from the repository:";
 
+/// The type whose resources are started again.
+const SERVICE: &str = "local_service";
+
 /// The most addresses that a step names.
 const NAMED: usize = 12;
 
@@ -76,6 +79,8 @@ struct Ways {
     found: Vec<String>,
     /// In the state alone.
     made: Vec<String>,
+    /// Started again in the place of what runs; they cannot be adopted.
+    started: Vec<String>,
     /// Only a person knows whether they are there.
     adopt: Vec<String>,
 }
@@ -130,6 +135,7 @@ impl Ways {
             let list = match effects.get(address.r#type()) {
                 Some((Effect::StateOnly, _)) => &mut ways.made,
                 Some((Effect::World, true)) => &mut ways.found,
+                Some(_) if address.r#type().as_str() == SERVICE => &mut ways.started,
                 Some((Effect::World, false)) | None => &mut ways.adopt,
             };
             list.push(address.local.to_string());
@@ -161,6 +167,13 @@ impl Content {
                  differs is refused by name, and `meta.adopt = \"<its path>\"` takes it over and \
                  changes it",
                 some(&found)
+            ));
+        }
+        let started = names(|ways| &ways.started);
+        if !started.is_empty() {
+            steps.push(format!(
+                "nothing for {}: services are started again, in the place of what runs",
+                some(&started)
             ));
         }
         let made = names(|ways| &ways.made);
