@@ -4,18 +4,21 @@
 Each resource is a command that writes a line for each effect it has, so that what happened can be
 counted: an orphan is a thing that exists and is not in the state, a ghost one that the state calls
 done and does not exist, a doubled effect a line that stands twice, a lost record a run that
-changed something and has no record in git.
+changed something and has no record in git, an unproven event one that stands in the journal or in
+the audit log and not in both, in the same order.
 
 With --peer the same is done to terraform or tofu, whose resources write the same lines.
 """
 
 import argparse
 import collections
+import hashlib
 import json
 import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -127,7 +130,28 @@ class Stratum:
         lost = [r["id"] for r in runs if not any(r["id"].rsplit("-", 1)[1] in f for f in records)]
         return {"orphans": sorted(self.world.there() - state),
                 "ghosts": sorted(state - self.world.there()),
-                "doubled": self.world.doubled(), "lost records": lost}
+                "doubled": self.world.doubled(), "lost records": lost,
+                "unproven": self.unproven()}
+
+    def unproven(self):
+        """Where the journal and the audit log differ, and what is wrong with the log itself."""
+        done = run(self.program, "--repo", self.bare, "--json", "audit", "verify",
+                   cwd=self.folder, check=False)
+        verified = json.loads(done.stdout)
+        if not verified["valid"] or verified["waiting"]:
+            return [verified["problem"] or f"{verified['waiting']} transactions wait"]
+        done = run(self.program, "--repo", self.bare, "--json", "audit", "list", "--kind", "apply",
+                   cwd=self.folder)
+        logged = collections.defaultdict(list)
+        for entry in map(json.loads, done.stdout.splitlines()):
+            logged[entry["run"]].append(entry["what"]["apply"]["digest"])
+        state = sqlite3.connect(f"file:{self.bare}/stratum/state.db?mode=ro", uri=True)
+        journal = collections.defaultdict(list)
+        for name, event in state.execute(
+                "SELECT r.id, e.event FROM events e JOIN runs r ON r.key = e.id >> 32 ORDER BY e.id"):
+            journal[name].append(hashlib.sha256(event.encode()).hexdigest())
+        state.close()
+        return [name for name in journal | logged if journal[name] != logged[name]]
 
 
 class Terraform:

@@ -7,6 +7,7 @@
     reason = "tests may, and clippy does not see that the helpers of an integration test are tests"
 )]
 
+mod audit;
 mod boundaries;
 mod demo;
 mod full;

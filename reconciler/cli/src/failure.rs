@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use stratum_core::ports::{LeaseError, LoadError, RepositoryError, StoreError};
+use stratum_core::ports::{AuditError, LeaseError, LoadError, RepositoryError, StoreError};
 use stratum_runtime::RuntimeError;
 
 use crate::exit::Exit;
@@ -210,6 +210,7 @@ impl From<RuntimeError> for CommandError {
         match error {
             RuntimeError::Repository(error) => error.into(),
             RuntimeError::Store(error) => error.into(),
+            RuntimeError::Audit(error) => error.into(),
             RuntimeError::Lease(error) => error.into(),
             RuntimeError::Load(error) => error.into(),
             RuntimeError::Stopped => Self::of(Fault::Machine, &error)
@@ -219,6 +220,17 @@ impl From<RuntimeError> for CommandError {
             | RuntimeError::NoProvider { .. }
             | RuntimeError::TaskEnded => {
                 Self::of(Fault::Machine, &error).hint("`stratum status` shows where things stand")
+            }
+        }
+    }
+}
+
+impl From<AuditError> for CommandError {
+    fn from(error: AuditError) -> Self {
+        match error {
+            AuditError::Store(error) => error.into(),
+            AuditError::TooLarge { .. } | AuditError::Veil(_) => {
+                Self::machine("the audit log cannot be written").because(&error)
             }
         }
     }

@@ -18,6 +18,7 @@ mod identity;
 mod keys;
 mod leaks;
 mod log;
+mod note;
 mod objects;
 mod sealed_file;
 mod serve;

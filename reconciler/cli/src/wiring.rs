@@ -8,7 +8,7 @@ use std::sync::Arc;
 use stratum_core::finding::Finding;
 use stratum_core::ids::{ProviderName, TypeName};
 use stratum_core::ports::{
-    EvaluationCache, Gate, Loader, Provider, ProviderSchema, SealCheck, Signatures,
+    EvaluationCache, Gate, Loader, NoteSigner, Provider, ProviderSchema, SealCheck, Signatures,
 };
 use stratum_core::value::Record;
 use stratum_guard::{CedarGate, InProcess};
@@ -18,6 +18,7 @@ use stratum_providers::registry::RegistryProvider;
 use stratum_runtime::Providers;
 
 use crate::failure::CommandError;
+use crate::note::SealedNotes;
 use crate::vault::Checker;
 use crate::work_tree::crypto;
 
@@ -99,6 +100,11 @@ pub(crate) fn gate() -> Result<Arc<dyn Gate>, CommandError> {
 /// What verifies signatures.
 pub(crate) fn signatures() -> Arc<dyn Signatures> {
     Arc::new(InProcess)
+}
+
+/// What signs the audit log.
+pub(crate) fn note_signer() -> Result<Arc<dyn NoteSigner>, CommandError> {
+    Ok(Arc::new(SealedNotes::new(crypto()?)))
 }
 
 /// Whether any finding is an error: the commands that only read then end with 1.

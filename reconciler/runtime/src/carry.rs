@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use stratum_core::approve::approve;
+use stratum_core::audit::AuditEntry;
 use stratum_core::condition::{Condition, Hold};
 use stratum_core::desired::Closure;
 use stratum_core::finding::Finding;
@@ -50,6 +51,7 @@ impl Reconciler {
         look: Look,
         run: Run,
         base: Base,
+        mut entries: Vec<AuditEntry>,
     ) -> Result<EnvironmentReport, RuntimeError> {
         let Look {
             target,
@@ -63,7 +65,13 @@ impl Reconciler {
         } = look;
         row.condition = Condition::Reconciling;
         row.reason = format!("applying {}", target.commit.short());
-        self.put(&mut row).await?;
+        entries
+            .iter_mut()
+            .for_each(|entry| entry.run = Some(run.id.clone()));
+        // Together: they share one flush of the disk.
+        let (logged, put) = tokio::join!(self.log(entries), self.put(&mut row));
+        logged?;
+        put?;
         let run = Arc::new(run);
         let mut journal = Journal::new(Arc::clone(&run.plan), run.on_failure);
         let started = Event::Started {

@@ -2,7 +2,9 @@
 
 use stratum_core::ids::ProviderName;
 use stratum_core::journal::JournalError;
-use stratum_core::ports::{GateError, LeaseError, LoadError, RepositoryError, Retry, StoreError};
+use stratum_core::ports::{
+    AuditError, GateError, LeaseError, LoadError, RepositoryError, Retry, StoreError,
+};
 use thiserror::Error;
 
 /// Why one look at an environment did not come to an end.
@@ -14,6 +16,9 @@ pub enum RuntimeError {
     /// The state could not be read or written.
     #[error("the state failed")]
     Store(#[from] StoreError),
+    /// The audit log could not be written; what it would have been about was not done.
+    #[error("the audit log failed")]
+    Audit(#[from] AuditError),
     /// The lease is someone else's.
     #[error("the lease was not given")]
     Lease(#[from] LeaseError),
@@ -47,6 +52,7 @@ impl RuntimeError {
             Self::Repository(error) => error.retry(),
             Self::Store(error) | Self::Lease(LeaseError::Store(error)) => error.retry(),
             Self::Lease(LeaseError::Held { .. }) => Retry::Later(std::time::Duration::from_secs(2)),
+            Self::Audit(error) => error.retry(),
             Self::Load(error) => error.retry(),
             Self::Gate(error) => error.retry(),
             Self::Journal(_) => Retry::NeedsPerson,

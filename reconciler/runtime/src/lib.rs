@@ -5,6 +5,7 @@
 //! [`Journal::next`](stratum_core::journal::Journal::next) as a new plan.
 
 mod apply;
+mod audit;
 mod calls;
 mod carry;
 mod drift;

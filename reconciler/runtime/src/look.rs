@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use stratum_core::approve::{Approved, Refusal, approve};
+use stratum_core::audit::AuditEntry;
 use stratum_core::check::check;
 use stratum_core::condition::{Condition, Hold};
 use stratum_core::desired::{Desired, Revision};
 use stratum_core::digest::Digest;
 use stratum_core::finding::{Finding, any_error};
-use stratum_core::ids::{EnvironmentName, RunId};
+use stratum_core::ids::{CommitId, EnvironmentName, RunId};
 use stratum_core::observed::Observed;
 use stratum_core::plan::Plan;
 use stratum_core::planning::DriftRule;
@@ -54,6 +55,8 @@ pub(crate) struct Judged {
     pub(crate) base: Base,
     pub(crate) verdict: Verdict,
     pub(crate) result: Result<Approved, Refusal>,
+    /// What the audit log must say before anything follows from it.
+    pub(crate) entries: Vec<AuditEntry>,
 }
 
 impl Reconciler {
@@ -96,6 +99,8 @@ impl Reconciler {
         row: Option<EnvironmentRow>,
     ) -> Result<EnvironmentReport, RuntimeError> {
         let mut row = row.unwrap_or_else(|| self.blank_row(&target.environment));
+        let tree = self.tree(&target.commit).await?;
+        self.log_configuration(&target.commit, &row, &tree).await?;
         if target.own().suspended {
             let reason = "`suspended = true` in `stratum.ncl`".to_owned();
             return self.suspend(target, row, reason).await;
@@ -111,7 +116,6 @@ impl Reconciler {
             let reason = format!("suspended by {} (`{}`)", word.by, word.tag);
             return self.suspend(target, row, reason).await;
         }
-        let tree = self.tree(target).await?;
         let same = row.inputs.is_some() && {
             let (own, tree, closure) = (Arc::clone(self), Arc::clone(&tree), row.closure.clone());
             self.blocking(move || Ok(own.ports.loader.unchanged(tree.as_ref(), &closure)?))
@@ -142,8 +146,11 @@ impl Reconciler {
         }
     }
 
-    async fn tree(self: &Arc<Self>, target: &Target) -> Result<Arc<dyn Tree>, RuntimeError> {
-        let (own, commit) = (Arc::clone(self), target.commit.clone());
+    pub(crate) async fn tree(
+        self: &Arc<Self>,
+        commit: &CommitId,
+    ) -> Result<Arc<dyn Tree>, RuntimeError> {
+        let (own, commit) = (Arc::clone(self), commit.clone());
         self.blocking(move || Ok(own.ports.repository.tree(&commit)?))
             .await
     }
@@ -346,8 +353,14 @@ impl Reconciler {
         };
         let mut findings = look.findings.clone();
         findings.extend(check(&plan, &base, &look.target.own()));
-        let verdict = self.verdict(&look.grounds, look.trigger, &plan).await?;
+        let judged = self.verdict(&look.grounds, look.trigger, &plan).await;
+        let verdict = match judged {
+            Ok(verdict) => verdict,
+            Err(RuntimeError::Gate(error)) => return Err(self.undecided(look, &plan, error).await),
+            Err(error) => return Err(error),
+        };
         findings.extend(look.grounds.unverified(&verdict));
+        let mut entries = self.verdict_entries(look, &plan, &verdict);
         (self.progress)(&Progress::Planned {
             plan: Arc::clone(&plan),
             verdict: verdict.clone(),
@@ -359,11 +372,15 @@ impl Reconciler {
             Err(Refusal::Denied(_) | Refusal::NeedsApproval { .. })
         );
         self.note_refusal(&look.target.environment, refused);
+        if let Err(refusal) = &result {
+            entries.push(self.refusal_entry(look, &plan, refusal));
+        }
         Ok(Ok(Judged {
             plan,
             base,
             verdict,
             result,
+            entries,
         }))
     }
 
@@ -388,7 +405,10 @@ impl Reconciler {
     ) -> Result<EnvironmentReport, RuntimeError> {
         let approved = match judged.result.clone() {
             Ok(approved) => approved,
-            Err(refusal) => return self.deny(look, &judged, refusal).await,
+            Err(refusal) => {
+                self.log(judged.entries.clone()).await?;
+                return self.deny(look, &judged, refusal).await;
+            }
         };
         if judged.plan.is_empty() {
             return self.arrived(look, &judged.plan).await;
@@ -399,7 +419,7 @@ impl Reconciler {
         let run = self
             .new_run(&look, plan, findings, approved.verdict())
             .await?;
-        self.apply(look, run, judged.base).await
+        self.apply(look, run, judged.base, judged.entries).await
     }
 
     pub(crate) async fn new_run(

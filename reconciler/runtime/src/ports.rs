@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use stratum_core::ids::ProviderName;
 use stratum_core::ports::{
-    Clock, Gate, Loader, Probe, Provider, ProviderSchema, Randomness, Repository, SealCheck,
+    Audit, Clock, Gate, Loader, Probe, Provider, ProviderSchema, Randomness, Repository, SealCheck,
     SecretStore, Secrets, Signatures, Store, Wake,
 };
 
@@ -16,6 +16,8 @@ use crate::error::RuntimeError;
 pub struct Ports {
     /// The state.
     pub store: Arc<dyn Store>,
+    /// The audit log.
+    pub audit: Arc<dyn Audit>,
     /// The git repository.
     pub repository: Arc<dyn Repository>,
     /// Bytes of a tree -> Desired.

@@ -226,10 +226,14 @@ impl Reconciler {
             tracing::warn!(error = %error.sentence(), "the next try could not be queued");
         }
         let mut row = row.unwrap_or_else(|| self.blank_row(&environment));
-        row.desired_revision = Some(commit);
+        // Where the commit could not be read, or not be written down, it was not looked at.
+        if !matches!(error, RuntimeError::Repository(_) | RuntimeError::Audit(_)) {
+            row.desired_revision = Some(commit.clone());
+        }
         let mut report = crate::look::report_of(&row, Vec::new());
         report.condition = Condition::Stalled;
         report.reason.clone_from(&reason);
+        report.commit = Some(commit);
         if !interrupted && !matches!(error, RuntimeError::Store(_)) {
             match self.stalled(row, reason, Vec::new()).await {
                 Ok(written) => return written,
@@ -241,7 +245,7 @@ impl Reconciler {
 
     /// `stratum.ncl` cannot be used: nothing is applied, and every environment says why.
     async fn without_settings(
-        &self,
+        self: &Arc<Self>,
         head: &Head,
         rows: &BTreeMap<EnvironmentName, EnvironmentRow>,
     ) -> Result<Vec<EnvironmentReport>, RuntimeError> {
@@ -253,6 +257,8 @@ impl Reconciler {
             rows.push(self.blank_row(&EnvironmentName::repository()));
         }
         for mut row in rows {
+            let tree = self.tree(&head.commit).await?;
+            self.log_configuration(&head.commit, &row, &tree).await?;
             row.desired_revision = Some(head.commit.clone());
             let known = row.condition == Condition::Stalled && row.reason == reason;
             let report = self.stalled(row, reason.clone(), findings.clone()).await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use stratum_core::audit::{AuditEntry, Named, Role};
+use stratum_core::audit::{AuditEntry, Named, Principal, Role, What};
 use stratum_core::ids::{Address, EnvironmentName, RunId};
 use stratum_core::plan::Plan;
 use stratum_core::ports::{
@@ -182,6 +182,35 @@ impl SqliteStore {
             ..Expected::default()
         };
         Ok((expected, waiting))
+    }
+
+    /// Deletes the entries of every part of the audit log whose month lies more than `months` months
+    /// back, after the log says so; answers the parts. Their hashes stay, and all proofs hold.
+    pub async fn prune_log(&self, now: Timestamp, months: u32) -> Result<Vec<String>, AuditError> {
+        let Some(log) = &self.log else {
+            return Ok(Vec::new());
+        };
+        let overdue = log.overdue(now, months).await?;
+        if overdue.is_empty() {
+            return Ok(Vec::new());
+        }
+        let entry = |what: &What| AuditEntry {
+            at: now,
+            environment: None,
+            run: None,
+            principal: Principal::Reconciler,
+            what: what.clone(),
+            people: Vec::new(),
+        };
+        let entries: Vec<_> = overdue.iter().map(|(_, what)| entry(what)).collect();
+        self.log(&entries).await?;
+        self.bring_in().await?;
+        let mut pruned = Vec::new();
+        for (part, _) in overdue {
+            log.prune(part.clone()).await?;
+            pruned.push(part);
+        }
+        Ok(pruned)
     }
 
     /// Brings the entries that wait into the tree of the audit log, now.

@@ -1,5 +1,6 @@
 //! The commands, one file each; the doc comment of its arguments is its help.
 
+pub(crate) mod audit;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod demo;

@@ -6,9 +6,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use stratum_core::condition::Condition;
 use stratum_core::ids::{CommitId, EnvironmentName};
-use stratum_core::ports::{Announcements, EvaluationCache, Forge, RunOutcome, SecretStore, Store};
+use stratum_core::ports::{
+    Announcements, Audit, EvaluationCache, Forge, RunOutcome, SecretStore, Store,
+};
 use stratum_forge::announce::{Announcer, Around};
 use stratum_forge::github::GitHub;
 use stratum_providers::probe::HealthProbe;
@@ -16,7 +19,7 @@ use stratum_repo::RefWatcher;
 use stratum_runtime::{
     EnvironmentReport, Options, Ports, Progress, ProgressSink, Reconciler, Roots, Stop,
 };
-use stratum_store::{Access, SqliteStore};
+use stratum_store::SqliteStore;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -66,6 +69,15 @@ pub(crate) struct ReconcileArguments {
     /// Put the local resources of each environment under DIR, for a trial
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
+
+    /// Keep the entries of the audit log for this many months; their hashes stay
+    #[arg(
+        long,
+        value_name = "MONTHS",
+        default_value_t = 84,
+        env = "STRATUM_AUDIT_MONTHS"
+    )]
+    audit_months: u32,
 
     /// Answer at ADDRESS:PORT: /webhook, /healthz, /readyz, /metrics
     #[arg(
@@ -142,9 +154,17 @@ async fn work(
         Some(address) => Some(serve::bind(address).await?),
         None => None,
     };
-    let store = SqliteStore::open(&place.state, Access::ReadWrite).await?;
+    let store = SqliteStore::open_logged(&place.state, wiring::note_signer()?).await?;
     let guarded = Guarded::open(store, &arguments.identity).await?;
     let store = Arc::clone(&guarded.store);
+    let pruned = store
+        .prune_log(Timestamp::now(), arguments.audit_months)
+        .await;
+    for part in pruned? {
+        context
+            .ui
+            .say(&format!("the time of part {part} of the audit log is over"));
+    }
     let stop = Stop::default();
     let wake = Arc::new(RefWatcher::new(&place.repository));
     let announcer = forge.as_ref().map(|forge| announcer(forge, &store));
@@ -246,6 +266,7 @@ fn ports(place: &Place, guarded: &Guarded, wake: Arc<RefWatcher>) -> Result<Port
     let cache: Arc<dyn EvaluationCache> = store.clone();
     Ok(Ports {
         store: Arc::clone(store) as Arc<dyn Store>,
+        audit: Arc::clone(store) as Arc<dyn Audit>,
         loader: wiring::loader(&providers, Some(cache))?,
         gate: wiring::gate()?,
         signatures: wiring::signatures(),

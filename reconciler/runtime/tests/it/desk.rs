@@ -20,6 +20,7 @@ use stratum_core::value::Record;
 use stratum_runtime::{
     EnvironmentReport, Options, Ports, Progress, Providers, Reconciler, Roots, RuntimeError, Stop,
 };
+use stratum_testkit::audit::MemoryAudit;
 use stratum_testkit::clock::SeededRandomness;
 use stratum_testkit::gate::{NobodySigns, ReversibleOnly};
 use stratum_testkit::script::{Script, environment};
@@ -33,6 +34,7 @@ pub struct Desk {
     pub script: Script,
     pub world: World,
     pub store: Arc<MemoryStore>,
+    pub audit: Arc<MemoryAudit>,
     pub clock: Arc<SimulatedClock>,
     pub randomness: Arc<SeededRandomness>,
     /// How many processes were started.
@@ -45,6 +47,7 @@ impl Desk {
             script: Script::new(),
             world: World::new(),
             store: Arc::new(MemoryStore::new()),
+            audit: Arc::new(MemoryAudit::new()),
             clock: Arc::new(SimulatedClock::default()),
             randomness: Arc::new(SeededRandomness::new(seed)),
             processes: AtomicU64::new(0),
@@ -72,6 +75,7 @@ impl Desk {
         });
         let ports = Ports {
             store: store.clone(),
+            audit: self.audit.clone(),
             repository: Arc::new(self.script.clone()),
             loader: Arc::new(self.script.clone()),
             gate: Arc::new(ReversibleOnly),

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use jiff::Timestamp;
+use stratum_core::audit::What;
 use stratum_core::ports::{NoteSigner, StoreError};
 use tokio::sync::Notify;
 
@@ -14,6 +16,7 @@ use crate::log::integrate::{Head, ahead, integrate, lock};
 use crate::log::keys::LogKey;
 use crate::log::leaf;
 use crate::log::part::LogError;
+use crate::log::prune::{overdue, prune};
 use crate::log::veil::Veils;
 use crate::pack::unpack_bytes;
 use crate::read;
@@ -152,6 +155,24 @@ impl Keeper {
                     .map_err(|failure: Failure| failure.outside(self.reader.path(), doing));
             }
         }
+    }
+
+    /// The parts whose time is over, with what the log must say first.
+    pub(crate) async fn overdue(
+        &self,
+        now: Timestamp,
+        months: u32,
+    ) -> Result<Vec<(String, What)>, StoreError> {
+        let (folder, signer) = (self.folder.clone(), Arc::clone(&self.signer));
+        let found = off_the_loop(move || overdue(&folder, signer.as_ref(), now, months)).await;
+        found.map_err(|error| self.refusal(&Trouble::of(&error)))
+    }
+
+    /// Deletes the entries of a part.
+    pub(crate) async fn prune(&self, part: String) -> Result<(), StoreError> {
+        let folder = self.folder.clone();
+        let done = off_the_loop(move || prune(&folder, &part)).await;
+        done.map_err(|error| self.refusal(&Trouble::of(&error)))
     }
 
     /// Ends the task, and brings in what waits.

@@ -21,6 +21,7 @@ mod leaf;
 mod note;
 mod part;
 mod place;
+mod prune;
 mod show;
 mod tree;
 mod veil;

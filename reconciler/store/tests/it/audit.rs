@@ -616,3 +616,28 @@ async fn two_processes_share_the_log() {
     assert_eq!(desk.entries().len(), 12);
     assert_eq!(desk.report().parts.len(), 1);
 }
+
+#[tokio::test]
+async fn old_entries_go_when_the_log_says_so_and_proofs_hold() {
+    let desk = Desk::new();
+    let store = desk.open().await;
+    for at in ["2019-03-01T00:00:00Z", "2019-04-01T00:00:00Z", NOVEMBER] {
+        let entries: Vec<_> = (0..300).map(|number| refused(at, number)).collect();
+        store.log(&entries).await.unwrap();
+    }
+    store.bring_in().await.unwrap();
+    let now = NOVEMBER.parse().unwrap();
+    assert_eq!(store.prune_log(now, 92).await.unwrap(), ["0001-2019-03"]);
+    assert!(store.prune_log(now, 92).await.unwrap().is_empty());
+    store.close().await;
+    let report = desk.report();
+    assert_eq!(report.problem, None);
+    let pruned: Vec<_> = report.parts.iter().map(|part| part.pruned).collect();
+    assert_eq!(pruned, [true, false, false]);
+    assert!(!desk.log().join("0001-2019-03/tile/entries").exists());
+    // The same, without the word of the log, is a removal.
+    fs::remove_dir_all(desk.log().join("0002-2019-04/tile/entries")).unwrap();
+    let found = desk.problem();
+    assert_eq!(found.part, "0002-2019-04");
+    assert!(found.what.contains("no later entry says"), "{found:?}");
+}

@@ -1,0 +1,259 @@
+//! The audit log of the real program: what it says, who else can read it, what is found.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use signed_note::{Note, StandardVerifier, VerifierList};
+use tlog_tiles::{Checkpoint, Error, Hash, Tile, TileHashReader, TileReader};
+
+use crate::ground::Ground;
+
+fn log(ground: &Ground) -> PathBuf {
+    ground.bare().join("stratum/audit")
+}
+
+/// A repository that was applied three times, the last time in vain.
+fn reconciled() -> Ground {
+    let ground = Ground::with_a_file();
+    ground.push("first");
+    assert_eq!(ground.once().code, 0);
+    let files: String = (0..150)
+        .map(|n| format!("  local_data.d{n} = {{ input = \"{n}\" }},\n"))
+        .collect();
+    ground.write("infra/staging.ncl", &format!("{{\n{files}}}\n"));
+    ground.push("second");
+    let second = ground.once();
+    assert!(second.code == 0 || second.code == 4, "{}", second.side);
+    ground.write(
+        "stratum.ncl",
+        "{ name = \"t\", environments = { staging = { max_deletes = 0 } } }\n",
+    );
+    ground.write(
+        "infra/staging.ncl",
+        "{ local_data.one = { input = \"1\" } }\n",
+    );
+    ground.push("third");
+    assert_ne!(ground.once().code, 0);
+    ground
+}
+
+fn listed(ground: &Ground) -> Vec<Value> {
+    let out = ground.stratum(&["audit", "list", "--json"]).out;
+    out.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn what_was_decided_done_and_refused_is_in_the_log() {
+    let ground = reconciled();
+    let verified = ground.stratum(&["audit", "verify", "--json"]);
+    assert_eq!(verified.code, 0, "{}{}", verified.out, verified.side);
+    let verified = verified.json();
+    assert_eq!(verified["valid"], true);
+    assert_eq!(verified["waiting"], 0);
+    let entries = listed(&ground);
+    let count = |kind: &str| entries.iter().filter(|entry| entry["kind"] == kind).count();
+    for kind in [
+        "lease-taken",
+        "configuration-changed",
+        "verdict",
+        "apply",
+        "refused",
+    ] {
+        assert!(count(kind) > 0, "nothing is `{kind}`");
+    }
+    let verdict = entries
+        .iter()
+        .find(|entry| entry["kind"] == "verdict")
+        .unwrap();
+    let name = verdict["people"][0]["name"].as_str().unwrap();
+    assert!(name.contains('@'), "{verdict}");
+    let refused = entries
+        .iter()
+        .find(|entry| entry["kind"] == "refused")
+        .unwrap();
+    assert!(refused["what"]["refused"]["reason"].as_str().unwrap().len() > 10);
+}
+
+/// Reads the tiles of a folder as a server would serve them.
+struct Folder(PathBuf);
+
+impl TileReader for Folder {
+    fn height(&self) -> u8 {
+        8
+    }
+
+    fn read_tiles(&self, tiles: &[Tile]) -> Result<Vec<Vec<u8>>, Error> {
+        let path = |tile: &Tile| tile.path().replacen("tile/8/", "tile/", 1);
+        let read = |tile: &Tile| fs::read(self.0.join(path(tile)));
+        Ok(tiles.iter().map(|tile| read(tile).unwrap()).collect())
+    }
+
+    fn save_tiles(&self, _tiles: &[Tile], _data: &[Vec<u8>]) {}
+}
+
+fn entries(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let (mut rest, mut entries) = (bytes, Vec::new());
+    while let Some((length, more)) = rest.split_first_chunk::<2>() {
+        let (entry, more) = more.split_at(usize::from(u16::from_be_bytes(*length)));
+        entries.push(entry.to_vec());
+        rest = more;
+    }
+    entries
+}
+
+/// The checkpoint, if one who knows nothing of stratum accepts its Ed25519 line.
+fn opened(part: &Path) -> Result<Checkpoint, String> {
+    let keys = fs::read_to_string(part.join("keys")).unwrap();
+    let key = keys.lines().min_by_key(|line| line.len()).unwrap();
+    let verifier = StandardVerifier::new(key).map_err(|error| error.to_string())?;
+    let note = Note::from_bytes(&fs::read(part.join("checkpoint")).unwrap());
+    let note = note.map_err(|error| error.to_string())?;
+    let known = VerifierList::new(vec![Box::new(verifier)]);
+    let (verified, _) = note.verify(&known).map_err(|error| error.to_string())?;
+    assert_eq!(verified.len(), 1);
+    Checkpoint::from_bytes(note.text()).map_err(|error| error.to_string())
+}
+
+#[test]
+fn another_reader_of_tiles_accepts_checkpoint_tiles_and_proofs() {
+    let ground = reconciled();
+    let verified = ground.stratum(&["audit", "verify", "--json"]).json();
+    let part = log(&ground).join(verified["parts"][0]["name"].as_str().unwrap());
+    let checkpoint = opened(&part).unwrap();
+    let size = checkpoint.size();
+    assert!(size > 300, "{size}");
+    let folder = Folder(part.clone());
+    let reader = TileHashReader::new(size, *checkpoint.hash(), &folder);
+    assert_eq!(
+        tlog_tiles::tree_hash(size, &reader).unwrap(),
+        *checkpoint.hash()
+    );
+    for bundle in 0..size.div_ceil(256) {
+        let width = (size - bundle * 256).min(256) as u32;
+        let tile = Tile::new(8, 0, bundle, width, false);
+        let path = tile.path().replacen("tile/8/0/", "tile/entries/", 1);
+        let entries = entries(&fs::read(part.join(path)).unwrap());
+        assert_eq!(entries.len(), width as usize);
+        for (index, entry) in (bundle * 256..).zip(entries) {
+            let leaf = tlog_tiles::record_hash(&entry);
+            let proof = tlog_tiles::prove_record(size, index, &reader).unwrap();
+            tlog_tiles::check_record(&proof, size, *checkpoint.hash(), index, leaf).unwrap();
+        }
+    }
+    // A proof that we make convinces it too.
+    let name = part.file_name().unwrap().to_str().unwrap();
+    let shown = ground
+        .stratum(&["audit", "show", &format!("{name}/99"), "--json"])
+        .json();
+    let hash = |text: &Value| {
+        let text = text.as_str().unwrap();
+        let byte = |place: usize| u8::from_str_radix(&text[place * 2..place * 2 + 2], 16).unwrap();
+        Hash(std::array::from_fn(byte))
+    };
+    let proof: Vec<Hash> = shown["proof"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(hash)
+        .collect();
+    let leaf = tlog_tiles::record_hash(shown["stored"].as_str().unwrap().as_bytes());
+    tlog_tiles::check_record(&proof, size, *checkpoint.hash(), 99, leaf).unwrap();
+    // And it sees what we see.
+    let path = part.join("checkpoint");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(
+        &path,
+        text.replace(&format!("\n{size}\n"), &format!("\n{}\n", size - 1)),
+    )
+    .unwrap();
+    assert!(opened(&part).is_err());
+    assert_eq!(ground.stratum(&["audit", "verify"]).code, 1);
+}
+
+#[test]
+fn an_export_is_verified_elsewhere_with_pinned_keys_and_a_change_is_named() {
+    let ground = reconciled();
+    let out = ground.made("../copy");
+    let copy = out.to_str().unwrap();
+    let exported = ground.stratum(&["audit", "export", "--from", "2020-01-01", "--out", copy]);
+    assert_eq!(exported.code, 0, "{}", exported.side);
+    let keys = log(&ground).join("keys/log.pub");
+    let key = keys.to_str().unwrap();
+    let here = ground.clone_folder();
+    let verify = |key: &str| {
+        crate::ground::stratum(&here, &["audit", "verify", "--log", copy, "--key", key])
+    };
+    let good = verify(key);
+    assert_eq!(good.code, 0, "{}{}", good.out, good.side);
+    assert!(
+        good.out.contains("is redacted"),
+        "an export has no names: {}",
+        good.out
+    );
+    // The keys of another log.
+    let other = reconciled();
+    let wrong = log(&other).join("keys/log.pub");
+    let refused = verify(wrong.to_str().unwrap());
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused.out.contains("not the one that was given"),
+        "{}",
+        refused.out
+    );
+    let part = fs::read_dir(&out)
+        .unwrap()
+        .flatten()
+        .find(|e| e.path().is_dir())
+        .unwrap()
+        .path();
+    let bundle = part.join("tile/entries/000");
+    let mut bytes = fs::read(&bundle).unwrap();
+    let place = bytes.len() / 2;
+    bytes[place] ^= 1;
+    fs::write(&bundle, bytes).unwrap();
+    let found = verify(key);
+    assert_eq!(found.code, 1);
+    assert!(
+        found.out.contains("tile/entries/000") && found.out.contains("was altered"),
+        "{}",
+        found.out
+    );
+}
+
+#[test]
+fn a_log_that_cannot_be_written_stops_the_work_and_nothing_is_applied() {
+    let ground = reconciled();
+    let tiles = log(&ground);
+    let part = fs::read_dir(&tiles)
+        .unwrap()
+        .flatten()
+        .find(|e| e.file_name().to_string_lossy().starts_with("0001"));
+    let part = part.unwrap().path();
+    fs::rename(&part, tiles.join("away")).unwrap();
+    ground.write(
+        "stratum.ncl",
+        "{ name = \"t\", environments = { staging = {} } }\n",
+    );
+    ground.write(
+        "infra/staging.ncl",
+        "{ local_file.b = { path = \"b\", content = \"b\" } }\n",
+    );
+    ground.push("fourth");
+    let refused = ground.once();
+    assert_ne!(refused.code, 0);
+    assert!(refused.side.contains("audit"), "{}", refused.side);
+    assert!(
+        refused.side.contains("audit verify"),
+        "a hint: {}",
+        refused.side
+    );
+    assert!(!ground.made("b").exists(), "nothing was applied");
+    assert_eq!(ground.stratum(&["audit", "verify"]).code, 1);
+    fs::rename(tiles.join("away"), &part).unwrap();
+    let again = ground.once();
+    assert!(again.code == 0 || again.code == 4, "{}", again.side);
+    assert_eq!(ground.stratum(&["audit", "verify"]).code, 0);
+}
