@@ -285,6 +285,7 @@ impl Work<'_> {
         let size = checkpoint.size;
         let mut reader = Reader { folder, size };
         let (mut edge, mut first, mut fits) = (Edge::default(), None, true);
+        let mut gone = None;
         for index in 0..size.div_ceil(WIDTH) {
             let tile = Tile::of(None, index, size);
             let hashes = match reader.bundle(index) {
@@ -299,14 +300,10 @@ impl Work<'_> {
                 }
                 Err(error) => {
                     let absent = error.kind() == std::io::ErrorKind::NotFound;
-                    if !absent || !self.may_be_absent(&report.name, index, report.present) {
-                        let path = folder.join(tile.path());
-                        let (from, to) = (index * WIDTH, index * WIDTH + tile.width - 1);
-                        let what = format!("entries {from} to {to} cannot be read: {error}");
-                        let mut found = of_file(&report.name, path, what);
-                        found.entry = Some(from);
-                        return Err(found);
+                    if !absent || !self.may_be_absent(&report.name, index) {
+                        return Err(missing(folder, &report.name, tile, &error));
                     }
+                    gone.get_or_insert_with(|| missing(folder, &report.name, tile, &error));
                     let read = reader.tile(0, index);
                     read.map_err(|error| {
                         let path = folder.join(
@@ -327,6 +324,9 @@ impl Work<'_> {
                 .tile(level, index)
                 .is_ok_and(|stored| stored == hashes)
         });
+        if let Some(gone) = gone.filter(|_| self.manifest.is_none() && report.present > 0) {
+            return Err(gone);
+        }
         if fits && edge.root() == checkpoint.root {
             return Ok(first);
         }
@@ -359,15 +359,15 @@ impl Work<'_> {
         }
     }
 
-    fn may_be_absent(&self, part: &str, index: u64, present: u64) -> bool {
+    fn may_be_absent(&self, part: &str, index: u64) -> bool {
         match self
             .manifest
             .as_ref()
             .and_then(|manifest| manifest.parts.get(part))
         {
             Some(range) => index < range.first_bundle || index >= range.end_bundle,
-            // Whether the whole part may be is known when all parts were read.
-            None => present == 0,
+            // All of them may be, when a later part says so.
+            None => true,
         }
     }
 
@@ -495,6 +495,16 @@ impl Work<'_> {
                 Err(problem(&name, what))
             }
         }
+    }
+}
+
+/// The entries of a bundle cannot be read.
+fn missing(folder: &Path, part: &str, tile: Tile, error: &std::io::Error) -> Problem {
+    let (from, to) = (tile.index * WIDTH, tile.index * WIDTH + tile.width - 1);
+    let what = format!("entries {from} to {to} cannot be read: {error}");
+    Problem {
+        entry: Some(from),
+        ..of_file(part, folder.join(tile.path()), what)
     }
 }
 

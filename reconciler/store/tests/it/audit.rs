@@ -627,8 +627,8 @@ async fn old_entries_go_when_the_log_says_so_and_proofs_hold() {
     }
     store.bring_in().await.unwrap();
     let now = NOVEMBER.parse().unwrap();
-    assert_eq!(store.prune_log(now, 92).await.unwrap(), ["0001-2019-03"]);
-    assert!(store.prune_log(now, 92).await.unwrap().is_empty());
+    assert_eq!(store.prune_log(now, 91).await.unwrap(), ["0001-2019-03"]);
+    assert!(store.prune_log(now, 91).await.unwrap().is_empty());
     store.close().await;
     let report = desk.report();
     assert_eq!(report.problem, None);
