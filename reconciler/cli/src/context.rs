@@ -100,7 +100,7 @@ impl Place {
     /// The state, for reading; `None` when nothing was reconciled yet.
     pub(crate) async fn state(&self) -> Result<Option<SqliteStore>, StoreError> {
         match SqliteStore::open(&self.state, Access::ReadOnly).await {
-            Ok(store) => Ok(Some(store)),
+            Ok(store) => Ok(Some(crate::identity::readable(store, &self.state).await)),
             Err(StoreError::Missing { .. }) => Ok(None),
             Err(error) => Err(error),
         }

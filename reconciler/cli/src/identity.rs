@@ -1,12 +1,16 @@
 //! The identity of the reconciler: given at the start, or later over its socket.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use stratum_core::ports::SecretStore;
+use stratum_core::audit::{AuditEntry, Principal, What};
+use stratum_core::digest::Digest;
+use stratum_core::ids::Address;
+use stratum_core::ports::{Audit as _, SecretError, SecretStore};
+use stratum_core::value::SecretReference;
 use stratum_seal::Crypto;
-use stratum_seal::keeper::Keeper;
-use stratum_store::SqliteStore;
+use stratum_seal::keeper::{Keeper, Permit};
+use stratum_store::{Access, SqliteStore};
 
 use crate::context::Place;
 use crate::failure::CommandError;
@@ -43,6 +47,9 @@ impl Guarded {
         let store = Arc::new(store.wrapped_by(Arc::new(keeper.clone())));
         let vault: Arc<dyn SecretStore> = store.clone();
         keeper.attach(&vault);
+        if store.audits() {
+            keeper.permit(vec![audited(&store)]);
+        }
         unseal(&keeper, &crypto, named).await?;
         let count = store.wrap_again().await?;
         if count > 0 {
@@ -69,6 +76,62 @@ impl Guarded {
         let (keeper, crypto) = (self.keeper.clone(), self.crypto.clone());
         unsealing::listen(&place.state, keeper, crypto, Arc::new(rewrap))
     }
+}
+
+/// Writes each reading of a secret to the audit log; what cannot be written is not read.
+fn audited(store: &Arc<SqliteStore>) -> Permit {
+    let store = Arc::downgrade(store);
+    Arc::new(move |reader: &Address, secret: &SecretReference| {
+        let entry = AuditEntry {
+            at: jiff::Timestamp::now(),
+            environment: Some(reader.environment.clone()),
+            run: None,
+            principal: Principal::Reconciler,
+            what: What::SecretRead {
+                path: format!("secrets/{}/{}", reader.environment, secret.path),
+                key: secret.key.clone(),
+                version: secret.version.unwrap_or_default(),
+                sealed: secret.digest.unwrap_or_else(|| Digest::of_bytes(b"")),
+                purpose: reader.to_string(),
+            },
+            people: Vec::new(),
+        };
+        let store = store.clone();
+        Box::pin(async move {
+            let closed = || SecretError::Unaudited("the state is closed".to_owned());
+            let store = store.upgrade().ok_or_else(closed)?;
+            let logged = store.log(&[entry]).await;
+            logged.map_err(|error| SecretError::Unaudited(unsealing::chain(&error)))
+        })
+    })
+}
+
+/// The state, for a command that reads: what is wrapped is read with the identity of whoever asks,
+/// where they have one that opens it; else it stays closed, and the command says so.
+pub(crate) async fn readable(store: SqliteStore, path: &Path) -> SqliteStore {
+    let Some(identity) = keys::identity_path(None) else {
+        return store;
+    };
+    let wrapped = matches!(store.keys().await, Ok(keys) if !keys.is_empty());
+    let Ok(crypto) = crypto().and_then(|crypto| match wrapped {
+        true => Ok(crypto),
+        false => Err(CommandError::given("nothing is wrapped")),
+    }) else {
+        return store;
+    };
+    let Ok(identities) = keys::identities_of(&crypto, &identity) else {
+        return store;
+    };
+    let Ok(second) = SqliteStore::open(path, Access::ReadOnly).await else {
+        return store;
+    };
+    let keys: Arc<dyn SecretStore> = Arc::new(second);
+    let keeper = Keeper::new(crypto, SEALED);
+    keeper.attach(&keys);
+    if let Err(error) = keeper.unseal(identities, jiff::Timestamp::now()).await {
+        tracing::warn!(error = %unsealing::chain(&error), "the state stays sealed");
+    }
+    store.wrapped_by(Arc::new(keeper))
 }
 
 /// Gives the keeper its identity, if there is one.

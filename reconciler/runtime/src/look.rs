@@ -219,8 +219,9 @@ impl Reconciler {
                 .await?));
         };
         let (target, desired) = (target.clone(), Arc::new(desired));
-        let base = row.revision.clone();
-        let (verified, found) = self.verify(&target, base, sealed_tree, &desired).await?;
+        let (verified, found) = self
+            .verify(&target, &grounds, sealed_tree, &desired)
+            .await?;
         findings.extend(found);
         if any_error(&findings) {
             let reason = first_reason(&findings);

@@ -17,6 +17,7 @@ use stratum_core::trust::Trust;
 use stratum_core::value::Value;
 
 use crate::error::RuntimeError;
+use crate::grounds::Grounds;
 use crate::head::Target;
 use crate::look::Look;
 use crate::reconcile::Reconciler;
@@ -41,7 +42,7 @@ pub struct Verification<'a> {
     /// The highest version of each value that was ever in force.
     pub highest: &'a BTreeMap<SecretKey, u64>,
     /// Values whose version may go back, because a person signed for it.
-    pub may_go_back: &'a (dyn Fn(&str, &str, u64) -> bool + Sync),
+    pub may_go_back: &'a dyn Fn(&str, &str, u64) -> bool,
 }
 
 /// Verifies the sealed values of one environment. Needs no key; blocking.
@@ -164,25 +165,46 @@ impl Reconciler {
     pub(crate) async fn verify(
         self: &std::sync::Arc<Self>,
         target: &Target,
-        base: Option<CommitId>,
+        grounds: &Grounds,
         tree: Arc<dyn Tree>,
         desired: &Arc<Desired>,
     ) -> Result<(Verified, Vec<Finding>), RuntimeError> {
         let highest = self.ports.vault.highest(&target.environment).await?;
         let (own, target, desired) = (Arc::clone(self), target.clone(), Arc::clone(desired));
+        let grounds = grounds.clone();
         self.blocking(move || {
-            let report = verify_sealed(Verification {
+            let guard = own.guard();
+            let (case, rules) = (&grounds.case, &grounds.rules);
+            let older = guard.may_go_back(case, rules, &grounds.tags)?;
+            let mut report = verify_sealed(Verification {
                 repository: own.ports.repository.as_ref(),
                 loader: own.ports.loader.as_ref(),
                 sealing: own.ports.sealing.as_ref(),
                 tree: tree.as_ref(),
                 settings: &target.settings,
                 environment: &target.environment,
-                base: base.as_ref(),
+                base: Some(&case.base),
                 highest: &highest,
-                may_go_back: &|_, _, _| false,
+                may_go_back: &|path, key, version| {
+                    older.contains(&(path.to_owned(), key.to_owned(), version))
+                },
             })?;
-            // Policy's word on who may seal what is asked here, before anything is opened.
+            // Verified first, then policy; whatever is opened later was allowed here.
+            let used = used(&desired);
+            for value in &report.values {
+                let path = format!("{}#{}", value.path, value.key);
+                let refused = guard.refuses_sealer(case, rules, &value.sealer, &path)?;
+                if let Some(why) = refused {
+                    let message = format!("`{}` may not seal `{path}`: {why}", value.sealer);
+                    report.findings.push(denied(message, value));
+                }
+                if used.contains(&value.digest)
+                    && let Some(why) = guard.refuses_reading(case, rules, &path)?
+                {
+                    let message = format!("`{path}` may not be read: {why}");
+                    report.findings.push(denied(message, value));
+                }
+            }
             Ok((Verified::of(report.values, &desired), report.findings))
         })
         .await
@@ -229,6 +251,12 @@ impl Reconciler {
         let needs = !base.sealed.is_empty() || names_secrets(&look.desired);
         needs.then(|| why.to_owned())
     }
+}
+
+fn denied(message: String, value: &SealedSecret) -> Finding {
+    Finding::error(&codes::SEALED_SEALER, message)
+        .at(value.source.clone())
+        .hint("`policies/` of the applied commit says who may seal and what may be read")
 }
 
 fn names_secrets(desired: &Desired) -> bool {

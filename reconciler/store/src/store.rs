@@ -221,6 +221,11 @@ impl SqliteStore {
         }
     }
 
+    /// Whether an audit log is written beside it.
+    pub fn audits(&self) -> bool {
+        self.log.is_some()
+    }
+
     /// How many transactions were written since it was opened.
     pub fn transactions(&self) -> u64 {
         self.writer.as_ref().map_or(0, Writer::transactions)

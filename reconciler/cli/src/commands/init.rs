@@ -67,6 +67,7 @@ pub(crate) fn run(context: &Context, arguments: &InitArguments) -> Result<Exit, 
             }
         }
     }
+    drivers(&folder)?;
     let mut notes = Vec::new();
     if arguments.hooks {
         let hooks = install::install(&folder)?;
@@ -101,6 +102,23 @@ fn answer(context: &Context, written: &[String], kept: &[String]) -> Result<(), 
     Ok(())
 }
 
+/// Tells git how sealed files are compared and merged here; what somebody set already stays.
+fn drivers(folder: &Path) -> Result<(), CommandError> {
+    for (name, value) in [
+        ("diff.stratum.textconv", "stratum secrets diff-driver"),
+        ("merge.stratum.name", "sealed files, value by value"),
+        (
+            "merge.stratum.driver",
+            "stratum secrets merge-driver %O %A %B %P",
+        ),
+    ] {
+        if git::text(folder, &["config", "--get", name]).is_err() {
+            git::run(folder, &["config", name, value])?;
+        }
+    }
+    Ok(())
+}
+
 /// The top of the work tree that holds `folder`.
 fn top(folder: &Path) -> Result<PathBuf, CommandError> {
     if !folder.is_dir() {
@@ -125,10 +143,16 @@ fn name_of(folder: &Path) -> String {
 }
 
 fn drafts(folder: &Path, name: &str, environments: &[EnvironmentName]) -> Vec<Draft> {
-    let mut drafts = vec![Draft {
-        path: "stratum.ncl".to_owned(),
-        text: settings(name, environments),
-    }];
+    let mut drafts = vec![
+        Draft {
+            path: "stratum.ncl".to_owned(),
+            text: settings(name, environments),
+        },
+        Draft {
+            path: ".gitattributes".to_owned(),
+            text: "*.sealed.yaml diff=stratum merge=stratum\n".to_owned(),
+        },
+    ];
     for environment in environments {
         // An environment in a folder of its own has its files already.
         if !folder.join("infra").join(environment.as_str()).is_dir() {

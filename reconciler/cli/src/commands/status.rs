@@ -103,6 +103,7 @@ async fn environment(
         drifted: counts.drifted,
         unknown: counts.unknown,
         held: row.hold.as_ref().map(|hold| hold.revision.clone()),
+        sealed: row.sealed.clone(),
         last_run: row.last_run.clone(),
         observed_at: row.observed_at,
     })
@@ -142,6 +143,7 @@ fn never_looked_at(name: &EnvironmentName) -> EnvironmentView {
         drifted: 0,
         unknown: 0,
         held: None,
+        sealed: None,
         last_run: None,
         outcome: None,
         observed_at: None,

@@ -253,6 +253,9 @@ pub(crate) struct EnvironmentView {
     pub(crate) unknown: usize,
     /// The commit that is held back, if one is.
     pub(crate) held: Option<CommitId>,
+    /// Why it waits for the reconciler to be unsealed, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sealed: Option<String>,
     /// The last run.
     pub(crate) last_run: Option<RunId>,
     /// How the last run ended, if it was for the commit the environment should be at.

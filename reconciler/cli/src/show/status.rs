@@ -226,6 +226,7 @@ mod tests {
             drifted: 0,
             unknown: 0,
             held: None,
+            sealed: None,
             outcome: None,
             last_run: Some(RunId::new("20261124T031500Z-1f9c2a").unwrap()),
             observed_at: Some(Timestamp::from_second(1_000).unwrap()),

@@ -4,11 +4,13 @@
 //! ```text
 //! base commit --tree--> policies, trust, settings = Rules      (never those of the Revision)
 //! base..Revision --signatures, trust of the base--> authors
+//! sealed values --policy--> who may seal, what may be read, what may go back
 //! refs/tags/stratum/* --signatures, trust of the base, policy--> approvals, retries, suspensions
 //! ```
 
 mod authors;
 mod request;
+mod secrets;
 mod words;
 
 use std::sync::Arc;
@@ -23,6 +25,7 @@ use crate::error::RuntimeError;
 use crate::findings::first_reason;
 
 pub use request::Case;
+pub use secrets::Older;
 pub use words::{Word, WordOf};
 
 /// Puts things before policy. Blocking.

@@ -44,9 +44,9 @@ const APPROVE: &str = "stratum/approve/";
 const SHOWN: usize = 3;
 
 /// The settings of an environment as policy sees them.
-struct Facts {
-    labels: BTreeMap<String, String>,
-    protected: bool,
+pub(super) struct Facts {
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) protected: bool,
 }
 
 impl Guard<'_> {
@@ -190,7 +190,11 @@ impl Guard<'_> {
     }
 
     /// Whether policy lets the tag say what it says.
-    fn allowed(&self, question: &Question, tag: &str) -> Result<Result<(), Refused>, RuntimeError> {
+    pub(super) fn allowed(
+        &self,
+        question: &Question,
+        tag: &str,
+    ) -> Result<Result<(), Refused>, RuntimeError> {
         let judgement = self.gate.ask(question)?;
         if judgement.decision == Decision::Allow {
             return Ok(Ok(()));
@@ -206,7 +210,13 @@ impl Guard<'_> {
     }
 
     /// The question a word puts to policy.
-    fn question(&self, case: &Case, rules: &Arc<Rules>, word: &Word, act: Act) -> Question {
+    pub(super) fn question(
+        &self,
+        case: &Case,
+        rules: &Arc<Rules>,
+        word: &Word,
+        act: Act,
+    ) -> Question {
         let facts = facts(case, rules);
         Question {
             principal: principal(&word.signer),
@@ -312,7 +322,7 @@ fn principal(signer: &Signer) -> Principal {
 
 /// The base's word about the environment; the Revision's own where the base does not know it, and
 /// protection where either says so.
-fn facts(case: &Case, rules: &Rules) -> Facts {
+pub(super) fn facts(case: &Case, rules: &Rules) -> Facts {
     let new = own_settings(&case.settings, &case.environment);
     let old = rules.settings.environments.get(&case.environment);
     let own = old.unwrap_or(&new);
