@@ -20,7 +20,12 @@ fi
 say() { printf '\n== %s\n' "$*"; }
 work=$(mktemp -d)
 container=""
-trap '[ -z "$container" ] || "$engine" rm -f "$container" >/dev/null 2>&1; rm -rf "$work"' EXIT
+end() {
+    [ -z "$container" ] || "$engine" rm -f "$container" >/dev/null 2>&1
+    [ ! -d "$work/shop.git" ] || owner "$(id -u):$(id -g)"
+    rm -rf "$work"
+}
+trap end EXIT
 
 say "size and user"
 "$engine" image inspect "$image" --format '{{.Size}} bytes, user {{.Config.User}}'
@@ -43,17 +48,21 @@ git add -A
 git -c user.name=Ada -c user.email=ada@example.org commit -q -m one
 git push -q origin main
 cd "$OLDPWD"
-# The repository stays the host's: the container reads it as a remote, and keeps a mirror.
-chmod -R a+rX "$work"
+# The container reaches the repository as a remote, and keeps a mirror. Git serves it to its owner only.
+chmod 755 "$work"
+owner() { "$engine" run --rm --user 0 --entrypoint chown -v "$work/shop.git:/srv/shop.git" "$image" \
+    -R "$1" /srv/shop.git; }
+owner 10001:10001
 container=$("$engine" run -d --network "$network" --read-only --tmpfs /tmp --cap-drop ALL \
     --security-opt no-new-privileges -e STRATUM_REPO=file:///srv/shop.git \
-    -v "$work/shop.git:/srv/shop.git:ro" "$image" reconcile --listen "127.0.0.1:${PORT:-18080}")
+    -v "$work/shop.git:/srv/shop.git" "$image" reconcile --listen "127.0.0.1:${PORT:-18080}")
 for _ in $(seq 60); do
     "$engine" exec "$container" stratum probe "http://127.0.0.1:${PORT:-18080}/healthz" 2>/dev/null && break
     sleep 0.5
 done
-sleep 2
+sleep 3
 "$engine" exec "$container" stratum status
+git -c safe.directory="*" -C "$work/shop.git" log --format='record in the repository: %s' -1 stratum/records
 "$engine" exec "$container" sh -c 'cat "$HOME"/stratum/*/world/staging/a; touch /usr/x 2>&1 || true; id'
 say "stopping"
 started=$(date +%s)
