@@ -77,7 +77,7 @@ release: install-tools ## dist/: the program, sums, the list of libraries, the p
 
 reference: ## write the reference pages again, from the program
 	$(CARGO) build --locked
-	@for page in commands settings findings metrics; do \
+	@for page in commands settings findings metrics policies; do \
 	  $(or $(CARGO_TARGET_DIR),target)/debug/stratum reference $$page >reconciler/docs/reference/$$page.md; done
 
 format: ## format the code

@@ -243,7 +243,7 @@ fn without_utf8_and_without_colour_everything_is_said_in_ascii() {
 #[test]
 fn the_reference_pages_are_up_to_date() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("reconciler/docs/reference");
-    for page in ["commands", "settings", "findings", "metrics"] {
+    for page in ["commands", "settings", "findings", "metrics", "policies"] {
         let made = stratum(&folder, &["reference", page]).ends_with(0).out;
         let there = fs::read_to_string(folder.join(format!("{page}.md"))).unwrap_or_default();
         assert!(

@@ -25,6 +25,8 @@ pub(crate) enum Page {
     Settings,
     /// Every number of `/metrics`.
     Metrics,
+    /// Every policy that ships.
+    Policies,
 }
 
 /// Carries out the command.
@@ -34,6 +36,7 @@ pub(crate) fn run(context: &Context, arguments: &ReferenceArguments) -> Result<E
         Page::Findings => pages::findings(),
         Page::Settings => pages::settings(),
         Page::Metrics => pages::metrics(),
+        Page::Policies => pages::policies(),
     };
     context.ui.answer(&page);
     Ok(Exit::Done)

@@ -163,6 +163,20 @@ pub(super) fn settings() -> String {
     text
 }
 
+/// Every policy that ships.
+pub(super) fn policies() -> String {
+    let mut text = head(
+        "Policies",
+        "The policies that ship in the program. A file under `policies/` adds to them; a policy with the \
+         same `@id` takes the place of one. Their text: [policies/](../../../policies).",
+    );
+    text.push_str("\n| id | reason |\n| --- | --- |\n");
+    for policy in stratum_guard::shipped() {
+        let _infallible = writeln!(text, "| `{}` | {} |", policy.id, policy.reason);
+    }
+    text
+}
+
 /// Every number of `/metrics`.
 pub(super) fn metrics() -> String {
     let mut text = head(
