@@ -10,6 +10,7 @@
 mod audit;
 mod boundaries;
 mod demo;
+mod forge;
 mod full;
 mod ground;
 mod guard;

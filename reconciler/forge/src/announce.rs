@@ -58,6 +58,8 @@ pub struct Announcer {
     /// Runs that could not be told, with the next try and the number of tries.
     failed: std::sync::Mutex<BTreeMap<RunId, (Timestamp, u32)>>,
     waiting: std::sync::atomic::AtomicU64,
+    /// Why each environment last waited.
+    stalls: std::sync::Mutex<BTreeMap<EnvironmentName, (CommitId, String)>>,
 }
 
 impl Announcer {
@@ -68,6 +70,7 @@ impl Announcer {
             wake: Notify::new(),
             failed: std::sync::Mutex::default(),
             waiting: std::sync::atomic::AtomicU64::new(0),
+            stalls: std::sync::Mutex::default(),
         })
     }
 
@@ -93,6 +96,33 @@ impl Announcer {
         if let Err(error) = self.around.forge.status(&status).await {
             tracing::info!(%error, %environment, "the forge was not told that a run began");
         }
+    }
+
+    /// Says why a commit is not tried at all, once for each reason. What fails is logged and
+    /// forgotten: `status` says it too.
+    pub async fn stalled(&self, environment: &EnvironmentName, commit: &CommitId, reason: &str) {
+        let what = (commit.clone(), reason.to_owned());
+        let before = self.stalls().insert(environment.clone(), what.clone());
+        if before.as_ref() == Some(&what) {
+            return;
+        }
+        let status = CommitStatus {
+            commit: commit.clone(),
+            context: context(environment),
+            state: CommitState::Failure,
+            description: reason.to_owned(),
+            target: None,
+        };
+        if let Err(error) = self.around.forge.status(&status).await {
+            self.stalls().remove(environment);
+            tracing::info!(%error, %environment, "the forge was not told why a commit waits");
+        }
+    }
+
+    fn stalls(&self) -> std::sync::MutexGuard<'_, BTreeMap<EnvironmentName, (CommitId, String)>> {
+        self.stalls
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Tells what there is, and goes on until it is dropped.

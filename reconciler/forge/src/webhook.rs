@@ -130,6 +130,10 @@ impl Event {
     /// Reads an event. `name` is `X-GitHub-Event`; `repository` is the only one that counts, where
     /// it is known.
     pub fn read(name: &str, body: &[u8], repository: Option<&str>) -> Result<Self, WebhookError> {
+        // A list would be read as the fields in their order.
+        if body.trim_ascii_start().first() != Some(&b'{') {
+            return Err(WebhookError::Malformed("it is no object".to_owned()));
+        }
         let payload: Payload = serde_json::from_slice(body)
             .map_err(|error| WebhookError::Malformed(error.to_string()))?;
         let event = match name {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use stratum_core::condition::Condition;
+use stratum_core::finding::any_error;
 use stratum_core::ids::{CommitId, EnvironmentName};
 use stratum_core::ports::{
     Announcements, Audit, EvaluationCache, Forge, RunOutcome, SecretStore, Store,
@@ -248,6 +249,9 @@ fn telling(announcer: Arc<Announcer>) -> mpsc::Sender<Telling> {
                 Telling::Begun(environment, commit) => {
                     announcer.begun(&environment, &commit).await;
                 }
+                Telling::Stalled(environment, commit, reason) => {
+                    announcer.stalled(&environment, &commit, &reason).await;
+                }
             }
         }
     });
@@ -257,6 +261,7 @@ fn telling(announcer: Arc<Announcer>) -> mpsc::Sender<Telling> {
 /// What the announcer is told.
 enum Telling {
     Begun(EnvironmentName, CommitId),
+    Stalled(EnvironmentName, CommitId, String),
     Ended,
 }
 
@@ -340,6 +345,13 @@ fn tell(
         },
         Progress::Ended(report) if report.run.is_some() => Telling::Ended,
         Progress::Recorded { .. } => Telling::Ended,
+        Progress::Ended(report) if any_error(&report.findings) => {
+            let Some(commit) = report.commit.clone() else {
+                return;
+            };
+            let environment = report.environment.clone();
+            Telling::Stalled(environment, commit, report.reason.clone())
+        }
         Progress::Ended(_)
         | Progress::Looking { .. }
         | Progress::Step { .. }

@@ -96,6 +96,7 @@ pub(super) struct Metrics {
     records: Counter,
     queue: Gauge,
     state: Gauge,
+    audit: Gauge,
     deliveries: Family<OfResult, Counter>,
     forge_requests: Gauge,
     forge_failures: Family<OfKind, Gauge>,
@@ -120,6 +121,7 @@ impl Metrics {
             records: Counter::default(),
             queue: Gauge::default(),
             state: Gauge::default(),
+            audit: Gauge::default(),
             deliveries: Family::default(),
             forge_requests: Gauge::default(),
             forge_failures: Family::default(),
@@ -214,6 +216,11 @@ impl Metrics {
             "state_bytes",
             "Size of the state on disk, its log included",
             self.state.clone(),
+        );
+        registry.register(
+            "audit_entries",
+            "Entries under the signed checkpoints of the audit log",
+            self.audit.clone(),
         );
         registry.register(
             "webhook_deliveries",
@@ -319,6 +326,8 @@ impl Metrics {
         }
         self.queue.set(sources.store.queue().await?.len() as i64);
         self.state.set(bytes(&sources.state));
+        self.audit
+            .set(entries(&stratum_store::log_folder(&sources.state)));
         if let Some((forge, announcer)) = &sources.forge {
             let counts = forge.counts();
             self.forge_requests.set(counts.requests as i64);
@@ -355,6 +364,20 @@ const CONDITIONS: [Condition; 5] = [
     Condition::Suspended,
     Condition::Unknown,
 ];
+
+/// The entries of all parts of the audit log: the second line of each checkpoint.
+///
+/// *Source*: C2SP tlog-checkpoint.
+fn entries(folder: &std::path::Path) -> i64 {
+    let Ok(parts) = std::fs::read_dir(folder) else {
+        return 0;
+    };
+    let size = |part: std::fs::DirEntry| -> Option<i64> {
+        let text = std::fs::read_to_string(part.path().join("checkpoint")).ok()?;
+        text.lines().nth(1)?.parse().ok()
+    };
+    parts.filter_map(|part| size(part.ok()?)).sum()
+}
 
 /// The size of the state and its log.
 fn bytes(state: &std::path::Path) -> i64 {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use octocrab::Octocrab;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value as Json;
 use stratum_core::ports::ForgeError;
 
@@ -231,11 +231,18 @@ fn judge(doing: &str, raw: Raw) -> Result<Answer, ForgeError> {
     let status = raw.status;
     match status {
         200..=299 => match raw.body {
-            Ok(body) => Ok(Answer {
-                body,
-                has_next: raw.has_next,
-                doing,
-            }),
+            // What is cut short is seen here, where it is asked again.
+            Ok(body) => match serde_json::from_str::<IgnoredAny>(&body) {
+                Ok(_) => Ok(Answer {
+                    body,
+                    has_next: raw.has_next,
+                    doing,
+                }),
+                Err(error) => Err(ForgeError::Unreadable {
+                    doing,
+                    reason: error.to_string(),
+                }),
+            },
             Err(reason) => Err(ForgeError::Unreadable { doing, reason }),
         },
         401 => Err(ForgeError::Unknown { doing }),

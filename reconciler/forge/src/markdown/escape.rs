@@ -38,9 +38,9 @@ pub(crate) fn prose(text: &str) -> String {
             (true, true) => shown.push_str(&code(part)),
             (true, false) => {
                 shown.push_str("&#96;");
-                shown.push_str(&plain(part));
+                shown.push_str(&entities(part));
             }
-            (false, _) => shown.push_str(&plain(part)),
+            (false, _) => shown.push_str(&entities(part)),
         }
     }
     shown
@@ -48,9 +48,14 @@ pub(crate) fn prose(text: &str) -> String {
 
 /// Plain text: every character that could be markup is written as an entity.
 pub(crate) fn plain(text: &str) -> String {
+    entities(&one_line(text))
+}
+
+/// The same, of text that is on one line; the blanks at its ends stay.
+fn entities(text: &str) -> String {
     let mut shown = String::with_capacity(text.len() + 16);
     let mut before = String::new();
-    for c in one_line(text).chars() {
+    for c in text.chars() {
         let after_link = c == '/' && before.ends_with(':');
         let after_www = c == '.' && before.to_ascii_lowercase().ends_with("www");
         let after_issue = c.is_ascii_digit() && before.to_ascii_lowercase().ends_with("gh-");

@@ -242,7 +242,11 @@ impl Plans<'_> {
         }
         let errors = findings.iter().filter(|finding| finding.is_error()).count();
         let warnings = findings.len() - errors;
-        let head = format!("### Findings: {errors} errors, {warnings} warnings\n\n");
+        let head = format!(
+            "### Findings: {}, {}\n\n",
+            many(errors, "error"),
+            many(warnings, "warning")
+        );
         let mut text = head;
         budget.force(text.len() + 100);
         let mut listed = 0;
@@ -275,7 +279,7 @@ impl Plans<'_> {
         let hint = finding
             .hint
             .as_ref()
-            .map(|hint| format!(". {}", prose(&cut(hint, 300))))
+            .map(|hint| format!(" ({})", prose(&cut(hint, 300))))
             .unwrap_or_default();
         format!(
             "- **{word}** {}{place}: {}{hint}\n",
@@ -344,6 +348,13 @@ fn add(a: Summary, b: Summary) -> Summary {
         replace: a.replace + b.replace,
         delete: a.delete + b.delete,
         adopt: a.adopt + b.adopt,
+    }
+}
+
+fn many(count: usize, word: &str) -> String {
+    match count {
+        1 => format!("1 {word}"),
+        count => format!("{count} {word}s"),
     }
 }
 

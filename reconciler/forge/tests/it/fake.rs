@@ -134,7 +134,7 @@ impl Inner {
         let json: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
         match (method, parts.as_slice()) {
             ("GET", ["user"]) => match &self.login {
-                Some(login) => (200, user(login), false),
+                Some(login) => (200, viewer(login), false),
                 None => refusal(403, "Resource not accessible by integration"),
             },
             ("GET", ["repos", "octo", "shop", "issues", number, "comments"]) => {
@@ -269,6 +269,23 @@ fn user(login: &str) -> Value {
         "subscriptions_url": url, "organizations_url": url, "repos_url": url,
         "events_url": url, "received_events_url": url,
     })
+}
+
+/// An account that asks for itself.
+fn viewer(login: &str) -> Value {
+    let mut viewer = user(login);
+    for name in [
+        "name", "company", "blog", "location", "email", "hireable", "bio",
+    ] {
+        viewer[name] = Value::Null;
+    }
+    for name in ["public_repos", "public_gists", "followers", "following"] {
+        viewer[name] = 0.into();
+    }
+    for name in ["created_at", "updated_at"] {
+        viewer[name] = "2026-11-24T03:00:00Z".into();
+    }
+    viewer
 }
 
 fn comment(id: u64, login: &str, body: &str) -> Value {

@@ -8,6 +8,11 @@
     reason = "tests may, and clippy does not see that the helpers of an integration test are tests"
 )]
 
+mod announcing;
 mod comments;
+mod described;
 mod fake;
+mod plans;
+mod published;
+mod samples;
 mod trouble;
