@@ -74,12 +74,13 @@ impl CryptoBackend for AwsLc {
     }
 
     fn kem_key(&self, seed: &[u8; KEM_SEED]) -> Result<Box<dyn KemKey>, CryptoError> {
-        let expanded = self.openssl.kem_expanded(seed)?;
-        let key = DecapsulationKey::new(&ML_KEM_768, &expanded);
+        self.kem_key_expanded(&self.openssl.kem_expanded(seed)?)
+    }
+
+    fn kem_key_expanded(&self, expanded: &[u8]) -> Result<Box<dyn KemKey>, CryptoError> {
+        let public = KEM.public_within(expanded)?;
+        let key = DecapsulationKey::new(&ML_KEM_768, expanded);
         let key = key.map_err(|_| KEM.library())?;
-        // FIPS 203, section 7.3: the expanded key holds its public half after 1,152 bytes.
-        let public = expanded.get(1152..1152 + KEM_PUBLIC);
-        let public = public.ok_or_else(|| KEM.library())?.to_vec();
         Ok(Box::new(AwsLcKey { key, public }))
     }
 

@@ -148,7 +148,7 @@ fn dsa_verify(backend: &dyn CryptoBackend) -> Answer {
     let other = backend.dsa_verify(DSA_PUBLIC, b"Hello World", signature);
     refused(other, "a signature of another message")?;
     // Wycheproof, mldsa_65_verify_test, case 84.
-    let message = b"If you can read this, you know how to hex decode";
+    let message = b"If you can read this you know how to hex decode";
     let norm = include_bytes!("known/dsa-norm-signature.bin");
     refused(
         backend.dsa_verify(DSA_PUBLIC, message, norm),

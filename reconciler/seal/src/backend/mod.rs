@@ -43,6 +43,9 @@ pub const KEM_PUBLIC: usize = 1184;
 pub const KEM_CIPHERTEXT: usize = 1088;
 /// Bytes of a seed of ML-KEM-768: `d` and `z`.
 pub const KEM_SEED: usize = 64;
+/// Bytes of an expanded secret key of ML-KEM-768. Its public half stands after 1,152 bytes.
+/// *Source*: FIPS 203, section 7.1.
+pub(crate) const KEM_EXPANDED: usize = 2400;
 /// Bytes of a public key of ML-DSA-65.
 pub const DSA_PUBLIC: usize = 1952;
 /// Bytes of a signature of ML-DSA-65.
@@ -166,6 +169,10 @@ pub trait CryptoBackend: Send + Sync {
     /// The key of ML-KEM-768 that grows from `seed` (`d`, then `z`).
     fn kem_key(&self, seed: &[u8; KEM_SEED]) -> Result<Box<dyn KemKey>, CryptoError>;
 
+    /// The key of ML-KEM-768 from its expanded form of 2,400 bytes, for known answers only: stratum
+    /// keeps seeds.
+    fn kem_key_expanded(&self, expanded: &[u8]) -> Result<Box<dyn KemKey>, CryptoError>;
+
     /// A fresh shared secret for the holder of `public`: ciphertext, secret.
     ///
     /// *Errors*: `Malformed` for a key that fails the modulus check of FIPS 203, section 7.2.
@@ -286,6 +293,13 @@ impl Call {
     /// `bytes` as a key. The caller wipes `bytes`.
     pub(crate) fn key(self, bytes: &[u8]) -> Result<Key, CryptoError> {
         self.array(bytes).map(Zeroizing::new)
+    }
+
+    /// The public half within an expanded secret key of ML-KEM-768.
+    pub(crate) fn public_within(self, expanded: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        self.length(expanded, KEM_EXPANDED)?;
+        let public = expanded.get(1152..1152 + KEM_PUBLIC);
+        Ok(public.ok_or_else(|| self.malformed())?.to_vec())
     }
 
     /// Refuses `bytes` of another length than `length`.

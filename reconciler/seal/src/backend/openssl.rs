@@ -146,6 +146,13 @@ impl CryptoBackend for OpenSsl {
         Ok(Box::new(OpenSslKey { key, public }))
     }
 
+    fn kem_key_expanded(&self, expanded: &[u8]) -> Result<Box<dyn KemKey>, CryptoError> {
+        let public = KEM.public_within(expanded)?;
+        let key = PKey::private_key_from_raw_bytes_ex(None, KeyType::ML_KEM_768, None, expanded);
+        let key = key.map_err(|_| KEM.malformed())?;
+        Ok(Box::new(OpenSslKey { key, public }))
+    }
+
     fn kem_encapsulate(&self, bytes: &[u8]) -> Result<(Vec<u8>, Key), CryptoError> {
         KEM.length(bytes, KEM_PUBLIC)?;
         let key = public(KeyType::ML_KEM_768, bytes, KEM)?;

@@ -92,6 +92,13 @@ impl CryptoBackend for Oqs {
         }))
     }
 
+    fn kem_key_expanded(&self, expanded: &[u8]) -> Result<Box<dyn KemKey>, CryptoError> {
+        Ok(Box::new(OqsKey {
+            public: KEM.public_within(expanded)?,
+            secret: Zeroizing::new(expanded.to_vec()),
+        }))
+    }
+
     fn kem_encapsulate(&self, public: &[u8]) -> Result<(Vec<u8>, Key), CryptoError> {
         KEM.length(public, KEM_PUBLIC)?;
         if !reduced(public) {

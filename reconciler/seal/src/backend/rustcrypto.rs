@@ -64,6 +64,15 @@ impl CryptoBackend for RustCrypto {
         Ok(Box::new(RustKey { key, public }))
     }
 
+    fn kem_key_expanded(&self, expanded: &[u8]) -> Result<Box<dyn KemKey>, CryptoError> {
+        let public = KEM.public_within(expanded)?;
+        let expanded = expanded.try_into().map_err(|_| KEM.malformed())?;
+        #[allow(deprecated, reason = "the only way to a key that has no seed")]
+        let key = DecapsulationKey::<MlKem768>::from_expanded(expanded);
+        let key = key.map_err(|_| KEM.malformed())?;
+        Ok(Box::new(RustKey { key, public }))
+    }
+
     fn kem_encapsulate(&self, public: &[u8]) -> Result<(Vec<u8>, Key), CryptoError> {
         let mut randomness = Zeroizing::new([0; 32]);
         openssl::rand::rand_bytes(randomness.as_mut_slice()).map_err(|_| KEM.library())?;

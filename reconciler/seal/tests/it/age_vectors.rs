@@ -17,6 +17,7 @@ struct Case {
     payload: Option<Vec<u8>>,
     identities: Vec<String>,
     passphrases: Vec<String>,
+    armored: bool,
     file: Vec<u8>,
 }
 
@@ -41,6 +42,7 @@ impl Case {
             payload: take("payload").pop().map(|text| hex(&text)),
             identities: take("identity"),
             passphrases: take("passphrase"),
+            armored: take("armored") == ["yes"],
             file,
         }
     }
@@ -98,7 +100,11 @@ fn judge(crypto: &Crypto, case: &Case) -> Option<String> {
             .iter()
             .map(|text| Identity::passphrase(secret(text))),
     );
-    let result = age::open(crypto, &identities, &case.file, usize::MAX);
+    let result = if case.armored {
+        age::unarmor(&case.file).and_then(|file| age::open(crypto, &identities, &file, usize::MAX))
+    } else {
+        age::open(crypto, &identities, &case.file, usize::MAX)
+    };
     let got = outcome(&result);
     if got != case.expect {
         let detail = result.err().map(|error| error.to_string());

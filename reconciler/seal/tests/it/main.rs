@@ -13,6 +13,7 @@ mod age_vectors;
 mod cross;
 mod interop;
 mod keys;
+mod sops;
 mod support;
 mod tamper;
 mod vectors;

@@ -36,7 +36,7 @@ impl Count {
 
 type Suite = fn(&dyn CryptoBackend, &Path) -> Count;
 
-const SUITES: [(&str, &str, Suite); 9] = [
+const SUITES: [(&str, &str, Suite); 10] = [
     (
         "ML-KEM-768",
         "wycheproof/mlkem_768_keygen_seed_test.json",
@@ -53,6 +53,7 @@ const SUITES: [(&str, &str, Suite); 9] = [
         kem_encapsulate,
     ),
     ("ML-KEM-768", "cctv/ML-KEM/intermediate-768.txt", kem_text),
+    ("ML-KEM-768", "cctv/ML-KEM/strcmp-768.txt", kem_text),
     ("ML-KEM-768", "cctv/ML-KEM/unluckysample-768.txt", kem_text),
     ("ML-KEM-768", "cctv/ML-KEM/ML-KEM-768.txt.gz", kem_modulus),
     (
@@ -97,10 +98,12 @@ fn every_vector_on_every_backend() {
     // A pair that fails must be refused at run time; every other failure is a defect.
     for ((name, algorithm), cases) in failed {
         assert_eq!((name, algorithm), ("oqs", "ML-DSA-65 verify"), "{cases:?}");
+        println!("{name} fails {}", cases.join(", "));
         let refused = Crypto::choose(name).unwrap();
         let error = refused.at(Algorithm::MlDsa65Verify).err().unwrap();
         assert!(matches!(error, CryptoError::Refused(_)), "{error}");
-        println!("{} cases, so: {error}", cases.len());
+        let list = cases.join(", ");
+        println!("{} cases ({list}), so: {error}", cases.len());
     }
 }
 
@@ -230,25 +233,31 @@ fn encapsulated(
 }
 
 /// `name = hex` lines; the first of a name counts.
+///
+/// The keys of these files were grown from their seeds by the draft of FIPS 203, which hashed the
+/// seed alone, so they are taken in their expanded form.
 fn kem_text(backend: &dyn CryptoBackend, path: &Path) -> Count {
     let text = fs::read_to_string(path).unwrap();
     let field = |name: &str| {
         let mut lines = text.lines().filter_map(|line| line.split_once(" = "));
-        hex(lines.find(|(known, _)| *known == name).unwrap().1)
+        lines
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| hex(value))
     };
-    let seed = [field("d"), field("z")].concat().try_into().unwrap();
-    let key = backend.kem_key(&seed).unwrap();
+    let (dk, c, shared) = (
+        field("dk").unwrap(),
+        field("c").unwrap(),
+        field("K").unwrap(),
+    );
+    let key = backend.kem_key_expanded(&dk).unwrap();
     let mut count = Count::default();
-    count.judge("ek", key.public() == field("ek"));
-    let shared = key.decapsulate(&field("c")).unwrap();
-    count.judge("K", shared.as_slice() == field("K"));
-    let randomness = field("m").try_into().unwrap();
-    let test = serde_json::json!({
-        "tcId": "m",
-        "K": text_of(&field("K")),
-        "c": text_of(&field("c")),
-    });
-    encapsulated(backend, &field("ek"), &randomness, &test, &mut count);
+    count.judge("K", key.decapsulate(&c).unwrap().as_slice() == shared);
+    if let Some(public) = field("ek") {
+        count.judge("ek", key.public() == public);
+        let randomness = field("m").unwrap().try_into().unwrap();
+        let test = serde_json::json!({ "tcId": "m", "K": text_of(&shared), "c": text_of(&c) });
+        encapsulated(backend, &public, &randomness, &test, &mut count);
+    }
     count
 }
 
@@ -310,7 +319,7 @@ fn dsa_sign(under_test: &dyn CryptoBackend, path: &Path) -> Count {
             let signature = under_test.dsa_sign(&seed, &message).unwrap();
             let mut right = under_test.dsa_public(&seed).unwrap() == public;
             right &= openssl.dsa_verify(&public, &message, &signature).is_ok();
-            if under_test.name() == "rustcrypto" {
+            if under_test.name() == "rustcrypto" && test["rnd"].is_null() {
                 right &= signature == bytes(test, "sig").unwrap();
             }
             count.judge(&id(test), right);
