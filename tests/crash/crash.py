@@ -185,7 +185,8 @@ class Terraform:
 
     def compare(self):
         listed = run(self.program, "state", "list", cwd=self.folder, check=False).stdout.split()
-        state = {line.split(".", 1)[1] for line in listed}
+        # An empty state is answered with a sentence.
+        state = {line.split(".", 1)[1] for line in listed if line.startswith("terraform_data.")}
         return {"orphans": sorted(self.world.there() - state),
                 "ghosts": sorted(state - self.world.there()),
                 "doubled": self.world.doubled(), "lost records": []}

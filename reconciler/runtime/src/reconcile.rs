@@ -1,6 +1,6 @@
 //! The loop over all environments.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -75,9 +75,13 @@ impl Reconciler {
     async fn once(self: &Arc<Self>) -> Result<Vec<EnvironmentReport>, RuntimeError> {
         let mut crew = Crew::default();
         self.resume_unfinished(&mut crew, true).await?;
-        crew.finish(self).await;
+        let resumed = crew.finish(self).await;
         let mut reports = self.look_around(&mut crew, true).await?;
         reports.extend(crew.finish(self).await);
+        // Where a run could not come to its end, nothing else was looked at.
+        let looked: BTreeSet<_> = reports.iter().map(|r| r.environment.clone()).collect();
+        let left = resumed.into_iter();
+        reports.extend(left.filter(|report| !looked.contains(&report.environment)));
         self.publish_waiting().await;
         reports.sort_by(|a, b| a.environment.cmp(&b.environment));
         Ok(reports)

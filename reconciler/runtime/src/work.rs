@@ -300,6 +300,11 @@ impl Reconciler {
         if row.condition == Condition::Stalled && row.reason == reason {
             return Ok(None);
         }
+        // It is at no commit now: when it is there again, at whatever commit, it is looked at.
+        let row = EnvironmentRow {
+            desired_revision: None,
+            ..row
+        };
         self.stalled(row, reason, Vec::new()).await.map(Some)
     }
 }

@@ -134,6 +134,29 @@ async fn a_branch_that_goes_stalls_and_one_that_comes_back_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_branch_that_comes_back_at_the_same_commit_wakes_the_loop() {
+    let desk = Desk::new(1);
+    let live = BranchName::new("live").unwrap();
+    let content = one("1").set(|own| own.branch = Some(BranchName::new("live").unwrap()));
+    desk.script.push(content.clone());
+    let commit = desk.script.push_to(&live, content);
+    let process = desk.start();
+    let running = tokio::spawn({
+        let reconciler = process.reconciler.clone();
+        async move { reconciler.run().await }
+    });
+    let is = async |condition| desk.row().await.condition == condition;
+    until(async || desk.values().len() == 1).await;
+    until(async || is(Condition::Ready).await).await;
+    desk.script.delete_branch(&live);
+    until(async || is(Condition::Stalled).await).await;
+    desk.script.move_branch(&live, &commit);
+    until(async || is(Condition::Ready).await).await;
+    process.stop.stop();
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_force_push_brings_the_old_content_back() {
     let desk = Desk::new(1);
     let first = desk.script.push(one("1"));

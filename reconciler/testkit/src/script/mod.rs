@@ -158,7 +158,12 @@ impl Script {
 
     /// Moves `main` to a commit that is there: a force push.
     pub fn reset(&self, commit: &CommitId) {
-        self.lock().branches.insert(main(), commit.clone());
+        self.move_branch(&main(), commit);
+    }
+
+    /// Moves a branch to a commit that is there, or makes it there.
+    pub fn move_branch(&self, branch: &BranchName, commit: &CommitId) {
+        self.lock().branches.insert(branch.clone(), commit.clone());
         self.woken.notify_one();
     }
 
