@@ -210,6 +210,15 @@ fn unsigned_commits_are_denied_once_trust_has_keys() {
     let reason = guarded.reason("staging");
     assert!(reason.contains("(verified-authors)"), "{reason}");
     assert!(reason.contains("it is not signed"), "{reason}");
+    let why = guarded
+        .ground
+        .stratum(&["explain", "staging/local_file.a"])
+        .ends_with(0);
+    assert!(
+        why.out.contains("git rebase --force-rebase --gpg-sign"),
+        "{}",
+        why.out
+    );
     let record = guarded.record("staging");
     assert!(record.contains("outcome: denied"), "{record}");
     assert!(record.contains("verified-authors"), "{record}");
@@ -379,6 +388,28 @@ fn an_approval_by_someone_else_lets_a_waiting_plan_through() {
     let guarded = waiting();
     let ballot = guarded.ballot("production");
     let again = guarded.once().ends_with(4);
+    let why = guarded
+        .ground
+        .stratum(&["explain", "production"])
+        .ends_with(0);
+    for part in [
+        "What policy says now: needs-approval",
+        "create `production/local_file.p`: needs-approval",
+        "(protected-needs-approval)",
+        "signed by ada with ssh SHA256:",
+        "an approval by ben: `git tag -s stratum/approve/",
+    ] {
+        assert!(why.out.contains(part), "{part}: {}", why.out);
+    }
+    let plan = guarded
+        .ground
+        .stratum(&["plan", "--env", "production"])
+        .ends_with(4);
+    assert!(
+        plan.out.contains("to approve it: `git tag -s"),
+        "{}",
+        plan.out
+    );
     assert!(
         again.out.contains(&ballot),
         "the digest of a plan is stable: {}",
@@ -510,7 +541,7 @@ fn a_word_has_a_held_revision_tried_again() {
     let guarded = begun(&["ada"]);
     let flag = guarded.key("flag");
     let text = format!(
-        "{{ local_exec.a = {{ create = [\"test\", \"-e\", \"{}\"] }} }}\n",
+        "{{ local_exec.a = {{ create = [\"test\", \"-e\", \"{}\"], delete = [\"true\"] }} }}\n",
         flag.display()
     );
     guarded.ground.write("infra/staging.ncl", &text);

@@ -84,6 +84,12 @@ fn accepted_before() -> Option<Judgement> {
 }
 
 impl Verdict {
+    /// Whether the plan may not be applied.
+    pub fn is_refused(&self, plan: &Plan) -> bool {
+        let whole = self.whole.as_ref().map(|whole| &whole.decision);
+        whole != Some(&Decision::Allow) || self.refused(plan).next().is_some()
+    }
+
     /// The steps that are not allowed, with why.
     pub fn refused<'a>(
         &'a self,

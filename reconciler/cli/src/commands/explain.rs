@@ -4,20 +4,29 @@ use serde_json::json;
 use stratum_core::finding::codes;
 use stratum_core::suggest;
 
+use crate::commands::why;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::CommandError;
 use crate::style::Role;
 
-/// Explains a code of a finding, for example `STR0302`; without one, lists all
+/// Explains a code of a finding, or why policy denies something and what would allow it
+///
+/// Given an environment or an address, it plans as a push would now, and says which policies
+/// decide, who wrote what is to be applied, and who could approve it. Without anything it lists
+/// all codes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExplainArguments {
-    /// The code
+    /// A code like `STR0302`, an environment, or an address like `production/local_file.motd`
+    #[arg(value_name = "CODE|ENVIRONMENT|ADDRESS")]
     code: Option<String>,
 }
 
 /// Carries out the command.
 pub(crate) fn run(context: &Context, arguments: &ExplainArguments) -> Result<Exit, CommandError> {
+    if let Some(name) = arguments.code.as_ref().filter(|name| !is_code(name)) {
+        return why::run(context, name);
+    }
     let chosen = match &arguments.code {
         Some(code) => vec![*find(code)?],
         None => codes::ALL.to_vec(),
@@ -42,6 +51,13 @@ pub(crate) fn run(context: &Context, arguments: &ExplainArguments) -> Result<Exi
         context.ui.answer(&text);
     }
     Ok(Exit::Done)
+}
+
+/// Whether it looks like a code: `STR` and digits, in any case.
+fn is_code(text: &str) -> bool {
+    let upper = text.to_ascii_uppercase();
+    let digits = upper.strip_prefix("STR");
+    digits.is_some_and(|digits| digits.chars().all(|c| c.is_ascii_digit()))
 }
 
 fn find(text: &str) -> Result<&'static codes::Explained, CommandError> {

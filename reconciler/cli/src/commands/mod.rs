@@ -28,3 +28,4 @@ pub(crate) mod trace;
 pub(crate) mod tree;
 pub(crate) mod wake;
 pub(crate) mod watch;
+pub(crate) mod why;

@@ -390,7 +390,7 @@ fn exit_of(made: &Preview, detailed: bool) -> Exit {
     };
     if any_error(&made.findings) {
         Exit::Wrong
-    } else if made.verdict.refused(plan).next().is_some() {
+    } else if made.verdict.is_refused(plan) {
         Exit::Denied
     } else if detailed && !plan.is_empty() {
         Exit::Changes

@@ -33,6 +33,10 @@ pub(crate) struct PlanView {
     drifted: Vec<DriftedView>,
     blocked: Vec<BlockedView>,
     findings: Vec<FindingView>,
+    /// Whether the environment may come to the revision at all.
+    whole: JudgementView,
+    /// What an approval must name.
+    ballot: Option<Digest>,
 }
 
 #[derive(Debug, Serialize)]
@@ -97,6 +101,8 @@ impl PlanView {
             drifted: drifted.collect(),
             blocked: blocked.collect(),
             findings: findings.iter().map(FindingView::new).collect(),
+            whole: JudgementView::new(verdict.whole.as_ref()),
+            ballot: verdict.ballot,
         }
     }
 }

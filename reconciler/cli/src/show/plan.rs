@@ -24,8 +24,26 @@ pub(crate) fn plan(theme: &Theme, plan: &Plan, verdict: &Verdict) -> String {
         text.push('\n');
     }
     write_asides(&mut text, theme, plan);
+    write_whole(&mut text, theme, verdict);
     let _infallible = writeln!(text, "{}", theme.paint(Role::Strong, plan.summary()));
     text
+}
+
+/// What policy says about coming to the revision at all, and how to approve, where it is not yes.
+fn write_whole(text: &mut String, theme: &Theme, verdict: &Verdict) {
+    let waits =
+        |judgement: &&Judgement| matches!(judgement.decision, Decision::NeedsApproval { .. });
+    if let Some(whole) = &verdict.whole
+        && whole.decision != Decision::Allow
+    {
+        text.push_str("coming to this revision at all:\n");
+        write_judgement(text, theme, Some(whole));
+    }
+    let mut all = verdict.whole.iter().chain(verdict.steps.values());
+    if let (Some(_), Some(ballot)) = (all.find(waits), &verdict.ballot) {
+        let command = stratum_core::approve::command(&format!("stratum/approve/{ballot}"));
+        let _infallible = writeln!(text, "to approve it: {command}");
+    }
 }
 
 /// The plan without its attributes: a line for each step, and the summary.
