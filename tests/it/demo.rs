@@ -24,6 +24,7 @@ fn the_demo_tells_the_story_and_cleans_up() {
         "2. A change",
         "3. A change that breaks",
         "4. The undo",
+        "5. Who may do that",
     ];
     let mut rest: &str = &text;
     for chapter in chapters {
@@ -33,7 +34,9 @@ fn the_demo_tells_the_story_and_cleans_up() {
             .1;
     }
     assert!(text.contains("rolled back in"), "{text}");
-    assert_eq!(text.matches("HTTP/1.0 200 OK").count(), 4, "{text}");
+    assert_eq!(text.matches("HTTP/1.0 200 OK").count(), 6, "{text}");
+    assert!(text.contains("needs approval by ben"), "{text}");
+    assert!(text.contains("and croissants"), "{text}");
     assert!(!text.contains("  The page nobody shall ever see"), "{text}");
     let left = std::fs::read_dir(temporary.path()).unwrap().count();
     assert_eq!(left, 0, "the demo left something behind");

@@ -45,7 +45,7 @@ pub struct PlanRequest {
     pub rules: Arc<Rules>,
     /// The labels of the environment.
     pub labels: BTreeMap<String, String>,
-    /// Whether the environment is protected, by the base's settings or by the new ones.
+    /// Whether the environment is protected, by the settings of the base.
     pub protected: bool,
     /// Why it is planned.
     pub trigger: Trigger,

@@ -16,4 +16,5 @@ mod publishing;
 mod racing;
 mod reading;
 mod scene;
+mod signing;
 mod watching;

@@ -10,7 +10,7 @@ use stratum_core::plan::Plan;
 use stratum_core::ports::{Act, LoadError, PlanRequest, Principal, Question, ballot};
 use stratum_core::rules::{Rules, changed, objects};
 use stratum_core::run::Trigger;
-use stratum_core::settings::{EnvironmentSettings, Settings, Signatures};
+use stratum_core::settings::{Settings, Signatures};
 use stratum_core::signed::{Approval, Authored, Refused, SignedCommit, SignedTag, Signer, trailer};
 use stratum_core::verdict::Decision;
 
@@ -320,15 +320,14 @@ fn principal(signer: &Signer) -> Principal {
     }
 }
 
-/// The base's word about the environment; the Revision's own where the base does not know it, and
-/// protection where either says so.
+/// The base's word about the environment; the Revision's own where the base does not know it.
 pub(super) fn facts(case: &Case, rules: &Rules) -> Facts {
     let new = own_settings(&case.settings, &case.environment);
     let old = rules.settings.environments.get(&case.environment);
     let own = old.unwrap_or(&new);
     Facts {
         labels: own.labels.clone(),
-        protected: own.is_protected() || EnvironmentSettings::is_protected(&new),
+        protected: own.is_protected(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `stratum demo`
 
 mod example;
+mod guarded;
 mod page;
 mod stage;
 mod story;
@@ -14,8 +15,8 @@ use stage::Stage;
 /// Tells the whole story on an example, in a temporary folder
 ///
 /// It makes a bare repository, starts the reconciler on it, and pushes with git: a first commit, a
-/// change, a change that breaks in the middle and is rolled back, and a revert. It needs no
-/// network, and takes away what it made, the service included.
+/// change, a change that breaks in the middle and is rolled back, a revert, and a change that waits
+/// until it is approved. It needs no network, and takes away what it made, the service included.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DemoArguments {
     /// At the end, wait for Enter before everything is taken away

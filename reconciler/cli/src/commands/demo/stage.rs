@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use stratum_core::ids::CommitId;
-use stratum_core::ports::{Store as _, StoreError, Unfinished};
+use stratum_core::ports::{RunOutcome, Store as _, StoreError, Unfinished};
 use stratum_core::run::RunSummary;
 use stratum_store::{Access, SqliteStore};
 
@@ -139,6 +139,59 @@ impl Stage {
             }
             tokio::time::sleep(EVERY).await;
         }
+    }
+
+    /// Waits until an environment came to a commit, whether or not anything was to be done.
+    pub(crate) async fn arrived(
+        &mut self,
+        commit: &CommitId,
+        environment: &str,
+    ) -> Result<(), CommandError> {
+        let begun = Instant::now();
+        loop {
+            let store = self.state().await?;
+            let rows = store.environments().await?;
+            store.close().await;
+            let here = rows.iter().find(|row| row.name.as_str() == environment);
+            if here.is_some_and(|row| row.revision.as_ref() == Some(commit)) {
+                return Ok(());
+            }
+            if begun.elapsed() > PATIENCE || self.is_over() {
+                return Err(self.silence());
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+
+    /// Waits until a commit was denied in an environment.
+    pub(crate) async fn denied(
+        &mut self,
+        commit: &CommitId,
+        environment: &str,
+    ) -> Result<RunSummary, CommandError> {
+        let begun = Instant::now();
+        loop {
+            let store = self.state().await?;
+            let runs = store.history(None, 20).await?;
+            store.close().await;
+            let denied = runs.into_iter().find(|run| {
+                run.revision == *commit
+                    && run.environment.as_str() == environment
+                    && run.outcome == Some(RunOutcome::Denied)
+            });
+            if let Some(run) = denied {
+                return Ok(run);
+            }
+            if begun.elapsed() > PATIENCE || self.is_over() {
+                return Err(self.silence());
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+
+    async fn state(&self) -> Result<SqliteStore, CommandError> {
+        let path = self.bare().join("stratum/state.db");
+        Ok(SqliteStore::open(&path, Access::ReadOnly).await?)
     }
 
     async fn recorded(

@@ -1,4 +1,4 @@
-//! The story: four pushes, and what becomes of each.
+//! The story: pushes, and what becomes of each.
 
 use stratum_core::ids::CommitId;
 use stratum_core::ports::{RunOutcome, Unfinished};
@@ -36,12 +36,13 @@ pub(crate) async fn tell(ui: &Ui, stage: &mut Stage) -> Result<(), CommandError>
     teller.change().await?;
     teller.breaking_change().await?;
     teller.revert().await?;
+    teller.guarded_change().await?;
     teller.goodbye()
 }
 
-struct Teller<'a> {
+pub(super) struct Teller<'a> {
     ui: &'a Ui,
-    stage: &'a mut Stage,
+    pub(super) stage: &'a mut Stage,
     port: u16,
 }
 
@@ -111,7 +112,7 @@ impl Teller<'_> {
     }
 
     fn goodbye(&mut self) -> Result<(), CommandError> {
-        self.chapter("5", "Where to look");
+        self.chapter("6", "Where to look");
         let log = ["log", "--oneline", "--notes=stratum", "main"];
         self.command("git log --oneline --notes=stratum");
         let notes = git(&self.stage.bare(), &log)?;
@@ -174,7 +175,7 @@ impl Teller<'_> {
         }
     }
 
-    fn happened(&self, runs: &[(RunSummary, Unfinished)]) {
+    pub(super) fn happened(&self, runs: &[(RunSummary, Unfinished)]) {
         for (summary, run) in runs {
             self.heading(&format!("happened in {}", run.run.environment));
             let theme = self.ui.theme();
@@ -205,7 +206,7 @@ impl Teller<'_> {
         }
     }
 
-    fn served(&self) {
+    pub(super) fn served(&self) {
         self.heading(&format!("served at http://127.0.0.1:{}/", self.port));
         match page::visit(self.port) {
             Ok(lines) => {
@@ -239,30 +240,30 @@ impl Teller<'_> {
         Ok(())
     }
 
-    fn chapter(&self, number: &str, title: &str) {
+    pub(super) fn chapter(&self, number: &str, title: &str) {
         let theme = self.ui.theme();
         let title = theme.paint(Role::Strong, format!("{number}. {title}"));
         self.say(&format!("\n{}\n{title}\n", theme.rule()));
     }
 
-    fn heading(&self, text: &str) {
+    pub(super) fn heading(&self, text: &str) {
         let text = self.ui.theme().paint(Role::Name, text);
         self.say(&format!("\n{text}"));
     }
 
-    fn command(&self, text: &str) {
+    pub(super) fn command(&self, text: &str) {
         let text = self.ui.theme().paint(Role::Strong, format!("$ {text}"));
         self.say(&text);
     }
 
-    fn indented(&self, text: &str) {
+    pub(super) fn indented(&self, text: &str) {
         for line in text.lines() {
             self.say(format!("  {line}").trim_end());
         }
     }
 
     /// The story is the answer of the command.
-    fn say(&self, text: &str) {
+    pub(super) fn say(&self, text: &str) {
         self.ui.answer(&format!("{text}\n"));
     }
 }
