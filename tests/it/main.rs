@@ -17,4 +17,5 @@ mod guard;
 mod hooks;
 mod mistakes;
 mod push;
+mod secrets;
 mod surface;
