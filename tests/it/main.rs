@@ -1,6 +1,7 @@
 //! The end-to-end tests of stratum, in one binary: real git, real files, the real program.
 
 #![allow(
+    clippy::print_stderr,
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,

@@ -204,7 +204,8 @@ impl Loader for NickelLoader {
                 Ok(tree.entry(path)?.map(|entry| entry.id) == *id)
             };
             // Which of the two it was read from is not in the closure; the ids of both differ.
-            if !is(tree)? && !(path == crate::knowledge::FOLDER && is(&without)?) {
+            let records = path == crate::knowledge::FOLDER;
+            if !is(tree)? && (!records || !is(&without)?) {
                 return Ok(false);
             }
         }

@@ -183,14 +183,13 @@ fn split_commit(object: &[u8], header: &[u8]) -> Signed {
 /// The tag up to the last line that begins a signature, and what follows.
 fn split_tag(object: &[u8]) -> Signed {
     let begins = |rest: &[u8]| BEGINNINGS.iter().any(|mark| rest.starts_with(mark));
-    let starts = object
+    let mut starts = object
         .iter()
         .enumerate()
+        .rev()
         .filter(|(_, byte)| **byte == b'\n')
         .map(|(place, _)| place + 1);
-    let place = starts
-        .filter(|place| object.get(*place..).is_some_and(begins))
-        .last();
+    let place = starts.find(|place| object.get(*place..).is_some_and(begins));
     match place.and_then(|place| object.split_at_checked(place)) {
         Some((payload, signature)) => Signed {
             payload: payload.to_vec(),

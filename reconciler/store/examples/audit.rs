@@ -100,7 +100,7 @@ fn entry(number: usize) -> AuditEntry {
             revision: None,
             reason: format!("policy `irreversible-delete` denies step {number} of the plan"),
         },
-        people: if number % 10 == 0 {
+        people: if number.is_multiple_of(10) {
             vec![author]
         } else {
             Vec::new()

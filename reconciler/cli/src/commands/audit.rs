@@ -313,10 +313,9 @@ fn keys_text(theme: &Theme, part: &PartReport, pinned: bool) -> String {
         false => "as the log says itself: compare them, or give them with `--key`",
     };
     let mut text = format!("signed by {} ({said})\n", words.join(" and "));
-    if !pinned {
-        if let Some(key) = part.keys.iter().min_by_key(|key| key.len()) {
-            text.push_str(&format!("  {} {key}\n", theme.paint(Role::Name, "key")));
-        }
+    let key = part.keys.iter().min_by_key(|key| key.len());
+    if let Some(key) = key.filter(|_| !pinned) {
+        text.push_str(&format!("  {} {key}\n", theme.paint(Role::Name, "key")));
     }
     text
 }

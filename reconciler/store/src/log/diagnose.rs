@@ -27,7 +27,7 @@ pub(crate) fn diagnose(
         size,
     };
     if *entries == checkpoint.root {
-        return case.tile(&|case, level, index| case.from_below(level, index));
+        return case.tile(&|case, level, index| case.built_from_below(level, index));
     }
     let tiles = case.root_of_tiles();
     if tiles == Some(checkpoint.root) {
@@ -41,6 +41,9 @@ pub(crate) fn diagnose(
         what: format!("it is not one of the {size} entries that are here"),
     })
 }
+
+/// What a tile, by level and index, should hold.
+type Wanted<'w, T> = &'w dyn Fn(&mut T, u32, u64) -> Option<Vec<Hash>>;
 
 struct Case<'c> {
     folder: &'c Path,
@@ -74,7 +77,7 @@ impl Case<'_> {
     }
 
     /// What a tile should hold, from the entries or from the tiles below it.
-    fn from_below(&mut self, level: u32, index: u64) -> Option<Vec<Hash>> {
+    fn built_from_below(&mut self, level: u32, index: u64) -> Option<Vec<Hash>> {
         if level == 0 {
             return self.hashes(index);
         }
@@ -91,7 +94,7 @@ impl Case<'_> {
     }
 
     /// The first tile that differs from what it should hold.
-    fn tile(&mut self, wanted: &dyn Fn(&mut Self, u32, u64) -> Option<Vec<Hash>>) -> Problem {
+    fn tile(&mut self, wanted: Wanted<'_, Self>) -> Problem {
         for level in 0..tree::levels(self.size) {
             for index in 0..tree::hashes(self.size, level).div_ceil(WIDTH) {
                 let tile = Tile::of(Some(level), index, self.size);
@@ -141,7 +144,7 @@ impl Case<'_> {
         for level in 1..tree::levels(self.size) {
             for index in 0..tree::hashes(self.size, level).div_ceil(WIDTH) {
                 let stored = self.reader.tile(level, index).ok()?;
-                let wanted = self.from_below(level, index).unwrap_or_default();
+                let wanted = self.built_from_below(level, index).unwrap_or_default();
                 let place = stored
                     .iter()
                     .zip(&wanted)

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::crash;
 use crate::reader::with_suffix;
@@ -20,6 +21,28 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     drop(file);
     crash::chance();
     fs::rename(&draft, path)
+}
+
+/// Writes a file that must not be there yet; `false`, and nothing written, when it is.
+///
+/// *Guarantees*: of several threads and processes that try at once, one wins; the others see its
+/// file whole.
+pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<bool> {
+    static DRAFTS: AtomicU64 = AtomicU64::new(0);
+    let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
+    let draft = with_suffix(path, &format!(".{}-{number}.new", std::process::id()));
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(&draft)?;
+    file.write_all(bytes)?;
+    file.sync_data()?;
+    let linked = fs::hard_link(&draft, path);
+    fs::remove_file(&draft)?;
+    match linked {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Makes the names of the files in a folder durable.

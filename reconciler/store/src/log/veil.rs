@@ -87,15 +87,17 @@ impl Veils {
         Ok(Some(key))
     }
 
+    /// Makes the key of a month; the one that another thread or process made meanwhile counts.
     fn make(&self, month: &str) -> Result<Arc<Secret>, AuditError> {
         let key = self.signer.generate_veil()?;
+        let path = self.path(month);
         let written = files::folder(&self.folder)
-            .and_then(|()| files::write(&self.path(month), key.expose()))
-            .and_then(|()| files::flush_folder(&self.folder));
-        written.map_err(|error| self.failed(&error))?;
-        let key = Arc::new(key);
-        self.known().insert(month.to_owned(), Arc::clone(&key));
-        Ok(key)
+            .and_then(|()| files::write_new(&path, key.expose()))
+            .and_then(|_ours| files::flush_folder(&self.folder))
+            .and_then(|()| self.key(month));
+        written
+            .and_then(|key| key.ok_or_else(|| io::ErrorKind::NotFound.into()))
+            .map_err(|error| self.failed(&error))
     }
 
     fn path(&self, month: &str) -> PathBuf {

@@ -54,7 +54,7 @@ impl Desk {
     }
 
     fn problem(&self) -> Problem {
-        self.report().problem.expect("the change is found")
+        self.report().problem.unwrap()
     }
 
     pub(crate) fn entries(&self) -> Vec<Shown> {
@@ -388,7 +388,7 @@ async fn a_changed_or_missing_file_is_found_whichever_it_is() {
         );
         fs::remove_file(&file).unwrap();
         let stale = file.parent().unwrap().to_string_lossy().ends_with(".p")
-            && !desk.report().problem.is_some();
+            && desk.report().problem.is_none();
         // A partial tile of an earlier checkpoint may be dropped: what it held is elsewhere too.
         assert!(
             stale || desk.report().problem.is_some(),
