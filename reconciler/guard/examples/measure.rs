@@ -121,7 +121,7 @@ fn step(number: u32) -> Step {
         address: format!("production/local_file.f{number}").parse().unwrap(),
         kind: Kind::Infrastructure,
         provider: ProviderName::new("local").unwrap(),
-        action: if number % 10 == 0 {
+        action: if number.is_multiple_of(10) {
             Action::Delete
         } else {
             Action::Create

@@ -15,6 +15,9 @@ use crate::github::settings::Author;
 /// The longest description of a status. *Source*: GitHub answers 422 beyond it.
 const DESCRIPTION: usize = 140;
 
+/// The most pages that are read of a list: an answer that always names a next page ends too.
+const PAGES: usize = 50;
+
 /// Entries of one page; the most that GitHub gives.
 const PAGE: usize = 100;
 
@@ -65,7 +68,7 @@ impl Forge for GitHub {
         let path = format!("/repos/{repository}/commits/{commit}/pulls");
         let doing = "find the pull requests of a commit (it needs `pull-requests: read`)";
         let mut pulls = Vec::new();
-        for page in 1_usize.. {
+        for page in 1..=PAGES {
             let path = format!("{path}?per_page={PAGE}&page={page}");
             let answer = self.ask(doing, Ask::Get, &path, Again::Harmless).await?;
             let found: Vec<PullRequest> = answer.read()?;
@@ -179,7 +182,7 @@ impl GitHub {
             let user = comment.user.as_ref();
             begins && user.is_some_and(|user| user.login.eq_ignore_ascii_case(author))
         };
-        for page in 1_usize.. {
+        for page in 1..=PAGES {
             let path = format!("{path}?per_page={PAGE}&page={page}");
             let answer = self.ask(doing, Ask::Get, &path, Again::Harmless).await?;
             let comments: Vec<Comment> = answer.read()?;

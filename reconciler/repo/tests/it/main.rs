@@ -1,5 +1,6 @@
 //! The crate against real repositories, made and changed by the `git` command.
 #![allow(
+    clippy::print_stderr,
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
