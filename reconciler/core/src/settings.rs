@@ -272,22 +272,20 @@ pub struct KnowledgeSettings {
 pub struct SecretSettings {
     /// Which signatures a sealed value must have.
     pub signatures: SealSignatures,
-    /// Where secrets that stratum makes itself are kept.
-    pub generated: Generated,
 }
 
 /// Which signatures a sealed value must have: the stages of the way to post-quantum signatures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "kebab-case")]
 pub enum SealSignatures {
-    /// Ed25519; ML-DSA-65 is not looked at.
+    /// Ed25519 at least; a signature of ML-DSA-65 that is there must hold too.
     Ed25519,
     /// One of the two.
     Either,
     /// Both.
     #[default]
     Both,
-    /// ML-DSA-65; Ed25519 is not looked at.
+    /// ML-DSA-65 at least; a signature of Ed25519 that is there must hold too.
     MlDsa,
 }
 
@@ -301,17 +299,6 @@ impl SealSignatures {
             Self::MlDsa => "ml-dsa",
         }
     }
-}
-
-/// Where secrets that stratum makes itself are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[serde(rename_all = "lowercase")]
-pub enum Generated {
-    /// In the state, wrapped under the data key.
-    #[default]
-    State,
-    /// Also as a sealed file on the branch `stratum/generated/<environment>`, for review.
-    Branch,
 }
 
 impl Settings {

@@ -63,7 +63,6 @@ const SETTINGS: &[Key] = &[
                 "signatures",
                 Outline::Choice(&["ed25519", "either", "both", "ml-dsa"]),
             ),
-            key("generated", Outline::Choice(&["state", "branch"])),
         ]),
     ),
 ];
