@@ -58,12 +58,10 @@ const SETTINGS: &[Key] = &[
     key("knowledge", Outline::Object(&[key("org", Outline::Text)])),
     key(
         "secrets",
-        Outline::Object(&[
-            key(
-                "signatures",
-                Outline::Choice(&["ed25519", "either", "both", "ml-dsa"]),
-            ),
-        ]),
+        Outline::Object(&[key(
+            "signatures",
+            Outline::Choice(&["ed25519", "either", "both", "ml-dsa"]),
+        )]),
     ),
 ];
 
