@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serializer};
 
-/// Reads `30s`, `5m`, `1h30m`, `1 day`; never negative.
+/// Reads `30s`, `5m`, `1h30m`, `7d`; a day is 24 hours; never negative.
 ///
 /// *Errors*: a sentence that names the text. *Source*: the "friendly" format of the crate `jiff`.
 pub fn parse(text: &str) -> Result<Duration, String> {
-    let signed: jiff::SignedDuration = text
-        .parse()
+    let day = jiff::SpanRelativeTo::days_are_24_hours();
+    let signed = text
+        .parse::<jiff::Span>()
+        .and_then(|span| span.to_duration(day))
         .map_err(|_| format!("`{text}` is not a duration: write for example `30s`, `5m`, `1h`"))?;
     Duration::try_from(signed).map_err(|_| format!("`{text}` is negative"))
 }
