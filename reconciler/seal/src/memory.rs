@@ -17,7 +17,7 @@ pub struct Hardening {
     pub no_core: bool,
     /// Nobody but root may look into the memory of the process, and it is not dumped.
     pub not_dumpable: bool,
-    /// Pages of keys are locked into memory, so that they are not swapped out.
+    /// Pages could be locked into memory; the keys themselves are wiped, but not yet locked.
     pub keys_locked: bool,
 }
 
