@@ -35,12 +35,8 @@ demo: install-tools build ## the whole story, narrated, in a temporary folder
 build: install-tools
 	$(CARGO) build --locked --profile $(PROFILE)
 
-<<<<<<< HEAD
 test: install-tools ## every test, with a few kills of the real program and a few pushes to it
-=======
-test: install-tools ## every test, with a few kills of the real program
 	sh tests/forge/install
->>>>>>> fd0b50f (forge: tests against GitHub's description, its examples, and a GitHub that fails; docs)
 	$(CARGO) test --locked --workspace
 	python3 tests/crash/crash.py --kills 15 --points 12 \
 	  --program $(or $(CARGO_TARGET_DIR),target)/debug/stratum
