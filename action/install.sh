@@ -60,9 +60,14 @@ if [ -z "$version" ]; then
     sum="$(sed -n "s/^$processor //p" "$pin")"
     url="${url:-$(sed -n 's/^url //p' "$pin")}"
 fi
+# Releases lie where the action comes from, unless something else is said.
+if [ -z "$url" ] && [ -n "${STRATUM_ACTION_REPOSITORY:-}" ]; then
+    url="${STRATUM_SERVER:-https://github.com}/$STRATUM_ACTION_REPOSITORY/releases/download"
+fi
 [[ "$version" =~ ^[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$ ]] || fail "\`version\` is not a version" "Write it as in 1.2.3"
 [[ "$sum" =~ ^[0-9a-f]{64}$ ]] || fail "\`sha256\` is not 64 hexadecimal digits" "It stands in SHA256SUMS of the release"
-[[ "$url" =~ ^(https://|http://127\.0\.0\.1[:/]) ]] || fail "\`url\` does not begin with https://" "Name where the releases are"
+[[ "$url" =~ ^(https://|http://127\.0\.0\.1[:/]) ]] ||
+    fail "\`url\` is not there, or does not begin with https://" "Name with it where the releases are"
 
 file="stratum-$version-$processor-linux"
 curl --fail --silent --show-error --location --retry 3 --max-time 300 \

@@ -90,7 +90,6 @@ const OWNED: &[(&str, &str)] = &[
     ("pulldown-cmark", "load"),
     ("rand_core", "seal"),
     ("regex", "load"),
-    ("rustls", "forge"),
     ("seccompiler", "load"),
     ("serde-saphyr", "load"),
     ("sha3", "seal"),

@@ -1,13 +1,12 @@
-//! The steps of the action as a runner calls them, and the reconciler as a server.
+//! The steps of the action as a runner calls them.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -365,241 +364,96 @@ fn an_image_without_a_digest_is_refused() {
     assert!(refused.out.contains("names no digest"), "{}", refused.out);
 }
 
-/// A reconciler that listens; it ends with the test.
-struct Server {
-    child: Child,
-    address: String,
-    lines: Arc<Mutex<Vec<String>>>,
-}
-
-const SECRET: &str = "the secret of the webhook";
-
-impl Server {
-    fn start(ground: &Ground) -> Self {
-        let folder = ground.clone_folder().parent().unwrap().to_owned();
-        let secret = folder.join("secret");
-        fs::write(&secret, SECRET).unwrap();
-        let mut child = Command::new(PROGRAM)
-            .current_dir(&folder)
-            .arg("reconcile")
-            .arg("--repo")
-            .arg(format!("file://{}", ground.bare().display()))
-            .arg("--root")
-            .arg(ground.made(""))
-            .args([
-                "--listen",
-                "127.0.0.1:0",
-                "--log",
-                "json",
-                "--webhook-secret-file",
-            ])
-            .arg(secret)
-            .env("XDG_STATE_HOME", folder.join("state"))
-            .env_remove("STRATUM_LOG")
-            .env_remove("STRATUM_STATE")
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines: Arc<Mutex<Vec<String>>> = Arc::default();
-        let (kept, stderr) = (Arc::clone(&lines), child.stderr.take().unwrap());
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines() {
-                kept.lock().unwrap().push(line.unwrap());
-            }
-        });
-        let mut server = Self {
-            child,
-            address: String::new(),
-            lines,
-        };
-        let said = server.wait_for_line("answering at http://");
-        let said: Value = serde_json::from_str(&said).unwrap();
-        let said = said["message"].as_str().unwrap();
-        server.address = said.rsplit('/').next().unwrap().to_owned();
-        server
-    }
-
-    fn wait_for_line(&self, part: &str) -> String {
-        let found = wait(|| {
-            let lines = self.lines.lock().unwrap();
-            lines.iter().find(|line| line.contains(part)).cloned()
-        });
-        found.unwrap_or_else(|| panic!("{part}: {:?}", self.lines.lock().unwrap()))
-    }
-
-    /// One request on a connection of its own: the status and the body.
-    fn ask(&self, head: &str, body: &[u8]) -> (u16, String) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        let head = format!("{head}host: x\r\nconnection: close\r\n\r\n");
-        stream.write_all(head.as_bytes()).unwrap();
-        // Whoever answers early may close the connection while the rest is on its way.
-        let _refused = stream.write_all(body);
-        let mut text = Vec::new();
-        let _reset = stream.read_to_end(&mut text);
-        let text = String::from_utf8_lossy(&text).into_owned();
-        let status = text.split(' ').nth(1).and_then(|word| word.parse().ok());
-        let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-        (status.unwrap_or_else(|| panic!("{text}")), body.to_owned())
-    }
-
-    fn get(&self, path: &str) -> (u16, String) {
-        self.ask(&format!("GET {path} HTTP/1.1\r\n"), b"")
-    }
-
-    fn deliver(&self, event: &str, id: &str, secret: &str, body: &[u8]) -> (u16, String) {
-        let head = format!(
-            "POST /webhook HTTP/1.1\r\nx-github-event: {event}\r\nx-github-delivery: {id}\r\n\
-             x-hub-signature-256: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n",
-            sign(secret, body),
-            body.len()
+/// What GitHub itself lists at most of a pull request. It is not asked: the clone has all of them.
+#[test]
+fn a_pull_request_of_three_thousand_files_is_planned_whole() {
+    let ground = Ground::with_a_file();
+    ground.push("one");
+    for number in 0..3_000 {
+        let text = format!(
+            "{{ local_file.f{number} = {{ path = \"f/{number}\", content = \"{number}\\n\" }} }}\n"
         );
-        self.ask(&head, body)
+        ground.write(&format!("infra/staging/{number}.ncl"), &text);
     }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ended_already = self.child.kill();
-        self.child.wait().unwrap();
-    }
-}
-
-fn sign(secret: &str, body: &[u8]) -> String {
-    let script = "import hmac,sys;print('sha256='+hmac.new(sys.argv[1].encode(),\
-                  sys.stdin.buffer.read(),'sha256').hexdigest())";
-    let mut child = Command::new("python3")
-        .args(["-c", script, secret])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(body).unwrap();
-    let output = child.wait_with_output().unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
-fn wait<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
-    let began = Instant::now();
-    while began.elapsed() < Duration::from_secs(60) {
-        if let Some(found) = look() {
-            return Some(found);
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    None
-}
-
-#[test]
-fn a_delivery_wakes_the_reconciler_and_nothing_else_does_harm() {
-    let ground = Ground::with_a_file();
-    ground.push("one");
-    let server = Server::start(&ground);
-    let is_ready = || (server.get("/readyz").0 == 200).then_some(());
-    wait(is_ready).unwrap();
-    let made = || fs::read_to_string(ground.made("staging/a")).ok();
-    assert_eq!(wait(made).unwrap(), "one\n");
-
-    // The remote is polled twice a minute; a delivery is what makes it quick.
-    ground.write(
-        "infra/staging.ncl",
-        "{\n  local_file.a = { path = \"a\", content = \"two\\n\" },\n}\n",
-    );
-    ground.push("two");
-    let began = Instant::now();
-    let body = br#"{"repository":{"full_name":"octo/shop"}}"#;
-    assert_eq!(server.deliver("push", "1", SECRET, body).0, 202);
-    wait(|| made().filter(|text| text == "two\n")).unwrap();
+    let clone = ground.clone_folder();
+    git(&clone, &["add", "-A"]);
+    git(&clone, &["commit", "-q", "-m", "three thousand"]);
+    let hub = Hub::start(201, Vec::new());
+    let runner = Runner::on_a_pull_request(&ground, &hub, "octo/shop");
+    runner.step("install.sh").ends_with(0);
+    runner.step("plan.sh").ends_with(0);
+    assert_eq!(runner.output("to-add"), "3000");
+    let comments = hub.bodies("POST /repos/octo/shop/issues/7/comments");
+    let comment = comments[0]["body"].as_str().unwrap();
+    assert!(comment.len() <= 65_536, "{}", comment.len());
     assert!(
-        began.elapsed() < Duration::from_secs(25),
-        "{:?}",
-        began.elapsed()
-    );
-
-    assert_eq!(server.deliver("push", "1", SECRET, body).0, 200);
-    assert_eq!(server.deliver("ping", "2", SECRET, b"{}").0, 200);
-    assert_eq!(server.deliver("star", "3", SECRET, b"{}").0, 202);
-    assert_eq!(
-        server
-            .deliver("push", "4", "another secret of 24 b", body)
-            .0,
-        401
-    );
-    assert_eq!(server.deliver("push", "5", SECRET, b"not json").0, 400);
-    assert_eq!(server.deliver("push", "", SECRET, body).0, 400);
-    assert_eq!(server.get("/webhook").0, 405);
-    let large = vec![b' '; 30 * 1024 * 1024];
-    let (status, sentence) = server.deliver("push", "6", SECRET, &large);
-    assert!(
-        status == 413 && sentence.contains("25 MB"),
-        "{status} {sentence}"
-    );
-    let unsigned = "POST /webhook HTTP/1.1\r\ncontent-length: 2\r\n";
-    assert_eq!(server.ask(unsigned, b"{}").0, 401);
-
-    let (status, metrics) = server.get("/metrics");
-    assert_eq!(status, 200);
-    for line in [
-        "stratum_environment_condition{environment=\"staging\",condition=\"Ready\"} 1",
-        "stratum_environment_condition{environment=\"staging\",condition=\"Stalled\"} 0",
-        "stratum_environment_resources{environment=\"staging\"} 1",
-        "stratum_runs_total{environment=\"staging\",outcome=\"applied\"} 2",
-        "stratum_webhook_deliveries_total{result=\"Repeated\"} 1",
-        "stratum_webhook_deliveries_total{result=\"TooLong\"} 1",
-        "stratum_run_duration_seconds_count 2",
-        "# EOF",
-    ] {
-        assert!(
-            metrics.lines().any(|found| found == line),
-            "{line}\n{metrics}"
-        );
-    }
-    let (status, _) = server.get("/healthz");
-    assert_eq!(status, 200);
-}
-
-#[test]
-fn signals_read_secrets_again_and_end_it_in_order() {
-    let ground = Ground::with_a_file();
-    ground.push("one");
-    let mut server = Server::start(&ground);
-    wait(|| (server.get("/readyz").0 == 200).then_some(())).unwrap();
-    let secret = ground.clone_folder().parent().unwrap().join("secret");
-    fs::write(&secret, "short").unwrap();
-    signal(&server, "-HUP");
-    server.wait_for_line("the secrets from before stay");
-    assert_eq!(server.deliver("ping", "1", SECRET, b"{}").0, 200);
-    fs::write(&secret, "another secret of the webhook").unwrap();
-    signal(&server, "-HUP");
-    server.wait_for_line("secrets are read again");
-    assert_eq!(server.deliver("ping", "2", SECRET, b"{}").0, 401);
-    signal(&server, "-TERM");
-    let ended = wait(|| server.child.try_wait().unwrap()).unwrap();
-    assert_eq!(ended.code(), Some(0));
-    server.wait_for_line("nothing is left in flight");
-    for line in server.lines.lock().unwrap().iter() {
-        assert!(serde_json::from_str::<Value>(line).is_ok(), "{line}");
-    }
-}
-
-fn signal(server: &Server, name: &str) {
-    let pid = server.child.id().to_string();
-    let status = Command::new("kill").args([name, &pid]).status().unwrap();
-    assert!(status.success());
-}
-
-#[test]
-fn an_address_that_is_taken_is_said_before_anything_is_begun() {
-    let ground = Ground::with_a_file();
-    ground.push("one");
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap().to_string();
-    let answer = ground
-        .stratum(&["reconcile", "--listen", &address])
-        .ends_with(1);
-    assert!(
-        answer.side.contains("cannot be listened on"),
+        comment.contains("3000 to add"),
         "{}",
-        answer.side
+        comment.chars().take(600).collect::<String>()
     );
-    assert!(!ground.made("staging/a").exists());
+    let whole = fs::read_to_string(runner.output("json-path")).unwrap();
+    let whole: Value = serde_json::from_str(&whole).unwrap();
+    assert_eq!(whole["plans"][0]["steps"].as_array().unwrap().len(), 3_000);
+    let requests = hub.requests.lock().unwrap();
+    assert!(
+        requests
+            .iter()
+            .all(|(request, _)| !request.contains("/files")),
+        "{requests:?}"
+    );
+}
+
+/// The installation of a release needs nothing but the pin, and where the action comes from.
+#[test]
+fn the_pin_beside_the_action_is_enough_to_install_a_release() {
+    let ground = with_a_change();
+    let program = b"#!/bin/sh\necho the release\n".to_vec();
+    let hub = Hub::start(201, program.clone());
+    let mut runner = Runner::on_a_pull_request(&ground, &hub, "octo/shop");
+    let own = runner.folder.join("action");
+    fs::create_dir(&own).unwrap();
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("action/install.sh");
+    fs::copy(shipped, own.join("install.sh")).unwrap();
+    let install = |runner: &Runner<'_>| {
+        let mut command = Command::new("bash");
+        command.arg(own.join("install.sh")).envs(&runner.variables);
+        run(&runner.folder, &mut command)
+    };
+    runner.variables.insert("STRATUM_PROGRAM", String::new());
+    let refused = install(&runner).ends_with(1);
+    assert!(
+        refused.out.contains("no release of its own"),
+        "{}",
+        refused.out
+    );
+    fs::write(runner.folder.join("release"), &program).unwrap();
+    let mut sum = Command::new("sha256sum");
+    let sum = run(&runner.folder, sum.arg(runner.folder.join("release"))).out;
+    let sum = sum.split(' ').next().unwrap();
+    let processor = std::env::consts::ARCH;
+    fs::write(
+        own.join("pin"),
+        format!("version 1.2.3\n{processor} {sum}\n"),
+    )
+    .unwrap();
+    let homeless = install(&runner).ends_with(1);
+    assert!(
+        homeless.out.contains("`url` is not there"),
+        "{}",
+        homeless.out
+    );
+    runner
+        .variables
+        .insert("STRATUM_ACTION_REPOSITORY", "acme/stratum".to_owned());
+    runner
+        .variables
+        .insert("STRATUM_SERVER", hub.address.clone());
+    install(&runner).ends_with(0);
+    let installed = runner.folder.join("temp/stratum-bin/stratum");
+    assert_eq!(fs::read(installed).unwrap(), program);
+    let asked = hub.requests.lock().unwrap()[0].0.clone();
+    assert_eq!(
+        asked,
+        format!("GET /acme/stratum/releases/download/v1.2.3/stratum-1.2.3-{processor}-linux")
+    );
 }

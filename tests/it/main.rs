@@ -19,4 +19,5 @@ mod hooks;
 mod mistakes;
 mod push;
 mod secrets;
+mod serve;
 mod surface;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use stratum_core::ports::ForgeError;
 use stratum_forge::github::{Author, GitHub, RepositoryName, Settings, TokenSource};
@@ -40,8 +41,12 @@ impl ForgeArguments {
         self.github.as_deref()
     }
 
-    /// The client, if a repository was named.
-    pub(crate) fn client(&self) -> Result<Option<Arc<GitHub>>, CommandError> {
+    /// The client, if a repository was named; `patience` is how long it tries to be heard, in place
+    /// of the usual.
+    pub(crate) fn client(
+        &self,
+        patience: Option<Duration>,
+    ) -> Result<Option<Arc<GitHub>>, CommandError> {
         let Some(name) = &self.github else {
             return Ok(None);
         };
@@ -61,6 +66,7 @@ impl ForgeArguments {
         if let Some(login) = &self.github_author {
             settings.author = Author::Known(login.clone());
         }
+        settings.patience = patience.unwrap_or(settings.patience);
         Ok(Some(Arc::new(GitHub::new(settings)?)))
     }
 }
@@ -70,27 +76,32 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// What a person does about trouble of this kind ([`ForgeError::kind`]); `None` where it passes by
+/// itself.
+pub(crate) fn remedy(kind: &str) -> Option<&'static str> {
+    match kind {
+        "settings" => Some("`stratum reconcile --help` lists how the forge is named"),
+        "unreachable" | "slow" => {
+            Some("try `curl -sSI` with the address of the API: it needs the same network")
+        }
+        "token" => Some("make a new token; the old one may have expired"),
+        "forbidden" => {
+            Some("give the token `pull-requests: write` and `statuses: write`, and nothing more")
+        }
+        "missing" => Some("look at the name of the repository, and whether the token may see it"),
+        "trouble" | "unreadable" => Some("the status page of the forge may know more"),
+        _ => None,
+    }
+}
+
 impl From<ForgeError> for CommandError {
     fn from(error: ForgeError) -> Self {
-        let hint = match &error {
-            ForgeError::Settings { .. } => {
-                "`stratum reconcile --help` lists how the forge is named"
+        let hint = match remedy(error.kind()) {
+            Some(remedy) => remedy,
+            None if matches!(error, ForgeError::Refused { .. }) => {
+                "run it with `-vv` to see what was asked"
             }
-            ForgeError::Unreachable { .. } | ForgeError::Slow { .. } => {
-                "try `curl -sSI` with the address of the API: it needs the same network"
-            }
-            ForgeError::Unknown { .. } => "make a new token; the old one may have expired",
-            ForgeError::Forbidden { .. } => {
-                "give the token `pull-requests: write` and `statuses: write`, and nothing more"
-            }
-            ForgeError::Missing { .. } => {
-                "look at the name of the repository, and whether the token may see it"
-            }
-            ForgeError::Limited { .. } => "run the command again later",
-            ForgeError::Trouble { .. } | ForgeError::Unreadable { .. } => {
-                "the status page of the forge may know more; run the command again later"
-            }
-            ForgeError::Refused { .. } => "run it with `-vv` to see what was asked",
+            None => "run the command again later",
         };
         let given = matches!(
             error,

@@ -19,6 +19,7 @@ use stratum_core::run::{Run, RunSummary, Trigger};
 use tokio::sync::Notify;
 
 use crate::markdown::{OUTCOME, Outcome, outcome_comment};
+use crate::notice::Notice;
 
 /// What ended longer ago is not told any more.
 const WINDOW: Duration = Duration::from_secs(3 * 24 * 3600);
@@ -60,6 +61,7 @@ pub struct Announcer {
     waiting: std::sync::atomic::AtomicU64,
     /// Why each environment last waited.
     stalls: std::sync::Mutex<BTreeMap<EnvironmentName, (CommitId, String)>>,
+    notice: Notice,
 }
 
 impl Announcer {
@@ -71,6 +73,7 @@ impl Announcer {
             failed: std::sync::Mutex::default(),
             waiting: std::sync::atomic::AtomicU64::new(0),
             stalls: std::sync::Mutex::default(),
+            notice: Notice::default(),
         })
     }
 
@@ -93,7 +96,7 @@ impl Announcer {
             description: "it is being applied".to_owned(),
             target: None,
         };
-        if let Err(error) = self.around.forge.status(&status).await {
+        if let Err(error) = self.say(&status).await {
             tracing::info!(%error, %environment, "the forge was not told that a run began");
         }
     }
@@ -113,10 +116,20 @@ impl Announcer {
             description: reason.to_owned(),
             target: None,
         };
-        if let Err(error) = self.around.forge.status(&status).await {
+        if let Err(error) = self.say(&status).await {
             self.stalls().remove(environment);
             tracing::info!(%error, %environment, "the forge was not told why a commit waits");
         }
+    }
+
+    /// Says what is kept nowhere.
+    async fn say(&self, status: &CommitStatus) -> Result<(), ForgeError> {
+        let said = self.around.forge.status(status).await;
+        let (book, now) = (self.around.announcements.as_ref(), self.around.clock.now());
+        self.notice
+            .on_the_way(book, now, &said, self.waiting())
+            .await;
+        said
     }
 
     fn stalls(&self) -> std::sync::MutexGuard<'_, BTreeMap<EnvironmentName, (CommitId, String)>> {
@@ -150,8 +163,11 @@ impl Announcer {
         let since = now.checked_sub(WINDOW).unwrap_or(Timestamp::MIN);
         let announcements = &self.around.announcements;
         let waiting = announcements.unannounced(since, AT_ONCE).await?;
+        self.failures()
+            .retain(|id, _| waiting.iter().any(|run| run.id == *id));
         let mut left = waiting.len() as u64;
         let mut next = IDLE;
+        let book = announcements.as_ref();
         for run in &waiting {
             if let Some(wait) = self.wait_for(run, now) {
                 next = next.min(wait);
@@ -165,11 +181,24 @@ impl Announcer {
                     self.failures().remove(&run.id);
                     left = left.saturating_sub(1);
                 }
-                Err(error) => next = next.min(self.note_failure(run, &error)),
+                Err(error) => {
+                    next = next.min(self.note_failure(run, &error));
+                    self.notice.failed(book, now, &error, left).await;
+                    if matches!(error.retry(), Retry::Later(_)) {
+                        // It is not this run: the others would wait as long for the same answer.
+                        break;
+                    }
+                }
             }
         }
         self.waiting
             .store(left, std::sync::atomic::Ordering::Relaxed);
+        let (is_failing, has_told) = (!self.failures().is_empty(), left < waiting.len() as u64);
+        match (is_failing, has_told) {
+            (true, _) => {}
+            (false, true) => self.notice.over(book).await,
+            (false, false) => self.notice.nothing_waits(book).await,
+        }
         Ok(next.max(Duration::from_millis(100)))
     }
 

@@ -3,4 +3,5 @@
 pub mod announce;
 pub mod github;
 pub mod markdown;
+mod notice;
 pub mod webhook;

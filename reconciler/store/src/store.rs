@@ -10,8 +10,8 @@ use stratum_core::audit::{AuditEntry, Named, Principal, Role, What};
 use stratum_core::ids::{Address, EnvironmentName, RunId};
 use stratum_core::plan::Plan;
 use stratum_core::ports::{
-    AtRest, Audit, AuditError, Base, Entry, EnvironmentRow, Lease, LeaseError, NoteSigner,
-    Observation, QueueEntry, Store, StoreError, Unfinished,
+    AtRest, Audit, AuditError, Base, Entry, EnvironmentRow, ForgeTrouble, Lease, LeaseError,
+    NoteSigner, Observation, QueueEntry, Store, StoreError, Unfinished,
 };
 use stratum_core::run::{Run, RunSummary};
 use tokio::runtime::Handle;
@@ -241,6 +241,14 @@ impl SqliteStore {
 
     pub(crate) fn shared_writer(&self) -> Option<Writer> {
         self.writer.clone()
+    }
+
+    pub(crate) async fn forge_trouble(&self) -> Result<Option<ForgeTrouble>, StoreError> {
+        look!(
+            self.reader,
+            "reading how the forge is reached",
+            read::announced::trouble
+        )
     }
 
     pub(crate) async fn unannounced_runs(

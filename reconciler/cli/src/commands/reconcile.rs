@@ -43,7 +43,7 @@ use crate::wiring;
 /// Refs are looked at this often even when nothing woke the reconciler.
 const POLL: Duration = Duration::from_secs(30);
 
-/// How long the forge may take after a single look.
+/// How long the forge may take after a single look; a quarter of it for one thing.
 const TELLING: Duration = Duration::from_secs(60);
 
 /// What waits on its way to the announcer.
@@ -146,7 +146,8 @@ async fn work(
     voice: &Voice,
     place: &Place,
 ) -> Result<Exit, CommandError> {
-    let forge = arguments.forge.client()?;
+    let patience = arguments.once.then_some(TELLING / 4);
+    let forge = arguments.forge.client(patience)?;
     let webhook = Webhook::new(
         arguments.webhook_secret_file.clone(),
         arguments.forge.repository().map(str::to_owned),
@@ -169,6 +170,10 @@ async fn work(
     let stop = Stop::default();
     let wake = Arc::new(RefWatcher::new(&place.repository));
     let announcer = forge.as_ref().map(|forge| announcer(forge, &store));
+    if announcer.is_none() && store.trouble().await?.is_some() {
+        // No forge is told any more, so nothing keeps it from being told.
+        store.note_trouble(None).await?;
+    }
     let sources = Sources {
         store: Arc::clone(&store),
         state: place.state.clone(),

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use stratum_core::condition::Condition;
 use stratum_core::ids::EnvironmentName;
-use stratum_core::ports::{EnvironmentRow, QueueEntry, Repository as _, Store as _};
+use stratum_core::ports::{
+    Announcements as _, EnvironmentRow, QueueEntry, Repository as _, Store as _,
+};
 use stratum_store::SqliteStore;
 
 use crate::commands::watch::{self, Answer, WatchArguments};
@@ -52,7 +54,12 @@ pub(crate) fn answer(context: &Context, view: &StatusView) -> Result<(), Command
 }
 
 fn text(context: &Context, view: &StatusView) -> String {
-    show::status::status(context.ui.theme(), &view.environments, Timestamp::now())
+    let (theme, now) = (context.ui.theme(), Timestamp::now());
+    let mut text = show::status::status(theme, &view.environments, now);
+    if let Some(trouble) = &view.forge {
+        text.push_str(&show::forge::trouble(theme, trouble, now));
+    }
+    text
 }
 
 /// How every environment is: those of the state, and those of the settings that nobody looked at.
@@ -76,6 +83,10 @@ pub(crate) async fn view(
     Ok(StatusView {
         version: VERSION,
         environments: environments.into_values().collect(),
+        forge: match store {
+            Some(store) => store.trouble().await?,
+            None => None,
+        },
     })
 }
 

@@ -10,6 +10,7 @@ use stratum_core::finding::{Finding, Severity};
 use stratum_core::ids::{Address, CommitId, EnvironmentName, ProviderName, RunId};
 use stratum_core::kinds::Kind;
 use stratum_core::plan::{Change, Plan, Step, Summary};
+use stratum_core::ports::ForgeTrouble;
 use stratum_core::run::{RunSummary, StepCounts};
 use stratum_core::source::Source;
 use stratum_core::value::shown;
@@ -236,6 +237,8 @@ pub(crate) struct StatusView {
     pub(crate) version: u32,
     /// The environments by name.
     pub(crate) environments: Vec<EnvironmentView>,
+    /// What keeps the forge from being told how commits fare; `null` when nothing does.
+    pub(crate) forge: Option<ForgeTrouble>,
 }
 
 /// One environment of `status --json`.

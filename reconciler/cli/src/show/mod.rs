@@ -1,6 +1,7 @@
 //! How the engine's types are written for people and for programs; nothing here does I/O.
 
 pub(crate) mod finding;
+pub(crate) mod forge;
 pub(crate) mod json;
 pub(crate) mod live;
 pub(crate) mod plan;

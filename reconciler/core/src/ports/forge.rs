@@ -229,6 +229,19 @@ pub trait Forge: Send + Sync {
     fn file_url(&self, commit: &CommitId, path: &str) -> String;
 }
 
+/// Why the forge is not told how commits fare, while it is not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForgeTrouble {
+    /// When it was first refused or not heard (UTC).
+    pub since: Timestamp,
+    /// The word of [`ForgeError::kind`] for it.
+    pub kind: String,
+    /// One sentence, without the token.
+    pub reason: String,
+    /// How many runs have an outcome that the forge was not told.
+    pub waiting: u64,
+}
+
 /// What the forge was not told yet, kept with the state so that a restart forgets nothing.
 #[async_trait]
 pub trait Announcements: Send + Sync {
@@ -241,4 +254,10 @@ pub trait Announcements: Send + Sync {
 
     /// The run was announced. Durable when it returns; saying it twice is harmless.
     async fn announced(&self, run: &RunId, at: Timestamp) -> Result<(), StoreError>;
+
+    /// What keeps the forge from being told, as it was noted last; `None` when nothing does.
+    async fn trouble(&self) -> Result<Option<ForgeTrouble>, StoreError>;
+
+    /// Notes it for whoever looks; `None` when it is over.
+    async fn note_trouble(&self, trouble: Option<&ForgeTrouble>) -> Result<(), StoreError>;
 }

@@ -22,8 +22,8 @@ pub use audit::{
 };
 pub use clock::{Clock, Randomness};
 pub use forge::{
-    Announcements, CommentPlace, CommitState, CommitStatus, Forge, ForgeError, Pull, PullNumber,
-    Wording, Written,
+    Announcements, CommentPlace, CommitState, CommitStatus, Forge, ForgeError, ForgeTrouble, Pull,
+    PullNumber, Wording, Written,
 };
 pub use gate::{Act, Gate, GateError, PlanRequest, Principal, Question, ballot};
 pub use loader::{EvaluationCache, LoadError, Loaded, Loader};

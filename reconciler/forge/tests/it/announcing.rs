@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use stratum_core::digest::Digest;
 use stratum_core::ids::RunId;
-use stratum_core::ports::{Announcements, RunOutcome, StoreError};
+use stratum_core::ports::{Announcements, ForgeTrouble, RunOutcome, StoreError};
 use stratum_core::run::{RunSummary, StepCounts, Trigger};
 use stratum_forge::announce::{Announcer, Around};
 use stratum_testkit::clock::ManualClock;
@@ -21,6 +21,7 @@ use crate::samples::{commit, environment};
 struct Book {
     runs: Vec<RunSummary>,
     told: Mutex<BTreeSet<RunId>>,
+    trouble: Mutex<Option<ForgeTrouble>>,
 }
 
 #[async_trait]
@@ -40,6 +41,15 @@ impl Announcements for Book {
 
     async fn announced(&self, run: &RunId, _at: Timestamp) -> Result<(), StoreError> {
         self.told.lock().unwrap().insert(run.clone());
+        Ok(())
+    }
+
+    async fn trouble(&self) -> Result<Option<ForgeTrouble>, StoreError> {
+        Ok(self.trouble.lock().unwrap().clone())
+    }
+
+    async fn note_trouble(&self, trouble: Option<&ForgeTrouble>) -> Result<(), StoreError> {
+        *self.trouble.lock().unwrap() = trouble.cloned();
         Ok(())
     }
 }
@@ -68,6 +78,23 @@ struct Scene {
     fake: Fake,
     clock: Arc<ManualClock>,
     announcer: Arc<Announcer>,
+    book: Arc<Book>,
+}
+
+impl Scene {
+    fn trouble(&self) -> Option<ForgeTrouble> {
+        self.book.trouble.lock().unwrap().clone()
+    }
+
+    /// GitHub answers so, to the next request.
+    fn refuses(&self, status: u16, message: &'static str) {
+        self.fake
+            .fails([Fault::Refuse(status, Vec::new(), message)]);
+    }
+
+    fn last_status(&self) -> serde_json::Value {
+        self.fake.inner().statuses.last().unwrap().1.clone()
+    }
 }
 
 async fn scene(runs: Vec<RunSummary>) -> Scene {
@@ -77,19 +104,21 @@ async fn scene(runs: Vec<RunSummary>) -> Scene {
     let clock = Arc::new(ManualClock::at(at(20)));
     let mut settings = fake.settings();
     settings.patience = std::time::Duration::ZERO;
+    let book = Arc::new(Book {
+        runs,
+        ..Book::default()
+    });
     let announcer = Announcer::new(Around {
         forge: Arc::new(stratum_forge::github::GitHub::new(settings).unwrap()),
         store: Arc::new(MemoryStore::new()),
-        announcements: Arc::new(Book {
-            runs,
-            ..Book::default()
-        }),
+        announcements: Arc::clone(&book) as Arc<dyn Announcements>,
         clock: Arc::clone(&clock) as Arc<dyn stratum_core::ports::Clock>,
     });
     Scene {
         fake,
         clock,
         announcer,
+        book,
     }
 }
 
@@ -157,4 +186,86 @@ async fn drift_is_told_at_the_commit_and_not_on_the_pull_request() {
     scene.announcer.tell_all().await.unwrap();
     assert_eq!(scene.fake.inner().statuses.len(), 1);
     assert!(scene.fake.bodies().is_empty());
+}
+
+#[tokio::test]
+async fn a_run_that_begins_is_pending_and_files_with_errors_are_a_failure_said_once() {
+    let scene = scene(Vec::new()).await;
+    let (place, at) = (environment("production"), commit('c'));
+    scene.announcer.begun(&place, &at).await;
+    let status = scene.last_status();
+    assert_eq!(
+        (&status["state"], &status["context"]),
+        (&"pending".into(), &"stratum/production".into())
+    );
+    for reason in [
+        "its files have errors",
+        "its files have errors",
+        "no such branch",
+    ] {
+        scene.announcer.stalled(&place, &at, reason).await;
+    }
+    let said: Vec<_> = scene
+        .fake
+        .inner()
+        .statuses
+        .iter()
+        .map(|(_, status)| (status["state"].clone(), status["description"].clone()))
+        .collect();
+    let expected = [
+        ("pending", "it is being applied"),
+        ("failure", "its files have errors"),
+        ("failure", "no such branch"),
+    ];
+    assert_eq!(
+        said,
+        expected.map(|(state, words)| (state.into(), words.into()))
+    );
+}
+
+#[tokio::test]
+async fn trouble_is_noted_with_its_beginning_and_ends_with_the_first_success() {
+    let scene = scene(vec![run("r1", RunOutcome::Applied, Trigger::Push)]).await;
+    scene.refuses(503, "");
+    scene.announcer.tell_all().await.unwrap();
+    let first = scene.trouble().unwrap();
+    assert_eq!((first.kind.as_str(), first.waiting), ("trouble", 1));
+    scene.clock.advance(std::time::Duration::from_secs(20));
+    scene.refuses(403, "Resource not accessible by personal access token");
+    scene.announcer.tell_all().await.unwrap();
+    let second = scene.trouble().unwrap();
+    assert_eq!(
+        (second.kind.as_str(), second.since),
+        ("forbidden", first.since)
+    );
+    assert!(
+        second.reason.contains("statuses: write"),
+        "{}",
+        second.reason
+    );
+    // Nothing is due: what was noted stands.
+    scene.announcer.tell_all().await.unwrap();
+    assert_eq!(scene.trouble(), Some(second));
+    scene.clock.advance(std::time::Duration::from_secs(3600));
+    scene.announcer.tell_all().await.unwrap();
+    assert_eq!((scene.trouble(), scene.announcer.waiting()), (None, 0));
+}
+
+#[tokio::test]
+async fn a_stall_that_was_not_heard_is_trouble_until_it_is() {
+    let scene = scene(Vec::new()).await;
+    let (place, at) = (environment("production"), commit('c'));
+    scene.refuses(502, "");
+    scene
+        .announcer
+        .stalled(&place, &at, "its files have errors")
+        .await;
+    scene.announcer.tell_all().await.unwrap();
+    assert_eq!(scene.trouble().unwrap().kind, "trouble");
+    scene
+        .announcer
+        .stalled(&place, &at, "its files have errors")
+        .await;
+    assert_eq!(scene.trouble(), None);
+    assert_eq!(scene.last_status()["state"], "failure");
 }

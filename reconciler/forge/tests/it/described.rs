@@ -9,10 +9,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use stratum_core::ports::{CommitState, CommitStatus, Forge, PullNumber, Written};
+use stratum_core::ids::CommitId;
+use stratum_core::ports::{CommitState, CommitStatus, Forge, ForgeError, PullNumber, Written};
 use stratum_forge::github::{GitHub, Settings, TokenSource};
 
-use crate::fake::{Fake, PULL, TOKEN};
+use crate::fake::{Fake, Fault, PULL, TOKEN};
 use crate::published::package;
 use crate::samples::commit;
 
@@ -60,7 +61,18 @@ fn reduced(text: &[u8]) -> Value {
         let names: Vec<&str> = reference.split('/').collect();
         reduced["components"][names[2]][names[3]] = part.clone();
     }
+    mend(&mut reduced);
     reduced
+}
+
+/// GitHub's example of the pull requests of a commit names a team without the `type` that GitHub's
+/// schema of a team requires. Prism would refuse it.
+fn mend(description: &mut Value) {
+    let team = description
+        .pointer_mut("/components/examples/pull-request-simple-items/value/0/requested_teams/0")
+        .unwrap();
+    assert!(team.get("type").is_none(), "GitHub mended it: so can we");
+    team["type"] = "organization".into();
 }
 
 fn references(value: &Value, found: &mut Vec<String>) {
@@ -80,7 +92,9 @@ fn references(value: &Value, found: &mut Vec<String>) {
 struct Prism {
     child: Child,
     address: String,
-    _description: tempfile::NamedTempFile,
+    /// What it checks against.
+    description: Value,
+    _file: tempfile::NamedTempFile,
 }
 
 impl Drop for Prism {
@@ -95,9 +109,9 @@ impl Prism {
     fn start(upstream: Option<&str>) -> Option<Self> {
         let program = package("@stoplight/prism-cli")?.join("dist/index.js");
         let whole = package("@octokit/openapi")?.join("generated/api.github.com.json");
-        let description = tempfile::Builder::new().suffix(".json").tempfile().unwrap();
-        let text = reduced(&std::fs::read(whole).unwrap()).to_string();
-        std::fs::write(description.path(), text).unwrap();
+        let description = reduced(&std::fs::read(whole).unwrap());
+        let file = tempfile::Builder::new().suffix(".json").tempfile().unwrap();
+        std::fs::write(file.path(), description.to_string()).unwrap();
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -106,7 +120,7 @@ impl Prism {
         let mut command = Command::new("node");
         command.arg(program);
         command.arg(if upstream.is_some() { "proxy" } else { "mock" });
-        command.arg(description.path()).args(upstream);
+        command.arg(file.path()).args(upstream);
         command.args([
             "--errors",
             "--host",
@@ -125,7 +139,8 @@ impl Prism {
         let prism = Self {
             child,
             address: format!("http://127.0.0.1:{port}"),
-            _description: description,
+            description,
+            _file: file,
         };
         let began = Instant::now();
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
@@ -133,6 +148,16 @@ impl Prism {
             std::thread::sleep(Duration::from_millis(200));
         }
         Some(prism)
+    }
+
+    /// A pull request in all its fields: GitHub's own example of one.
+    fn pull(&self, number: u64, head: &CommitId) -> Value {
+        let example = "/components/examples/pull-request-simple-items/value/0";
+        let mut pull = self.description.pointer(example).unwrap().clone();
+        pull["number"] = number.into();
+        pull["head"]["sha"] = head.as_str().into();
+        pull["merged_at"] = "2026-11-24T03:00:00Z".into();
+        pull
     }
 
     fn client(&self) -> GitHub {
@@ -144,12 +169,12 @@ impl Prism {
     }
 }
 
-fn status() -> CommitStatus {
+fn status(state: CommitState) -> CommitStatus {
     CommitStatus {
         commit: commit('c'),
         context: "stratum/production".to_owned(),
-        state: CommitState::Error,
-        description: "stuck".to_owned(),
+        state,
+        description: "files have errors".to_owned(),
         target: Some("https://example.org".to_owned()),
     }
 }
@@ -174,8 +199,24 @@ async fn requests_and_answers_keep_to_the_description() {
             .unwrap();
         assert_eq!(place.written, written);
     }
-    client.status(&status()).await.unwrap();
-    assert_eq!(fake.inner().statuses.len(), 1);
+    for state in [
+        CommitState::Pending,
+        CommitState::Success,
+        CommitState::Failure,
+        CommitState::Error,
+    ] {
+        client.status(&status(state)).await.unwrap();
+    }
+    assert_eq!(fake.inner().statuses.len(), 4);
+    let pull = prism.pull(PULL, &commit('b'));
+    fake.inner()
+        .pulls
+        .insert(commit('c').to_string(), vec![pull]);
+    let pulls = client.pulls(&commit('c')).await.unwrap();
+    assert_eq!(
+        (pulls[0].number, pulls[0].merged, &pulls[0].head),
+        (PullNumber(PULL), true, &commit('b'))
+    );
     // What the description forbids does not pass: the check is one.
     fake.inner().comments[0]["id"] = "not a number".into();
     let wording = |_: Option<&str>| MARKER.to_owned();
@@ -185,6 +226,34 @@ async fn requests_and_answers_keep_to_the_description() {
             .await
             .is_err()
     );
+    fake.inner().pulls.get_mut(commit('c').as_str()).unwrap()[0]["merged_at"] = 7.into();
+    assert!(client.pulls(&commit('c')).await.is_err());
+}
+
+/// Refusals are described as well, and mean what they mean without Prism.
+#[tokio::test]
+async fn refusals_that_keep_to_the_description_are_understood() {
+    let fake = Fake::start().await;
+    let Some(prism) = Prism::start(Some(&fake.address)) else {
+        return;
+    };
+    let client = prism.client();
+    let denied = "Resource not accessible by integration";
+    fake.fails([Fault::Refuse(403, Vec::new(), denied)]);
+    let wording = |_: Option<&str>| MARKER.to_owned();
+    let error = client
+        .comment(PullNumber(PULL), MARKER, &wording)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, ForgeError::Forbidden { reason, .. } if reason == denied),
+        "{error}"
+    );
+    let error = client
+        .comment(PullNumber(8), MARKER, &wording)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ForgeError::Missing { .. }), "{error}");
 }
 
 #[tokio::test]
@@ -199,5 +268,9 @@ async fn the_examples_of_the_description_are_understood() {
         .await
         .unwrap();
     assert!(place.url.is_some());
-    client.status(&status()).await.unwrap();
+    client.status(&status(CommitState::Pending)).await.unwrap();
+    // Prism names a next page each time, so the list has as many as are read at most.
+    let pulls = client.pulls(&commit('c')).await.unwrap();
+    assert_eq!(pulls.len(), 50);
+    assert_eq!(pulls[0].title, "Amazing new feature");
 }

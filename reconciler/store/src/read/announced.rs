@@ -2,12 +2,17 @@
 
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
+use stratum_core::ports::ForgeTrouble;
 use stratum_core::run::RunSummary;
 
 use crate::error::{Failure, from_json};
+use crate::schema;
 
 /// How many of the newest runs are looked through: what is older was announced or is too old.
 const LOOKED_THROUGH: u32 = 2_000;
+
+/// The first format of the file that has the trouble with the forge.
+const FIRST_WITH_TROUBLE: i64 = 5;
 
 /// Runs that ended at or after `since` and were not announced, oldest first.
 pub(crate) async fn unannounced(
@@ -31,4 +36,19 @@ pub(crate) async fn unannounced(
     }
     runs.truncate(limit as usize);
     Ok(runs)
+}
+
+/// What keeps the forge from being told, as it was noted last. A file of an older format, which
+/// only a reader meets, knows nothing of it.
+pub(crate) async fn trouble(
+    connection: &mut SqliteConnection,
+) -> Result<Option<ForgeTrouble>, Failure> {
+    if schema::header(connection).await?.format < FIRST_WITH_TROUBLE {
+        return Ok(None);
+    }
+    let text: Option<String> = sqlx::query_scalar("SELECT trouble FROM forge_trouble")
+        .fetch_optional(connection)
+        .await?;
+    text.map(|text| from_json(&text, || "the trouble with the forge".to_owned()))
+        .transpose()
 }

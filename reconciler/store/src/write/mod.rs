@@ -58,6 +58,8 @@ pub(crate) enum Write {
     Integrated(audit::Integrated),
     /// Remember that the forge was told about a run.
     Announce(announced::Announce),
+    /// Note what keeps the forge from being told.
+    Trouble(announced::Trouble),
 }
 
 impl Write {
@@ -78,7 +80,8 @@ impl Write {
             | Self::Keys(_)
             | Self::Again(_)
             | Self::Integrated(_)
-            | Self::Announce(_) => false,
+            | Self::Announce(_)
+            | Self::Trouble(_) => false,
         }
     }
 }
@@ -131,7 +134,8 @@ fn as_append(write: &Write) -> Option<&append::Append> {
         | Write::Again(_)
         | Write::Audit(_)
         | Write::Integrated(_)
-        | Write::Announce(_) => None,
+        | Write::Announce(_)
+        | Write::Trouble(_) => None,
     }
 }
 
@@ -175,6 +179,7 @@ async fn one(
         }
         Write::Integrated(done) => audit::integrated(connection, done).await,
         Write::Announce(announce) => announced::announce(connection, announce).await,
+        Write::Trouble(trouble) => announced::trouble(connection, trouble).await,
     }
 }
 
@@ -199,5 +204,6 @@ pub(crate) fn doing(write: &Write) -> &'static str {
         Write::Audit(_) => "writing the audit log",
         Write::Integrated(_) => "bringing entries into the audit log",
         Write::Announce(_) => "remembering an announcement",
+        Write::Trouble(_) => "noting how the forge is reached",
     }
 }

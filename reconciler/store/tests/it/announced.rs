@@ -3,7 +3,7 @@
 use jiff::{Timestamp, ToSpan as _};
 use stratum_core::digest::Digest;
 use stratum_core::ids::{CommitId, RunId};
-use stratum_core::ports::{Announcements, RunOutcome, Store};
+use stratum_core::ports::{Announcements, ForgeTrouble, RunOutcome, Store};
 use stratum_core::run::{RunSummary, StepCounts, Trigger};
 use stratum_store::SqliteStore;
 use stratum_testkit::store::sample;
@@ -64,4 +64,26 @@ async fn what_is_long_past_is_forgotten() {
     // The mark of the first is gone, and its age is what keeps it from being said again.
     assert_eq!(waiting(&store, sample::at(0)).await, ["r1"]);
     assert!(waiting(&store, sample::at(11)).await.is_empty());
+}
+
+#[tokio::test]
+async fn trouble_with_the_forge_is_kept_replaced_and_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let store = open(&path).await;
+    assert_eq!(store.trouble().await.unwrap(), None);
+    let mut trouble = ForgeTrouble {
+        since: sample::at(5),
+        kind: "unreachable".to_owned(),
+        reason: "no route".to_owned(),
+        waiting: 1,
+    };
+    store.note_trouble(Some(&trouble)).await.unwrap();
+    trouble.waiting = 2;
+    store.note_trouble(Some(&trouble)).await.unwrap();
+    store.close().await;
+    let again = open(&path).await;
+    assert_eq!(again.trouble().await.unwrap(), Some(trouble));
+    again.note_trouble(None).await.unwrap();
+    assert_eq!(again.trouble().await.unwrap(), None);
 }
