@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use stratum_core::finding::{Finding, any_error};
 use stratum_core::ids::EnvironmentName;
@@ -247,18 +247,23 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
 }
 
-/// The crypto backends that `STRATUM_CRYPTO` names, or the default.
+/// The crypto backends that `STRATUM_CRYPTO` names, or the default; the same for the whole process.
 pub(crate) fn crypto() -> Result<Crypto, CommandError> {
+    static CHOSEN: OnceLock<Crypto> = OnceLock::new();
+    if let Some(crypto) = CHOSEN.get() {
+        return Ok(crypto.clone());
+    }
     let names = std::env::var("STRATUM_CRYPTO").ok();
     let names = names.filter(|names| !names.is_empty());
     let names = names.as_deref().unwrap_or(stratum_seal::backend::DEFAULT);
-    Crypto::choose(names).map_err(|error| {
+    let chosen = Crypto::choose(names).map_err(|error| {
         CommandError::given("the crypto backend cannot be used")
             .because(&error)
             .hint(
                 "`STRATUM_CRYPTO` names backends, for example `openssl`; unset it for the default",
             )
-    })
+    })?;
+    Ok(CHOSEN.get_or_init(|| chosen).clone())
 }
 
 #[cfg(test)]

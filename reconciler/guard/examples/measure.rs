@@ -29,7 +29,7 @@ const STEPS: u32 = 5_000;
 const POLICIES: usize = 100;
 
 fn main() {
-    let gate = CedarGate::new().unwrap();
+    let gate = CedarGate::default();
     for (what, personal) in [("grouped", false), ("every step by itself", true)] {
         let request = request(personal);
         let first = timed(|| drop(gate.judge(&request).unwrap()));

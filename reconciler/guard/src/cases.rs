@@ -277,9 +277,10 @@ mod tests {
     const SHIPPED: &str = include_str!("../../../policies/tests/default.toml");
 
     fn complaints(text: &str) -> Vec<String> {
-        let gate = CedarGate::new().unwrap();
-        let law = gate.laws.law(&[]).unwrap();
-        let findings = run(&gate.schema, &law, "policies/tests/a.toml", text);
+        let gate = CedarGate::default();
+        let court = gate.court().unwrap();
+        let law = court.laws.law(&[]).unwrap();
+        let findings = run(&court.schema, &law, "policies/tests/a.toml", text);
         let line = |finding: &Finding| {
             format!(
                 "{} {}: {}",

@@ -8,11 +8,11 @@ use stratum_core::rules::{policies, policy_tests};
 use stratum_core::trust::Trust;
 
 use crate::law::{Parsed, duplicates};
-use crate::{CedarGate, cases, signatures};
+use crate::{Court, cases, signatures};
 
 /// Checks `policies/` and the keys of `trust/`; the tests are run when the policies can be used.
 pub(crate) fn check(
-    gate: &CedarGate,
+    court: &Court,
     tree: &dyn Tree,
     trust: &Trust,
 ) -> Result<Vec<Finding>, TreeError> {
@@ -22,7 +22,7 @@ pub(crate) fn check(
     let parsed: Vec<Arc<Parsed>> = files
         .files
         .iter()
-        .map(|file| gate.laws.parsed(file))
+        .map(|file| court.laws.parsed(file))
         .collect();
     findings.extend(parsed.iter().flat_map(|parsed| parsed.findings.clone()));
     findings.extend(duplicates(&parsed));
@@ -31,9 +31,9 @@ pub(crate) fn check(
     if any_error(&findings) {
         return Ok(findings);
     }
-    if let Ok(law) = gate.laws.law(&files.files) {
+    if let Ok(law) = court.laws.law(&files.files) {
         for file in &tests.files {
-            findings.extend(cases::run(&gate.schema, &law, &file.path, &file.text));
+            findings.extend(cases::run(&court.schema, &law, &file.path, &file.text));
         }
     }
     Ok(findings)

@@ -285,8 +285,9 @@ mod tests {
     }
 
     fn findings(text: &str) -> Vec<String> {
-        let gate = CedarGate::new().unwrap();
-        let parsed = gate.laws.parsed(&file("policies/a.cedar", text));
+        let gate = CedarGate::default();
+        let court = gate.court().unwrap();
+        let parsed = court.laws.parsed(&file("policies/a.cedar", text));
         let line =
             |finding: &Finding| format!("{} {}", finding.code, finding.source.as_ref().unwrap());
         parsed.findings.iter().map(line).collect()
@@ -321,8 +322,9 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_used_leaves_no_law() {
-        let gate = CedarGate::new().unwrap();
-        let error = gate
+        let gate = CedarGate::default();
+        let court = gate.court().unwrap();
+        let error = court
             .laws
             .law(&[file("policies/a.cedar", "permit")])
             .unwrap_err();
@@ -332,7 +334,7 @@ mod tests {
             file("policies/a.cedar", &one),
             file("policies/b.cedar", &one),
         ];
-        let error = gate.laws.law(&twice).unwrap_err();
+        let error = court.laws.law(&twice).unwrap_err();
         assert!(
             error.contains("is there already, at policies/a.cedar:1:1"),
             "{error}"
@@ -341,12 +343,13 @@ mod tests {
 
     #[test]
     fn a_policy_with_the_id_of_a_shipped_one_takes_its_place() {
-        let gate = CedarGate::new().unwrap();
-        let count = gate.laws.law(&[]).unwrap().set.policies().count();
+        let gate = CedarGate::default();
+        let court = gate.court().unwrap();
+        let count = court.laws.law(&[]).unwrap().set.policies().count();
         let own = "@id(\"no-own-approval\")\n@reason(\"a team of one\")\n\
                    forbid (principal is Author, action == Action::\"approve\", resource is Plan)\n\
                    when { false };\n";
-        let law = gate.laws.law(&[file("policies/a.cedar", own)]).unwrap();
+        let law = court.laws.law(&[file("policies/a.cedar", own)]).unwrap();
         assert_eq!(law.set.policies().count(), count);
         assert_eq!(law.reasons["no-own-approval"], "a team of one");
         assert!(!law.personal);
@@ -355,9 +358,11 @@ mod tests {
     #[test]
     fn policies_that_look_at_one_resource_are_known() {
         let personal = |text: &str| {
-            let gate = CedarGate::new().unwrap();
+            let gate = CedarGate::default();
+            let court = gate.court().unwrap();
             let text = format!("{HEAD}forbid (principal, action in Action::\"apply\", {text};\n");
-            gate.laws
+            court
+                .laws
                 .law(&[file("policies/a.cedar", &text)])
                 .unwrap()
                 .personal

@@ -21,10 +21,11 @@ mod place;
 mod signatures;
 mod words;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use cedar_policy::{Schema, ValidationMode, Validator};
 use stratum_core::finding::Finding;
+use stratum_core::finding::codes::POLICY_SYNTAX;
 use stratum_core::ports::{Gate, GateError, PlanRequest, Question, Tree, TreeError};
 use stratum_core::trust::Trust;
 use stratum_core::verdict::{Judgement, Verdict};
@@ -47,16 +48,41 @@ pub const DEFAULTS: &str = include_str!("../../../policies/default.cedar");
 pub struct Defect(String);
 
 /// Judges by Cedar policies.
+///
+/// What ships is read at the first question: a look that finds nothing to do asks none.
 pub struct CedarGate {
-    schema: Arc<Schema>,
-    laws: Laws,
+    court: LazyLock<Result<Court, Defect>>,
+}
+
+/// What ships, parsed, and every law that was met.
+pub(crate) struct Court {
+    pub(crate) schema: Arc<Schema>,
+    pub(crate) laws: Laws,
+}
+
+impl Default for CedarGate {
+    fn default() -> Self {
+        Self {
+            court: LazyLock::new(Court::new),
+        }
+    }
 }
 
 impl CedarGate {
-    /// Reads what ships.
+    /// What ships.
     ///
     /// *Errors*: [`Defect`], which no repository can cause.
-    pub fn new() -> Result<Self, Defect> {
+    pub(crate) fn court(&self) -> Result<&Court, &Defect> {
+        self.court.as_ref()
+    }
+
+    fn sitting(&self) -> Result<&Court, GateError> {
+        self.court().map_err(|defect| undecided(defect.to_string()))
+    }
+}
+
+impl Court {
+    fn new() -> Result<Self, Defect> {
         let (schema, _warnings) = Schema::from_cedarschema_str(SCHEMA)
             .map_err(|error| Defect(format!("the schema: {error}")))?;
         let schema = Arc::new(schema);
@@ -67,17 +93,25 @@ impl CedarGate {
 
 impl Gate for CedarGate {
     fn judge(&self, request: &PlanRequest) -> Result<Verdict, GateError> {
-        let law = self.laws.law(&request.rules.policies).map_err(undecided)?;
-        judge::judge(&self.schema, &law, request).map_err(undecided)
+        let court = self.sitting()?;
+        let law = court.laws.law(&request.rules.policies).map_err(undecided)?;
+        judge::judge(&court.schema, &law, request).map_err(undecided)
     }
 
     fn ask(&self, question: &Question) -> Result<Judgement, GateError> {
-        let law = self.laws.law(&question.rules.policies).map_err(undecided)?;
-        judge::ask(&self.schema, &law, question).map_err(undecided)
+        let court = self.sitting()?;
+        let law = court
+            .laws
+            .law(&question.rules.policies)
+            .map_err(undecided)?;
+        judge::ask(&court.schema, &law, question).map_err(undecided)
     }
 
     fn check(&self, tree: &dyn Tree, trust: &Trust) -> Result<Vec<Finding>, TreeError> {
-        check::check(self, tree, trust)
+        match self.court() {
+            Ok(court) => check::check(court, tree, trust),
+            Err(defect) => Ok(vec![Finding::error(&POLICY_SYNTAX, defect.to_string())]),
+        }
     }
 }
 

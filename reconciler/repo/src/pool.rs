@@ -5,9 +5,9 @@ use std::sync::{Mutex, PoisonError};
 use gix::{Repository, ThreadSafeRepository};
 
 /// More threads than this make a new handle for each call.
-const KEPT: usize = 16;
+const KEPT: usize = 4;
 /// Bytes of decoded objects that one handle keeps.
-const CACHE: usize = 4 << 20;
+const CACHE: usize = 256 << 10;
 
 /// An opened repository and its idle handles.
 ///

@@ -152,7 +152,7 @@ pub(crate) fn check(
         findings.extend(trust.findings);
         let trust = trust.value.unwrap_or_default();
         findings.extend(
-            wiring::gate()?
+            wiring::gate()
                 .check(tree, &trust)
                 .map_err(LoadError::Tree)?,
         );

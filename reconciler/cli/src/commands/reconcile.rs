@@ -278,7 +278,7 @@ fn ports(place: &Place, guarded: &Guarded, wake: Arc<RefWatcher>) -> Result<Port
         store: Arc::clone(store) as Arc<dyn Store>,
         audit: Arc::clone(store) as Arc<dyn Audit>,
         loader: wiring::loader(&providers, Some(cache))?,
-        gate: wiring::gate()?,
+        gate: wiring::gate(),
         signatures: wiring::signatures(),
         providers,
         sealing: wiring::sealing()?,

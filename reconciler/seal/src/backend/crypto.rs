@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::{Algorithm, CryptoBackend, CryptoError, known, openssl};
 
@@ -83,10 +83,13 @@ type Chosen = Result<Arc<dyn CryptoBackend>, Refusal>;
 
 /// The chosen backends, each held to its known answers.
 ///
-/// *Guarantees*: no algorithm is done by a backend that gave a wrong answer. Cheap to clone.
+/// *Guarantees*: no algorithm is done by a backend that gave a wrong answer: it is asked for the
+/// known one before the algorithm is used for the first time, once for all clones. Cheap to clone.
 #[derive(Clone)]
 pub struct Crypto {
-    by_algorithm: BTreeMap<Algorithm, Chosen>,
+    /// The preferred one first.
+    backends: Arc<[Arc<dyn CryptoBackend>]>,
+    chosen: Arc<BTreeMap<Algorithm, OnceLock<Chosen>>>,
 }
 
 impl Crypto {
@@ -96,56 +99,90 @@ impl Crypto {
     /// *Errors*: for a name that does not exist or was not compiled in. A wrong answer is no error
     /// here but of every later use of that algorithm, and in [`Self::refusals`].
     pub fn choose(names: &str) -> Result<Self, CryptoError> {
-        let mut by_algorithm: BTreeMap<Algorithm, Chosen> = BTreeMap::new();
-        for name in names.split(',').map(str::trim) {
-            let backend = backend(name)?;
-            for algorithm in Algorithm::ALL {
-                if !matches!(by_algorithm.get(&algorithm), Some(Ok(_))) {
-                    let answer = known::check(backend.as_ref(), algorithm);
-                    let chosen = answer.map(|()| Arc::clone(&backend));
-                    by_algorithm.entry(algorithm).or_insert(chosen.clone());
-                    if chosen.is_ok() {
-                        by_algorithm.insert(algorithm, chosen);
-                    }
-                }
-            }
-        }
-        Ok(Self { by_algorithm })
+        let backends: Result<Vec<_>, _> = names.split(',').map(str::trim).map(backend).collect();
+        let places = Algorithm::ALL.map(|algorithm| (algorithm, OnceLock::new()));
+        Ok(Self {
+            backends: backends?.into(),
+            chosen: Arc::new(BTreeMap::from(places)),
+        })
     }
 
     /// The backend that does `algorithm`.
     ///
     /// *Errors*: `Refused`, naming the backend, the algorithm and the reason.
     pub fn at(&self, algorithm: Algorithm) -> Result<&dyn CryptoBackend, CryptoError> {
-        match self.by_algorithm.get(&algorithm) {
+        match self.chosen(algorithm) {
             Some(Ok(backend)) => Ok(backend.as_ref()),
             Some(Err(refusal)) => Err(CryptoError::Refused(refusal.clone())),
-            None => Err(CryptoError::Refused(Refusal::WrongAnswer {
-                backend: "none",
-                algorithm,
-                reason: "no backend was chosen".to_owned(),
-            })),
+            None => Err(CryptoError::Refused(nobody(algorithm))),
         }
     }
 
-    /// What no chosen backend may do, for the doctor and the log.
+    /// What no chosen backend may do, for the doctor and the log. Asks for all known answers.
     pub fn refusals(&self) -> impl Iterator<Item = &Refusal> {
-        self.by_algorithm
-            .values()
-            .filter_map(|chosen| chosen.as_ref().err())
+        let all = Algorithm::ALL.into_iter();
+        all.filter_map(|algorithm| self.chosen(algorithm)?.as_ref().err())
     }
 
-    /// Who does what, for the doctor.
+    /// Who does what, for the doctor. Asks for all known answers.
     pub fn table(&self) -> impl Iterator<Item = (Algorithm, Option<&'static str>)> {
-        self.by_algorithm.iter().map(|(algorithm, chosen)| {
-            let name = chosen.as_ref().ok().map(|backend| backend.name());
-            (*algorithm, name)
+        Algorithm::ALL.into_iter().map(|algorithm| {
+            let chosen = self
+                .chosen(algorithm)
+                .and_then(|chosen| chosen.as_ref().ok());
+            (algorithm, chosen.map(|backend| backend.name()))
         })
+    }
+
+    fn chosen(&self, algorithm: Algorithm) -> Option<&Chosen> {
+        let place = self.chosen.get(&algorithm)?;
+        Some(place.get_or_init(|| self.first(algorithm)))
+    }
+
+    /// The first backend that gives the known answer; else what the preferred one did wrong.
+    fn first(&self, algorithm: Algorithm) -> Chosen {
+        let mut refusal = None;
+        for backend in self.backends.iter() {
+            match known::check(backend.as_ref(), algorithm) {
+                Ok(()) => return Ok(Arc::clone(backend)),
+                Err(wrong) => refusal = refusal.or(Some(wrong)),
+            }
+        }
+        Err(refusal.unwrap_or_else(|| nobody(algorithm)))
+    }
+}
+
+fn nobody(algorithm: Algorithm) -> Refusal {
+    Refusal::WrongAnswer {
+        backend: "none",
+        algorithm,
+        reason: "no backend was chosen".to_owned(),
     }
 }
 
 impl fmt::Debug for Crypto {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.table()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_known_answer_is_asked_for_before_the_first_use_and_not_earlier() {
+        let crypto = Crypto::choose(DEFAULT).unwrap();
+        let asked = || {
+            let places = crypto.chosen.iter();
+            let asked = places.filter(|(_, place)| place.get().is_some());
+            asked.map(|(algorithm, _)| *algorithm).collect::<Vec<_>>()
+        };
+        assert_eq!(asked(), []);
+        let clone = crypto.clone();
+        assert!(clone.at(Algorithm::Ed25519).is_ok());
+        assert_eq!(asked(), [Algorithm::Ed25519]);
+        assert_eq!(clone.refusals().count(), 0);
+        assert_eq!(asked().len(), Algorithm::ALL.len());
     }
 }

@@ -16,6 +16,7 @@ use crate::crash;
 use crate::log::files;
 use crate::log::keys::LogKey;
 use crate::log::leaf::{Leaf, at_of, month};
+use crate::log::note::Checkpoint;
 use crate::log::part::{self, LogError, Part, Reader, at};
 use crate::log::place::CHECKPOINT;
 use crate::log::tree::{self, Hash};
@@ -130,6 +131,24 @@ pub(crate) fn ahead(
         }
     }
     Ok(hashes)
+}
+
+/// Whether the log is just what the state knows, and its key there: then nothing need be signed or
+/// verified before something is to be written, and a look that finds nothing to do stays cheap.
+///
+/// `false` is no error: whoever opens the log then looks closer, and says what is wrong.
+pub(crate) fn settled(folder: &Path, head: &Head) -> bool {
+    let path = folder.join(&head.part);
+    let note = fs::read_to_string(path.join(CHECKPOINT)).ok();
+    let checkpoint = note.and_then(|note| Checkpoint::read(&note).ok());
+    let same = checkpoint.is_some_and(|found| found.size == head.size && found.root == head.root);
+    let newest = || published(folder).is_ok_and(|parts| parts.last() == Some(&head.part));
+    let mut reader = Reader {
+        folder: &path,
+        size: head.size,
+    };
+    let mut whole = || tree::range(&mut reader, 0, head.size).is_ok_and(|root| root == head.root);
+    same && newest() && whole() && LogKey::is_there(&folder.join("keys"))
 }
 
 struct Growing<'g> {

@@ -12,7 +12,7 @@ use stratum_core::ports::{NoteSigner, StoreError};
 use tokio::sync::Notify;
 
 use crate::error::Failure;
-use crate::log::integrate::{Head, ahead, integrate, lock};
+use crate::log::integrate::{Head, ahead, integrate, lock, settled};
 use crate::log::keys::LogKey;
 use crate::log::leaf;
 use crate::log::part::LogError;
@@ -56,7 +56,7 @@ struct Trouble {
 }
 
 impl Keeper {
-    /// Makes sure that the log can be signed and written, and starts the task that brings in.
+    /// Makes sure that the log is as the state knows it, and starts the task that brings in.
     pub(crate) async fn start(
         folder: PathBuf,
         signer: Arc<dyn NoteSigner>,
@@ -76,18 +76,35 @@ impl Keeper {
             trouble: Mutex::default(),
             busy: tokio::sync::Mutex::new(()),
         });
-        let signer = Arc::clone(&keeper.signer);
-        let opened = off_the_loop(move || Ok(LogKey::open(&keys, signer.as_ref())?)).await;
-        opened.map_err(|error| keeper.refusal(&Trouble::of(&error)))?;
-        let (head, _) = keeper.waiting_rows().await?;
-        let (folder, signer) = (keeper.folder.clone(), Arc::clone(&keeper.signer));
-        let check = move || ahead(&folder, signer.as_ref(), head.as_ref()).map(drop);
-        let checked = off_the_loop(check).await;
-        checked.map_err(|error| keeper.refusal(&Trouble::of(&error)))?;
-        // What an earlier process left waiting.
-        keeper.bring_in().await?;
+        let (head, rows) = keeper.waiting_rows().await?;
+        if !keeper.is_settled(head.clone(), rows.is_empty()).await? {
+            keeper.look_closer(keys, head).await?;
+        }
         tokio::spawn(serve(Arc::downgrade(&keeper), Arc::clone(&keeper.came)));
         Ok(keeper)
+    }
+
+    /// Whether nothing waits, and the log is as the state knows it.
+    async fn is_settled(&self, head: Option<Head>, none_waits: bool) -> Result<bool, StoreError> {
+        let Some(head) = head.filter(|_| none_waits) else {
+            return Ok(false);
+        };
+        let folder = self.folder.clone();
+        let looked = off_the_loop(move || Ok(settled(&folder, &head))).await;
+        looked.map_err(|error| self.refusal(&Trouble::of(&error)))
+    }
+
+    /// Makes sure that the log can be signed and is not less than the state knows, and brings in
+    /// what an earlier process left waiting.
+    async fn look_closer(&self, keys: PathBuf, head: Option<Head>) -> Result<(), StoreError> {
+        let signer = Arc::clone(&self.signer);
+        let opened = off_the_loop(move || Ok(LogKey::open(&keys, signer.as_ref())?)).await;
+        opened.map_err(|error| self.refusal(&Trouble::of(&error)))?;
+        let (folder, signer) = (self.folder.clone(), Arc::clone(&self.signer));
+        let check = move || ahead(&folder, signer.as_ref(), head.as_ref()).map(drop);
+        let checked = off_the_loop(check).await;
+        checked.map_err(|error| self.refusal(&Trouble::of(&error)))?;
+        self.bring_in().await
     }
 
     /// Entries were written by a transaction.

@@ -79,6 +79,15 @@ impl LogKey {
     }
 }
 
+impl LogKey {
+    /// Whether both halves are in `folder`; that they belong together is seen when it is opened.
+    pub(crate) fn is_there(folder: &Path) -> bool {
+        let path = folder.join(SECRET);
+        let pair = files::read(&path).ok().flatten();
+        pair.is_some_and(|bytes| parse(&path, bytes).is_ok()) && folder.join(PUBLIC).exists()
+    }
+}
+
 /// The public keys in `folder`, as people pass them on; empty when there are none.
 pub(crate) fn public(folder: &Path) -> io::Result<Vec<String>> {
     let text = files::read(&folder.join(PUBLIC))?.unwrap_or_default();

@@ -268,6 +268,29 @@ async fn a_log_that_was_cut_or_taken_away_stops_the_next_start() {
 }
 
 #[tokio::test]
+async fn a_tile_that_was_changed_stops_the_next_start() {
+    let desk = with_entries(300).await;
+    let tile = part(&desk).join("tile/1/000.p/1");
+    let mut bytes = fs::read(&tile).unwrap();
+    bytes[7] ^= 1;
+    fs::write(&tile, bytes).unwrap();
+    let error = desk.try_open().await.unwrap_err();
+    assert!(error.to_string().contains("300 entries"), "{error}");
+}
+
+#[tokio::test]
+async fn a_log_that_is_as_it_was_left_is_opened_without_cryptography() {
+    let desk = with_entries(3).await;
+    let asked = desk.signer.asked();
+    desk.open().await.close().await;
+    assert_eq!(desk.signer.asked(), asked);
+    // Whatever is not as it was is looked at closely.
+    fs::remove_file(desk.log().join("keys/log.pub")).unwrap();
+    desk.open().await.close().await;
+    assert!(desk.signer.asked() > asked);
+}
+
+#[tokio::test]
 async fn a_lost_key_is_named_and_a_new_one_begins_a_new_part() {
     let desk = with_entries(3).await;
     let keys = desk.log().join("keys");

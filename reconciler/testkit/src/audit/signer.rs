@@ -14,12 +14,18 @@ const ML_DSA_65_BYTES: usize = 3_309;
 #[derive(Debug, Default)]
 pub struct TwinSigner {
     made: AtomicU64,
+    asked: AtomicU64,
 }
 
 impl TwinSigner {
     /// Makes its keys in the order 0, 1, 2, …
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// How often a key was derived, or a signature verified.
+    pub fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
     }
 
     fn seed(&self, length: usize) -> Secret {
@@ -34,6 +40,7 @@ impl NoteSigner for TwinSigner {
     }
 
     fn public(&self, pair: &Secret) -> Result<NoteKeys, NoteError> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         let (ed25519, ml_dsa_65) = halves(pair)?;
         Ok(NoteKeys {
             ed25519: stretched(ed25519, 32),
@@ -50,6 +57,7 @@ impl NoteSigner for TwinSigner {
     }
 
     fn verify(&self, algorithm: NoteAlgorithm, public: &[u8], text: &[u8], given: &[u8]) -> bool {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         let length = match algorithm {
             NoteAlgorithm::Ed25519 => ED25519_BYTES,
             NoteAlgorithm::MlDsa65 => ML_DSA_65_BYTES,
