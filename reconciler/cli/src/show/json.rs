@@ -16,8 +16,6 @@ use stratum_core::source::Source;
 use stratum_core::value::shown;
 use stratum_core::verdict::{Judgement, Policy, Verdict};
 
-use crate::show::plan::judgement;
-
 /// The version of every shape here.
 pub(crate) const VERSION: u32 = 1;
 
@@ -130,7 +128,7 @@ impl StepView {
             reason: step.reason.sentence(),
             changes: step.changes.iter().map(ChangeView::new).collect(),
             requires,
-            verdict: JudgementView::new(judgement(plan, step, verdict)),
+            verdict: JudgementView::new(verdict.on(plan, step)),
             source: step.source.clone(),
         }
     }
