@@ -242,7 +242,7 @@ def make(name, program, folder):
 def play(subject, arguments, points):
     """Kills it so often; answers the kills, what was wrong after each, and the rounds with that."""
     dice, kills, rounds = random.Random(arguments.seed), 0, 0
-    totals = {"orphans": [], "ghosts": [], "doubled": [], "lost records": []}
+    totals = collections.defaultdict(list)
     usual = usual_time(subject, dice)
     jobs = list(range(points))
     while jobs or kills < arguments.kills:
