@@ -139,14 +139,43 @@ def disturb(soak, dice):
     soak.begin()
 
 
-def flat(sizes):
-    """Medians of the first and the last quarter, and whether the last is not much larger."""
-    quarter = max(1, len(sizes) // 4)
-    first, last = sizes[:quarter], sizes[-quarter:]
-    middle = lambda part, index: statistics.median(size[index] for size in part)
-    memory = [round(middle(part, 0) / 1024, 1) for part in (first, last)]
-    handles = [middle(part, 1) for part in (first, last)]
-    return memory, handles, memory[1] <= memory[0] * 1.25 + 8 and handles[1] <= handles[0] + 4
+class Growth:
+    """Whether one process grew once it was warm, from its size after each push.
+
+    While it warms up its caches fill, so the first pushes are left out. Of the rest the first and
+    the last third are compared by their medians; how far these may be off by chance is told by how
+    much the sizes within a third differ. A process that keeps 60 kB of each push is found by this
+    over 100 pushes, one that keeps 10 kB over 300: the more pushes, the less may be kept.
+    """
+
+    WARM, ENOUGH = 50, 100
+    ONCE, EACH = 1.5, 0.005  # MB that chance may add at all, and with each push.
+
+    def __init__(self, sizes):
+        warm = sizes[self.WARM:]
+        third = len(warm) // 3
+        self.enough = len(warm) >= self.ENOUGH
+        self.first, self.last = warm[:third] or sizes[:1], warm[-third:] if third else sizes[-1:]
+        self.pushes = len(warm) - third
+        self.before, self.after = (statistics.median(s[0] / 1024 for s in part)
+                                   for part in (self.first, self.last))
+        # Files come and go with each run; what is left open raises the least that are open.
+        self.files = [min(size[1] for size in part) for part in (self.first, self.last)]
+
+    def doubt(self):
+        """Twice the standard error of the difference, as if ten pushes in a row were one look."""
+        spread = lambda part: statistics.pstdev(s[0] / 1024 for s in part) ** 2 / max(1, len(part) / 10)
+        return 2 * (spread(self.first) + spread(self.last)) ** 0.5
+
+    def wrong(self):
+        allowed = self.ONCE + self.EACH * self.pushes
+        return (self.after - self.before > allowed or self.files[1] > self.files[0] + 1) * self.enough
+
+    def __str__(self):
+        text = (f"memory {self.before:.1f} MB once warm, {self.after:.1f} MB at the end, "
+                f"{self.pushes} pushes later (± {self.doubt():.1f} MB); "
+                f"at least {self.files[0]} and {self.files[1]} open files")
+        return text if self.enough else f"too few pushes to tell whether it grows: {text}"
 
 
 def main():
@@ -184,13 +213,12 @@ def main():
     finally:
         if soak.process.poll() is None:
             soak.process.kill()
-    memory, handles, same = flat(sizes)
+    growth = Growth(sizes)
     minutes = round((time.monotonic() - started) / 60, 1)
     print(f"{minutes} minutes: " + ", ".join(f"{n} {what}" for what, n in soak.counts.items()))
-    print(f"memory {memory[0]} MB in the first quarter of one process, {memory[1]} MB in the last; "
-          f"open files {handles[0]:g} and {handles[1]:g}")
+    print(growth)
     wrong = report(soak.counts["kills"], soak.compare(), soak)
-    if wrong or not same:
+    if wrong or growth.wrong():
         sys.exit(f"seed: {arguments.seed}, kept for a look: {folder}\n{wrong}")
     shutil.rmtree(folder)
 

@@ -73,6 +73,7 @@ const OWNED: &[(&str, &str)] = &[
     ("hyper-util", "providers"),
     ("landlock", "load"),
     ("lz4_flex", "store"),
+    ("libc", "seal"),
     ("memsec", "seal"),
     ("miette", "guard"),
     ("minijinja", "load"),

@@ -1,4 +1,4 @@
-//! What keeps secrets of this process from leaving it by accident.
+//! What keeps secrets of this process from leaving it by accident, and its memory small.
 
 use std::io;
 
@@ -8,6 +8,7 @@ use rustix::process::{
 };
 use zeroize::Zeroizing;
 
+use crate::foreign::arenas;
 use crate::foreign::lock::Locked;
 
 /// What the system granted.
@@ -39,4 +40,12 @@ pub fn harden() -> io::Result<Hardening> {
         not_dumpable: dumpable_behavior()? == DumpableBehavior::NotDumpable,
         keys_locked: Locked::new(&Zeroizing::new([0; 32])).is_locked(),
     })
+}
+
+/// Keeps a process that lives on from growing with the number of its threads. To be called before
+/// the first of them is started; elsewhere than with glibc there is nothing to do.
+pub fn stay_small() {
+    if !arenas::few() {
+        tracing::debug!("memory is cut into as many arenas as the system likes");
+    }
 }

@@ -114,6 +114,7 @@ pub(crate) struct ReconcileArguments {
 
 /// Carries out the command.
 pub(crate) fn run(context: &Context, arguments: &ReconcileArguments) -> Result<Exit, CommandError> {
+    stratum_seal::memory::stay_small();
     let voice = Voice::new(context, arguments.log);
     let done = begin(context, arguments, &voice);
     match done {
