@@ -2,6 +2,7 @@
 #
 #   docker build -t stratum .                          builds everything in the container
 #   docker build -t stratum --build-arg SOURCE=prebuilt .   takes dist/stratum, built on Debian 13
+#   docker build -t stratum --build-arg LTO=off --build-arg OPT=0 .   a slower program in less time
 #
 # Both FROM lines name images by tag; a build that must be repeatable pins their digests:
 #   --build-arg RUST=docker.io/library/rust@sha256:... --build-arg BASE=docker.io/library/debian@sha256:...
@@ -17,10 +18,14 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY . .
+# As in Cargo.toml.
+ARG LTO=thin
+ARG OPT=3
 # Without the feature `vendored` OpenSSL is linked from the system, so Debian's security updates reach
 # it when the image is built again; without the others it is the only one that seals and opens.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/source/target \
+    CARGO_PROFILE_RELEASE_LTO=$LTO CARGO_PROFILE_RELEASE_OPT_LEVEL=$OPT \
     cargo build --locked --release --no-default-features \
     && install -D target/release/stratum /out/stratum \
     && strip /out/stratum

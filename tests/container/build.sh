@@ -3,6 +3,7 @@
 #
 #   tests/container/build.sh               builds everything in the container
 #   SOURCE=prebuilt tests/container/build.sh    takes dist/stratum, which must be built on Debian 13
+#   LTO=off OPT=0 tests/container/build.sh      builds a slower program in less time
 #
 # Needs podman or docker, and the images that the Dockerfile names (stand-in.sh makes them).
 set -eu
@@ -15,7 +16,8 @@ if [ "$engine" = podman ]; then
     # OCI images have no health check; the format of docker has.
     set -- --format docker
 fi
-"$engine" build "$@" --network "$network" --build-arg "SOURCE=${SOURCE:-build}" -t "$image" .
+"$engine" build "$@" --network "$network" --build-arg "SOURCE=${SOURCE:-build}" \
+    --build-arg "LTO=${LTO:-thin}" --build-arg "OPT=${OPT:-3}" -t "$image" .
 
 say() { printf '\n== %s\n' "$*"; }
 work=$(mktemp -d)
