@@ -2,7 +2,7 @@
 # Builds the image and runs it as a stranger would, and looks at what a stranger would see.
 #
 #   tests/container/build.sh               builds everything in the container
-#   SOURCE=prebuilt tests/container/build.sh    takes dist/stratum, which must be built on Debian 13
+#   TARGET=prebuilt tests/container/build.sh    takes dist/stratum, which must be built on Debian 13
 #   LTO=off OPT=0 tests/container/build.sh      builds a slower program in less time
 #
 # Needs podman or docker, and the images that the Dockerfile names (stand-in.sh makes them).
@@ -16,7 +16,8 @@ if [ "$engine" = podman ]; then
     # OCI images have no health check; the format of docker has.
     set -- --format docker
 fi
-"$engine" build "$@" --network "$network" --build-arg "SOURCE=${SOURCE:-build}" \
+[ -z "${TARGET:-}" ] || set -- "$@" --target "$TARGET"
+"$engine" build "$@" --network "$network" \
     --build-arg "LTO=${LTO:-thin}" --build-arg "OPT=${OPT:-3}" -t "$image" .
 
 say() { printf '\n== %s\n' "$*"; }
