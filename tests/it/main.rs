@@ -13,6 +13,7 @@ mod boundaries;
 mod demo;
 mod forge;
 mod full;
+mod generated;
 mod ground;
 mod guard;
 mod hooks;

@@ -109,9 +109,14 @@ fn audited(store: &Arc<SqliteStore>) -> Permit {
 /// The state, for a command that reads: what is wrapped is read with the identity of whoever asks,
 /// where they have one that opens it; else it stays closed, and the command says so.
 pub(crate) async fn readable(store: SqliteStore, path: &Path) -> SqliteStore {
-    let Some(identity) = keys::identity_path(None) else {
-        return store;
-    };
+    match keys::identity_path(None) {
+        Some(identity) => readable_with(store, path, &identity).await,
+        None => store,
+    }
+}
+
+/// The same, with the identity of this file.
+pub(crate) async fn readable_with(store: SqliteStore, path: &Path, identity: &Path) -> SqliteStore {
     let wrapped = matches!(store.keys().await, Ok(keys) if !keys.is_empty());
     let Ok(crypto) = crypto().and_then(|crypto| match wrapped {
         true => Ok(crypto),
@@ -119,7 +124,7 @@ pub(crate) async fn readable(store: SqliteStore, path: &Path) -> SqliteStore {
     }) else {
         return store;
     };
-    let Ok(identities) = keys::identities_of(&crypto, &identity) else {
+    let Ok(identities) = keys::identities_of(&crypto, identity) else {
         return store;
     };
     let Ok(second) = SqliteStore::open(path, Access::ReadOnly).await else {

@@ -249,6 +249,15 @@ impl SealCheck for Checker {
     }
 }
 
+/// For an environment without sealed values.
+pub(crate) struct NothingSealed;
+
+impl SealCheck for NothingSealed {
+    fn check(&self, _: &SealRequest<'_>) -> Result<SealReport, TreeError> {
+        Ok(SealReport::default())
+    }
+}
+
 impl Checker {
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Digest, Arc<Verdicts>>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)

@@ -13,11 +13,13 @@ use stratum_core::ports::{
 use stratum_core::value::Record;
 use stratum_guard::{CedarGate, InProcess};
 use stratum_load::{Evaluators, NickelLoader};
+use stratum_providers::generated::GeneratedProvider;
 use stratum_providers::local::LocalProvider;
 use stratum_providers::registry::RegistryProvider;
 use stratum_runtime::Providers;
 
 use crate::failure::CommandError;
+use crate::maker::OpenSsl;
 use crate::note::SealedNotes;
 use crate::vault::Checker;
 use crate::work_tree::crypto;
@@ -45,7 +47,8 @@ pub(crate) fn providers() -> Result<Providers, CommandError> {
     };
     let local = LocalProvider::new(this_program()?).map_err(defect)?;
     let registry = RegistryProvider::new().map_err(defect)?;
-    let all: [Arc<dyn Provider>; 2] = [Arc::new(local), Arc::new(registry)];
+    let generated = GeneratedProvider::new(Arc::new(OpenSsl)).map_err(defect)?;
+    let all: [Arc<dyn Provider>; 3] = [Arc::new(local), Arc::new(generated), Arc::new(registry)];
     Ok(Providers::new(all))
 }
 

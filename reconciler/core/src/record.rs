@@ -290,6 +290,20 @@ fn change(text: &mut String, plan: &Plan) {
         change_of_step(text, plan, step);
     }
     let _infallible = writeln!(text, "{}\n```\n", plan.summary());
+    waits(text, plan);
+}
+
+/// What nothing could be done about, and why.
+fn waits(text: &mut String, plan: &Plan) {
+    if plan.blocked.is_empty() {
+        return;
+    }
+    text.push_str("## Waits\n\n");
+    for blocked in &plan.blocked {
+        let (address, reason) = (&blocked.address.local, plain(&blocked.reason));
+        let _infallible = writeln!(text, "- `{address}`: {reason}");
+    }
+    text.push('\n');
 }
 
 fn change_of_step(text: &mut String, plan: &Plan, step: &Step) {

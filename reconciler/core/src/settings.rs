@@ -272,6 +272,30 @@ pub struct KnowledgeSettings {
 pub struct SecretSettings {
     /// Which signatures a sealed value must have.
     pub signatures: SealSignatures,
+    /// Where secrets that stratum makes itself are kept.
+    pub generated: Generated,
+}
+
+/// Where a secret that stratum makes itself is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum Generated {
+    /// In the state, wrapped under its data key.
+    #[default]
+    State,
+    /// As a sealed file in the repository, which comes by the branch
+    /// `stratum/secrets/<environment>`.
+    Branch,
+}
+
+impl Generated {
+    /// The word in settings and resources.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::State => "state",
+            Self::Branch => "branch",
+        }
+    }
 }
 
 /// Which signatures a sealed value must have: the stages of the way to post-quantum signatures.

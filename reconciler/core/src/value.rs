@@ -137,6 +137,15 @@ impl fmt::Display for Path {
     }
 }
 
+impl SecretReference {
+    /// Whether `later` names the same secret, with the version and the digest filled in.
+    fn refined_by(&self, later: &Self) -> bool {
+        (&self.path, &self.key) == (&later.path, &later.key)
+            && (self.version.is_none() || self.version == later.version)
+            && (self.digest.is_none() || self.digest == later.digest)
+    }
+}
+
 impl Value {
     /// A text value.
     pub fn text(text: impl Into<String>) -> Self {
@@ -175,7 +184,9 @@ impl Value {
     /// secret only is known.
     pub fn is_known(&self) -> bool {
         match self {
-            Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) | Self::Secret(_) => true,
+            Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) => true,
+            // One that is still to be made has a name, and no digest yet.
+            Self::Secret(secret) => secret.digest.is_some(),
             Self::List(items) => items.iter().all(Self::is_known),
             Self::Record(record) => record.values().all(Self::is_known),
             // Text with a secret in it is joined where the secret is opened.
@@ -257,6 +268,7 @@ impl Value {
     pub fn refined_by(&self, later: &Value) -> bool {
         match (self, later) {
             (Self::Unknown, _) => true,
+            (Self::Secret(a), Self::Secret(b)) => a.refined_by(b),
             (Self::List(a), Self::List(b)) | (Self::Join(a), Self::Join(b)) => {
                 a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.refined_by(b))
             }
@@ -403,6 +415,24 @@ mod tests {
         assert!(parts(Value::Unknown).refined_by(&parts(Value::text("pw="))));
         assert_eq!(shown(&secret)["version"], 7);
         assert_eq!(shown(&Value::Unknown), json!({ "unknown": true }));
+    }
+
+    #[test]
+    fn a_secret_that_is_still_to_be_made_is_named_and_not_known() {
+        let named = |version, digest| {
+            Value::Secret(SecretReference {
+                path: "generated/x".to_owned(),
+                key: "result".to_owned(),
+                version: Some(version),
+                digest,
+            })
+        };
+        let made = named(1, Some(Digest::of_bytes(b"")));
+        assert!(!named(1, None).is_known() && made.is_known());
+        assert!(named(1, None).refined_by(&made) && !made.refined_by(&named(1, None)));
+        assert!(!named(2, None).refined_by(&made));
+        let text = Value::Join(vec![Value::text("pw="), named(1, None)]);
+        assert!(!text.is_known() && text.holds_secret());
     }
 
     fn reference() -> Reference {

@@ -12,6 +12,7 @@ pub mod evaluate;
 mod expression;
 mod form;
 pub mod format;
+mod generated;
 #[cfg(test)]
 mod hostile;
 mod infrastructure;

@@ -16,6 +16,7 @@ use stratum_core::suggest;
 use stratum_core::trust::Trust;
 
 use crate::evaluate::{Evaluator, Evaluators};
+use crate::generated;
 use crate::infrastructure::{self, Infrastructure, Validate};
 use crate::records::{self, WithoutRecords};
 use crate::secrets;
@@ -100,6 +101,9 @@ impl NickelLoader {
         if !found.present && sealed.resources.is_empty() && !empty {
             found.findings.push(missing(environment));
         }
+        let resources = &mut found.resources;
+        let placed = generated::place(resources, &sealed.resources, schemas, settings, tree)?;
+        found.closure.0.extend(placed.0);
         let lost = secrets::fill(&mut found.resources, &sealed.resources);
         if !stratum_core::finding::any_error(&sealed.findings) {
             found.findings.extend(lost);

@@ -121,6 +121,7 @@ pub(crate) fn local_schema() -> stratum_core::ports::ProviderSchema {
         computed: false,
         settable: true,
         sensitive: false,
+        sealed: false,
         replaces: false,
         default: None,
     };

@@ -58,10 +58,13 @@ const SETTINGS: &[Key] = &[
     key("knowledge", Outline::Object(&[key("org", Outline::Text)])),
     key(
         "secrets",
-        Outline::Object(&[key(
-            "signatures",
-            Outline::Choice(&["ed25519", "either", "both", "ml-dsa"]),
-        )]),
+        Outline::Object(&[
+            key(
+                "signatures",
+                Outline::Choice(&["ed25519", "either", "both", "ml-dsa"]),
+            ),
+            key("generated", Outline::Choice(&["state", "branch"])),
+        ]),
     ),
 ];
 

@@ -1,6 +1,7 @@
 //! Native providers, one file for each type.
 //!
 //! - [`local::LocalProvider`]: files, folders, links, programs and services of this machine.
+//! - [`generated::GeneratedProvider`]: secrets that stratum makes itself.
 //! - [`registry::RegistryProvider`]: what the repository registers and nothing acts on yet.
 //! - [`probe::HealthProbe`]: health checks.
 //!
@@ -8,6 +9,7 @@
 //! reconciler is killed, and every `local_service`. Both are looked after by the reconciler's own
 //! program, executed again with one of the words in [`reexec`].
 
+pub mod generated;
 pub mod local;
 pub mod probe;
 mod process;

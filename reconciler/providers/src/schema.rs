@@ -14,6 +14,7 @@ pub(crate) fn optional(doc: &str, r#type: ValueType) -> AttributeSchema {
         computed: false,
         settable: true,
         sensitive: false,
+        sealed: false,
         replaces: false,
         default: None,
     }

@@ -2,8 +2,10 @@
 
 use gix::refs::FullName;
 use gix::{ObjectId, Repository};
+use stratum_core::ids::CommitId;
 use stratum_core::ports::{Publication, RepositoryError};
 
+use crate::compare;
 use crate::failure::git as failed;
 use crate::lock::{self, Move};
 use crate::note;
@@ -29,11 +31,16 @@ pub(crate) fn build(
     let name = full_name(&format!("{BRANCHES}{}", publication.branch))?;
     let tip = lock::read(repository, &name)?;
     let mut moves = Vec::new();
-    let commit = match find(repository, tip, publication).map_err(writing())? {
+    let found = match publication.from {
+        None => find(repository, tip, publication).map_err(writing())?,
+        Some(_) => None,
+    };
+    let commit = match found {
         Some(commit) => commit,
         None => {
             refuse_in_the_way(repository, tip, &name)?;
-            let new = record(writer, tip, publication).map_err(writing())?;
+            let parent = parent(repository, tip, publication.from.as_ref()).map_err(writing())?;
+            let new = record(writer, parent, publication).map_err(writing())?;
             moves.push(Move {
                 name,
                 old: tip,
@@ -56,6 +63,21 @@ fn noted(writer: &Writer<'_>, publication: &Publication) -> Result<Option<Move>,
     let commit = ObjectId::from_hex(commit.as_str().as_bytes()).map_err(writing())?;
     let new = note::add(writer, old, commit, line).map_err(writing())?;
     Ok(new.map(|new| Move { name, old, new }))
+}
+
+/// What the new commit follows: the tip, or where the branch begins that is not there or behind.
+fn parent(
+    repository: &Repository,
+    tip: Option<ObjectId>,
+    from: Option<&CommitId>,
+) -> Result<Option<ObjectId>, gix::Error> {
+    let Some(from) = from else { return Ok(tip) };
+    let from = ObjectId::from_hex(from.as_str().as_bytes())?;
+    let Some(tip) = tip else {
+        return Ok(Some(from));
+    };
+    let own = compare::between(repository, Some(from), tip, 1)?;
+    Ok(Some(if own.is_empty() { from } else { tip }))
 }
 
 fn record(

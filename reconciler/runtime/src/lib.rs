@@ -20,6 +20,7 @@ mod observe;
 mod ports;
 mod preview;
 mod progress;
+mod proposals;
 mod publish;
 mod reconcile;
 mod refuse;

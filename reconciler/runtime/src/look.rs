@@ -401,7 +401,7 @@ impl Reconciler {
 
     pub(crate) async fn carry_out(
         self: &Arc<Self>,
-        look: Look,
+        mut look: Look,
         judged: Judged,
     ) -> Result<EnvironmentReport, RuntimeError> {
         let approved = match judged.result.clone() {
@@ -411,6 +411,9 @@ impl Reconciler {
                 return self.deny(look, &judged, refusal).await;
             }
         };
+        if let Some(why) = self.propose(&look, &judged.plan, &judged.base).await? {
+            look.concern = Some(why);
+        }
         if judged.plan.is_empty() {
             return self.arrived(look, &judged.plan).await;
         }
@@ -521,7 +524,7 @@ impl Reconciler {
 pub(crate) fn condition(plan: &Plan, concern: Option<String>) -> (Condition, String) {
     let waits = plan.blocked.first();
     let waits = waits.map(|blocked| format!("`{}` waits: {}", blocked.address, blocked.reason));
-    match waits.or(concern) {
+    match concern.or(waits) {
         Some(reason) => (Condition::Stalled, reason),
         None => (Condition::Ready, String::new()),
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use stratum_core::ids::ProviderName;
 use stratum_core::ports::{
-    Audit, Clock, Gate, Loader, Probe, Provider, ProviderSchema, Randomness, Repository, SealCheck,
-    SecretStore, Secrets, Signatures, Store, Wake,
+    Audit, Clock, Gate, Loader, Probe, Proposer, Provider, ProviderSchema, Randomness, Repository,
+    SealCheck, SecretStore, Secrets, Signatures, Store, Wake,
 };
 
 use crate::error::RuntimeError;
@@ -34,6 +34,8 @@ pub struct Ports {
     pub vault: Arc<dyn SecretStore>,
     /// Opens secrets, inside provider calls.
     pub secrets: Arc<dyn Secrets>,
+    /// Makes secrets for the repository, and proposes them on a branch.
+    pub proposals: Arc<dyn Proposer>,
     /// Health checks.
     pub probe: Arc<dyn Probe>,
     /// Time.

@@ -1,5 +1,6 @@
 //! What a push would do, without doing it: `stratum plan`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use stratum_core::check::check;
@@ -10,7 +11,8 @@ use stratum_core::observed::Observed;
 use stratum_core::plan::Plan;
 use stratum_core::planning::DriftRule;
 use stratum_core::ports::{
-    Base, Clock, EnvironmentRow, Gate, Loaded, Loader, Repository, Secrets, Signatures, Site,
+    Base, Clock, EnvironmentRow, Gate, Loaded, Loader, Repository, SealCheck, SecretKey, Secrets,
+    Signatures, Site,
 };
 use stratum_core::resource::{Instance, ResourceState, depends_on};
 use stratum_core::run::Trigger;
@@ -22,6 +24,7 @@ use crate::error::RuntimeError;
 use crate::guard::{Case, Guard};
 use crate::observe::Asker;
 use crate::ports::Providers;
+use crate::sealing::{Verification, verify_and_ask};
 
 /// What is needed to make a plan without applying it.
 pub struct PreviewRequest<'a> {
@@ -37,6 +40,10 @@ pub struct PreviewRequest<'a> {
     pub row: Option<&'a EnvironmentRow>,
     /// Makers of resources.
     pub providers: &'a Providers,
+    /// Verifies sealed values.
+    pub sealing: &'a dyn SealCheck,
+    /// The highest version of each sealed value that was ever in force.
+    pub highest: &'a BTreeMap<SecretKey, u64>,
     /// Compares what holds secrets; nothing is opened for a preview.
     pub secrets: &'a dyn Secrets,
     /// Time.
@@ -75,6 +82,13 @@ pub struct Preview {
 /// Makes a plan and changes nothing.
 pub async fn preview(request: PreviewRequest<'_>) -> Result<Preview, RuntimeError> {
     let (desired, mut findings) = read(&request, request.head)?;
+    let desired = match desired {
+        Some(desired) => {
+            findings.extend(verify(&request, &desired)?);
+            Some(desired).filter(|_| !any_error(&findings))
+        }
+        None => None,
+    };
     let Some(desired) = desired else {
         return Ok(Preview {
             plan: None,
@@ -152,15 +166,38 @@ fn conclude(
     }
 }
 
-/// What policy would say if this commit were pushed now.
-fn judge(request: &PreviewRequest<'_>, plan: &Arc<Plan>) -> Result<Verdict, RuntimeError> {
-    let guard = Guard {
+fn guard<'a>(request: &'a PreviewRequest<'_>) -> Guard<'a> {
+    Guard {
         repository: request.repository,
         loader: request.loader,
         gate: request.gate,
         signatures: request.signatures,
         now: request.clock.now(),
+    }
+}
+
+/// What is wrong with the sealed values of the commit, by the trust of what is applied.
+fn verify(request: &PreviewRequest<'_>, desired: &Desired) -> Result<Vec<Finding>, RuntimeError> {
+    let (guard, case) = (guard(request), case(request));
+    let rules = guard.rules(&case.base)?;
+    let tags = request.repository.words()?;
+    let tree = request.repository.tree(request.head)?;
+    let what = Verification {
+        repository: request.repository,
+        loader: request.loader,
+        sealing: request.sealing,
+        tree: tree.as_ref(),
+        settings: request.settings,
+        environment: request.environment,
+        base: Some(&case.base),
+        highest: request.highest,
+        may_go_back: &|_, _, _| false,
     };
+    Ok(verify_and_ask(&guard, &case, &rules, &tags, desired, what)?.findings)
+}
+
+/// The commit, as if it were pushed now onto what is applied.
+fn case(request: &PreviewRequest<'_>) -> Case {
     let remembered = request.row.and_then(|row| {
         let pin = row.pin.as_ref().map(|pin| pin.commit.clone());
         row.revision.clone().or(pin)
@@ -173,7 +210,7 @@ fn judge(request: &PreviewRequest<'_>, plan: &Arc<Plan>) -> Result<Verdict, Runt
         }
     };
     let own = request.settings.environments.get(request.environment);
-    let case = Case {
+    Case {
         environment: request.environment.clone(),
         settings: Arc::new(request.settings.clone()),
         commit: request.head.clone(),
@@ -181,7 +218,12 @@ fn judge(request: &PreviewRequest<'_>, plan: &Arc<Plan>) -> Result<Verdict, Runt
         new,
         trigger: Trigger::Push,
         branch: own.and_then(|own| own.branch.clone()),
-    };
+    }
+}
+
+/// What policy would say if this commit were pushed now.
+fn judge(request: &PreviewRequest<'_>, plan: &Arc<Plan>) -> Result<Verdict, RuntimeError> {
+    let (guard, case) = (guard(request), case(request));
     let rules = guard.rules(&case.base)?;
     let tags = request.repository.words()?;
     let asked = guard.request(&case, &rules, Arc::clone(plan), &tags)?;

@@ -94,6 +94,7 @@ fn publication(stored: &Unfinished, branch: stratum_core::ids::BranchName) -> Op
     Some(Publication {
         run: run.id.clone(),
         branch,
+        from: None,
         files: vec![(record::path(run), markdown.into_bytes())],
         message: line.clone(),
         at: outcome.ended_at,

@@ -70,6 +70,7 @@ impl Reconciler {
         let publication = Publication {
             run: run.id.clone(),
             branch: self.record_branch(),
+            from: None,
             files: vec![(
                 record::path(run),
                 record::markdown(run, &outcome, &[]).into_bytes(),

@@ -11,13 +11,17 @@ use stratum_core::ports::{
     Base, KeptSecret, Loader, Repository, SealCheck, SealReport, SealRequest, SealedSecret,
     SecretKey, Tree,
 };
+use stratum_core::resource::Resource;
+use stratum_core::rules::Rules;
 use stratum_core::settings::Settings;
+use stratum_core::signed::SignedTag;
 use stratum_core::source::Source;
 use stratum_core::trust::Trust;
 use stratum_core::value::Value;
 
 use crate::error::RuntimeError;
 use crate::grounds::Grounds;
+use crate::guard::{Case, Guard};
 use crate::head::Target;
 use crate::look::Look;
 use crate::reconcile::Reconciler;
@@ -160,6 +164,42 @@ fn used(desired: &Desired) -> BTreeSet<Digest> {
     found
 }
 
+/// Verifies, and then asks policy: who may seal, what may be read, what may go back. Blocking.
+pub(crate) fn verify_and_ask(
+    guard: &Guard<'_>,
+    case: &Case,
+    rules: &Arc<Rules>,
+    tags: &[SignedTag],
+    desired: &Desired,
+    what: Verification<'_>,
+) -> Result<SealReport, RuntimeError> {
+    let older = guard.may_go_back(case, rules, tags)?;
+    let may_go_back = |path: &str, key: &str, version: u64| {
+        older.contains(&(path.to_owned(), key.to_owned(), version))
+    };
+    let mut report = verify_sealed(Verification {
+        may_go_back: &may_go_back,
+        ..what
+    })?;
+    // Verified first, then policy; whatever is opened later was allowed here.
+    let used = used(desired);
+    for value in &report.values {
+        let path = format!("{}#{}", value.path, value.key);
+        let refused = guard.refuses_sealer(case, rules, &value.sealer, &path)?;
+        if let Some(why) = refused {
+            let message = format!("`{}` may not seal `{path}`: {why}", value.sealer);
+            report.findings.push(denied(message, value));
+        }
+        if used.contains(&value.digest)
+            && let Some(why) = guard.refuses_reading(case, rules, &path)?
+        {
+            let message = format!("`{path}` may not be read: {why}");
+            report.findings.push(denied(message, value));
+        }
+    }
+    Ok(report)
+}
+
 impl Reconciler {
     /// Verifies the sealed values of a revision; what is wrong is in the findings.
     pub(crate) async fn verify(
@@ -173,10 +213,8 @@ impl Reconciler {
         let (own, target, desired) = (Arc::clone(self), target.clone(), Arc::clone(desired));
         let grounds = grounds.clone();
         self.blocking(move || {
-            let guard = own.guard();
-            let (case, rules) = (&grounds.case, &grounds.rules);
-            let older = guard.may_go_back(case, rules, &grounds.tags)?;
-            let mut report = verify_sealed(Verification {
+            let Grounds { case, rules, tags } = &grounds;
+            let what = Verification {
                 repository: own.ports.repository.as_ref(),
                 loader: own.ports.loader.as_ref(),
                 sealing: own.ports.sealing.as_ref(),
@@ -185,26 +223,9 @@ impl Reconciler {
                 environment: &target.environment,
                 base: Some(&case.base),
                 highest: &highest,
-                may_go_back: &|path, key, version| {
-                    older.contains(&(path.to_owned(), key.to_owned(), version))
-                },
-            })?;
-            // Verified first, then policy; whatever is opened later was allowed here.
-            let used = used(&desired);
-            for value in &report.values {
-                let path = format!("{}#{}", value.path, value.key);
-                let refused = guard.refuses_sealer(case, rules, &value.sealer, &path)?;
-                if let Some(why) = refused {
-                    let message = format!("`{}` may not seal `{path}`: {why}", value.sealer);
-                    report.findings.push(denied(message, value));
-                }
-                if used.contains(&value.digest)
-                    && let Some(why) = guard.refuses_reading(case, rules, &path)?
-                {
-                    let message = format!("`{path}` may not be read: {why}");
-                    report.findings.push(denied(message, value));
-                }
-            }
+                may_go_back: &|_, _, _| false,
+            };
+            let report = verify_and_ask(&own.guard(), case, rules, tags, &desired, what)?;
             Ok((Verified::of(report.values, &desired), report.findings))
         })
         .await
@@ -248,7 +269,10 @@ impl Reconciler {
     pub(crate) fn waits_for_unsealing(&self, look: &Look, base: &Base) -> Option<String> {
         let standing = self.ports.secrets.standing();
         let why = standing.sealed()?;
-        let needs = !base.sealed.is_empty() || names_secrets(&look.desired);
+        let makes = |resource: &Resource| self.makes_secrets(resource);
+        let needs = !base.sealed.is_empty()
+            || names_secrets(&look.desired)
+            || look.desired.resources.values().any(makes);
         needs.then(|| why.to_owned())
     }
 }

@@ -9,9 +9,10 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, Weak};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use stratum_core::digest::Digest;
-use stratum_core::ids::Address;
+use stratum_core::ids::{Address, EnvironmentName};
 use stratum_core::ports::{
-    AtRest, KeyRow, Marker, SecretError, SecretStore, Secrets, Standing, StoreError,
+    AtRest, KeyRow, MadeSecret, Marker, SecretError, SecretName, SecretStore, Secrets, Standing,
+    StoreError,
 };
 use stratum_core::secret::Secret;
 use stratum_core::value::SecretReference;
@@ -349,6 +350,30 @@ impl AtRest for Keeper {
     }
 }
 
+fn unkept(error: StoreError) -> SecretError {
+    SecretError::Made(Box::new(error))
+}
+
+/// A secret as the state keeps it.
+enum Found {
+    /// Sealed in the repository: a complete age file.
+    Kept(Vec<u8>),
+    /// Made here.
+    Made(MadeSecret),
+}
+
+async fn find(
+    vault: &dyn SecretStore,
+    environment: &EnvironmentName,
+    digest: &Digest,
+) -> Result<Option<Found>, StoreError> {
+    if let Some(kept) = vault.kept_secret(environment, digest).await? {
+        return Ok(Some(Found::Kept(kept.age)));
+    }
+    let made = vault.made_secret(environment, digest).await?;
+    Ok(made.map(Found::Made))
+}
+
 #[async_trait]
 impl Secrets for Keeper {
     fn standing(&self) -> Standing {
@@ -375,22 +400,80 @@ impl Secrets for Keeper {
         };
         let digest = reference.digest.ok_or_else(missing)?;
         let vault = self.vault().map_err(|error| unopened(error.to_string()))?;
-        let kept = vault.kept_secret(&reader.environment, &digest).await;
-        let kept = kept.map_err(|error| unopened(error.to_string()))?;
-        let kept = kept.ok_or_else(missing)?;
-        if Digest::of_bytes(&kept.age) != digest {
-            return Err(unopened(
-                "what the state keeps of it was changed".to_owned(),
-            ));
-        }
+        let found = find(vault.as_ref(), &reader.environment, &digest).await;
+        let found = found.map_err(|error| unopened(error.to_string()))?;
+        let found = found.ok_or_else(missing)?;
         // Before it is opened: policy, then the audit log. If either refuses, it stays closed.
         for permit in self.permits.get().into_iter().flatten() {
             permit(reader, reference).await?;
         }
-        match self.open_age(&kept.age)? {
-            Ok(secret) => Ok(secret),
-            Err(error) => Err(unopened(error.to_string())),
+        match found {
+            Found::Kept(age) if Digest::of_bytes(&age) != digest => Err(unopened(
+                "what the state keeps of it was changed".to_owned(),
+            )),
+            Found::Kept(age) => self
+                .open_age(&age)?
+                .map_err(|error| unopened(error.to_string())),
+            Found::Made(made) => self.unwrap(&made.context(&reader.environment), &made.wrapped),
         }
+    }
+
+    async fn keep(
+        &self,
+        owner: &Address,
+        name: &SecretName,
+        secret: &Secret,
+    ) -> Result<SecretReference, SecretError> {
+        let mut made = MadeSecret {
+            path: name.path.clone(),
+            key: name.key.clone(),
+            version: name.version,
+            digest: Digest::of_bytes(b""),
+            wrapped_by: self
+                .key()
+                .ok_or_else(|| SecretError::Sealed(self.inner.why()))?,
+            wrapped: Vec::new(),
+        };
+        made.wrapped = self.wrap(&made.context(&owner.environment), secret.expose())?;
+        // Of bytes that nobody can make again: it says nothing about the secret.
+        made.digest = Digest::of_bytes(&made.wrapped);
+        let vault = self.vault().map_err(unkept)?;
+        let kept = vault.keep_made(&owner.environment, std::slice::from_ref(&made));
+        kept.await.map_err(unkept)?;
+        let all = vault.made(&owner.environment, &name.path).await;
+        let all = all.map_err(unkept)?;
+        let first = all
+            .iter()
+            .find(|made| made.key == name.key && made.version == name.version);
+        first
+            .map(MadeSecret::reference)
+            .ok_or_else(|| SecretError::Missing {
+                path: name.path.clone(),
+                key: name.key.clone(),
+                version: name.version.to_string(),
+            })
+    }
+
+    async fn made(&self, owner: &Address, path: &str) -> Result<Vec<MadeSecret>, SecretError> {
+        let vault = self.vault().map_err(unkept)?;
+        vault.made(&owner.environment, path).await.map_err(unkept)
+    }
+
+    async fn put_back(&self, owner: &Address, secrets: &[MadeSecret]) -> Result<(), SecretError> {
+        let vault = self.vault().map_err(unkept)?;
+        let kept = vault.keep_made(&owner.environment, secrets).await;
+        kept.map_err(unkept)
+    }
+
+    async fn forget(
+        &self,
+        owner: &Address,
+        path: &str,
+        versions: &[u64],
+    ) -> Result<(), SecretError> {
+        let vault = self.vault().map_err(unkept)?;
+        let forgotten = vault.forget_made(&owner.environment, path, versions);
+        forgotten.await.map_err(unkept)
     }
 
     async fn changed(&self, known: &Standing) {

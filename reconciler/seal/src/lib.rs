@@ -7,6 +7,7 @@
 //! signature    what a sealer signs, and how it is written down
 //! value        seal, verify, open: one sealed value
 //! keys/        a sealer's key, an identity, and their files
+//! generate     passwords, private keys and certificates that stratum makes itself
 //! share        an identity in n shares, of which k open it
 //! rest         rows of the state under a data key
 //! sops/        reading what SOPS sealed
@@ -20,6 +21,7 @@ pub mod age;
 pub mod backend;
 mod bech;
 mod foreign;
+pub mod generate;
 pub mod keeper;
 pub mod keys;
 pub mod memory;

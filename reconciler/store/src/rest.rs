@@ -199,6 +199,12 @@ impl Rest {
         to_json(&row)
     }
 
+    /// Wrapped bytes, wrapped again under the key in use.
+    pub(crate) fn rewrap(&self, context: &str, wrapped: &[u8]) -> Result<Vec<u8>, Failure> {
+        let plain = self.0.unwrap(context, wrapped).map_err(refused)?;
+        self.0.wrap(context, plain.expose()).map_err(refused)
+    }
+
     fn write<T: Serialize>(
         &self,
         value: &T,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use stratum_core::digest::Digest;
 use stratum_core::ids::EnvironmentName;
-use stratum_core::ports::{KeptSecret, KeyRow, SecretKey, SecretStore, StoreError};
+use stratum_core::ports::{KeptSecret, KeyRow, MadeSecret, SecretKey, SecretStore, StoreError};
 
 use crate::error::{Failure, unreadable};
 use crate::pack::{pack, unpack};
@@ -14,6 +14,7 @@ use crate::read::secret::Stale;
 use crate::rest::Table;
 use crate::store::{SqliteStore, look};
 use crate::write::Write;
+use crate::write::made::{Forget, Made, Rewrapped};
 use crate::write::secret::{Again, AgainRow, InForce, Keys, Secrets};
 
 /// How many rows are wrapped again in one transaction.
@@ -82,6 +83,60 @@ impl SecretStore for SqliteStore {
         )
     }
 
+    async fn keep_made(
+        &self,
+        environment: &EnvironmentName,
+        secrets: &[MadeSecret],
+    ) -> Result<(), StoreError> {
+        let write = Write::Made(Made {
+            environment: environment.clone(),
+            secrets: secrets.to_vec(),
+        });
+        self.write(write).await.map(|_| ())
+    }
+
+    async fn made(
+        &self,
+        environment: &EnvironmentName,
+        path: &str,
+    ) -> Result<Vec<MadeSecret>, StoreError> {
+        look!(
+            self.reader,
+            "reading secrets that were made here",
+            read::made::of_path,
+            environment,
+            path
+        )
+    }
+
+    async fn made_secret(
+        &self,
+        environment: &EnvironmentName,
+        digest: &Digest,
+    ) -> Result<Option<MadeSecret>, StoreError> {
+        look!(
+            self.reader,
+            "reading a secret that was made here",
+            read::made::one,
+            environment,
+            digest
+        )
+    }
+
+    async fn forget_made(
+        &self,
+        environment: &EnvironmentName,
+        path: &str,
+        versions: &[u64],
+    ) -> Result<(), StoreError> {
+        let write = Write::Forget(Forget {
+            environment: environment.clone(),
+            path: path.to_owned(),
+            versions: versions.to_vec(),
+        });
+        self.write(write).await.map(|_| ())
+    }
+
     async fn keys(&self) -> Result<Vec<KeyRow>, StoreError> {
         look!(
             self.reader,
@@ -108,7 +163,7 @@ impl SqliteStore {
         let Some(key) = self.rest.key() else {
             return Ok(0);
         };
-        let mut count = 0;
+        let mut count = self.rewrap_made(&key).await?;
         for table in TABLES {
             let mut after = -1;
             loop {
@@ -125,6 +180,28 @@ impl SqliteStore {
         if let Some(writer) = self.shared_writer().filter(|_| count > 0) {
             let done = writer.compact().await;
             self.ready(done, DOING)?;
+        }
+        Ok(count)
+    }
+
+    async fn rewrap_made(&self, key: &str) -> Result<usize, StoreError> {
+        let stale: Vec<read::made::Stale> = look!(
+            self.reader,
+            "reading what is to be wrapped again",
+            read::made::stale,
+            key
+        )?;
+        let count = stale.len();
+        for (id, environment, secret) in stale {
+            let context = secret.context(&environment);
+            let after = self.ready(self.rest.rewrap(&context, &secret.wrapped), DOING)?;
+            let row = Rewrapped {
+                id,
+                before: secret.wrapped,
+                after,
+                wrapped_by: key.to_owned(),
+            };
+            self.write(Write::Rewrapped(row)).await?;
         }
         Ok(count)
     }

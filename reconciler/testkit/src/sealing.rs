@@ -1,14 +1,15 @@
 //! Secrets in memory: a twin that opens what it was told, and can be sealed and unsealed.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use stratum_core::digest::Digest;
 use stratum_core::ids::{Address, EnvironmentName};
 use stratum_core::ports::{
-    AtRest, KeptSecret, KeyRow, Marker, SealCheck, SealReport, SealRequest, SecretError, SecretKey,
-    SecretStore, Secrets, Standing, StoreError, TreeError,
+    AtRest, KeptSecret, KeyRow, MadeSecret, Marker, SealCheck, SealReport, SealRequest,
+    SecretError, SecretKey, SecretName, SecretStore, Secrets, Standing, StoreError, TreeError,
 };
 use stratum_core::secret::Secret;
 use stratum_core::value::SecretReference;
@@ -17,6 +18,14 @@ use tokio::sync::watch;
 /// Path, key and version.
 type Name = (String, String, Option<u64>);
 
+/// Environment, path, key and version.
+type Made = (EnvironmentName, String, String, u64);
+
+fn place_of(owner: &Address, made: &MadeSecret) -> Made {
+    let (path, key) = (made.path.clone(), made.key.clone());
+    (owner.environment.clone(), path, key, made.version)
+}
+
 /// Secrets by path, key and version, in memory.
 ///
 /// *Guarantees*: what it wraps does not hold the plain bytes; every opening is remembered.
@@ -24,6 +33,8 @@ type Name = (String, String, Option<u64>);
 pub struct MemorySecrets {
     known: Mutex<BTreeMap<Name, Vec<u8>>>,
     opened: Mutex<Vec<(Address, SecretReference)>>,
+    made: Mutex<BTreeMap<Made, MadeSecret>>,
+    count: AtomicU64,
     standing: watch::Sender<Standing>,
 }
 
@@ -32,6 +43,8 @@ impl Default for MemorySecrets {
         Self {
             known: Mutex::default(),
             opened: Mutex::default(),
+            made: Mutex::default(),
+            count: AtomicU64::new(0),
             standing: watch::Sender::new(Standing::Open),
         }
     }
@@ -142,11 +155,72 @@ impl Secrets for MemorySecrets {
         let found = lock(&self.known)
             .get(&(path.clone(), key.clone(), version))
             .cloned();
+        let place = (reader.environment.clone(), path.clone(), key.clone());
+        let place = (place.0, place.1, place.2, version.unwrap_or_default());
+        let made = lock(&self.made).get(&place).cloned();
+        if let (None, Some(made)) = (&found, made) {
+            return self.unwrap(&made.context(&reader.environment), &made.wrapped);
+        }
         found.map(Secret::new).ok_or_else(|| SecretError::Missing {
             path,
             key,
             version: version.map_or("?".to_owned(), |version| version.to_string()),
         })
+    }
+
+    async fn keep(
+        &self,
+        owner: &Address,
+        name: &SecretName,
+        secret: &Secret,
+    ) -> Result<SecretReference, SecretError> {
+        let mut made = MadeSecret {
+            path: name.path.clone(),
+            key: name.key.clone(),
+            version: name.version,
+            digest: Digest::of_bytes(b""),
+            wrapped_by: "memory".to_owned(),
+            wrapped: Vec::new(),
+        };
+        made.wrapped = self.wrap(&made.context(&owner.environment), secret.expose())?;
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        made.digest = Digest::of_bytes(format!("secret {count}").as_bytes());
+        self.put_back(owner, std::slice::from_ref(&made)).await?;
+        let place = place_of(owner, &made);
+        let kept = lock(&self.made).get(&place).map(MadeSecret::reference);
+        Ok(kept.unwrap_or_else(|| made.reference()))
+    }
+
+    async fn made(&self, owner: &Address, path: &str) -> Result<Vec<MadeSecret>, SecretError> {
+        self.ready()?;
+        let made = lock(&self.made);
+        let mine = made
+            .iter()
+            .filter(|((environment, of, ..), _)| *environment == owner.environment && of == path);
+        Ok(mine.map(|(_, made)| made.clone()).collect())
+    }
+
+    async fn put_back(&self, owner: &Address, secrets: &[MadeSecret]) -> Result<(), SecretError> {
+        self.ready()?;
+        let mut made = lock(&self.made);
+        for secret in secrets {
+            let place = place_of(owner, secret);
+            made.entry(place).or_insert_with(|| secret.clone());
+        }
+        Ok(())
+    }
+
+    async fn forget(
+        &self,
+        owner: &Address,
+        path: &str,
+        versions: &[u64],
+    ) -> Result<(), SecretError> {
+        self.ready()?;
+        lock(&self.made).retain(|(environment, of, _, version), _| {
+            *environment != owner.environment || of != path || versions.contains(version)
+        });
+        Ok(())
     }
 
     async fn changed(&self, known: &Standing) {
@@ -180,6 +254,7 @@ struct Vault {
     kept: BTreeMap<(EnvironmentName, Digest), KeptSecret>,
     highest: BTreeMap<EnvironmentName, BTreeMap<SecretKey, u64>>,
     keys: Vec<KeyRow>,
+    made: BTreeMap<Made, MadeSecret>,
 }
 
 #[async_trait]
@@ -226,6 +301,54 @@ impl SecretStore for MemoryVault {
     ) -> Result<Option<KeptSecret>, StoreError> {
         let vault = lock(&self.inner);
         Ok(vault.kept.get(&(environment.clone(), *digest)).cloned())
+    }
+
+    async fn keep_made(
+        &self,
+        environment: &EnvironmentName,
+        secrets: &[MadeSecret],
+    ) -> Result<(), StoreError> {
+        let mut vault = lock(&self.inner);
+        for made in secrets {
+            let (path, key) = (made.path.clone(), made.key.clone());
+            let place = (environment.clone(), path, key, made.version);
+            vault.made.entry(place).or_insert_with(|| made.clone());
+        }
+        Ok(())
+    }
+
+    async fn made(
+        &self,
+        environment: &EnvironmentName,
+        path: &str,
+    ) -> Result<Vec<MadeSecret>, StoreError> {
+        let vault = lock(&self.inner);
+        let mine = vault.made.iter();
+        let mine = mine.filter(|((of, p, ..), _)| of == environment && p == path);
+        Ok(mine.map(|(_, made)| made.clone()).collect())
+    }
+
+    async fn made_secret(
+        &self,
+        environment: &EnvironmentName,
+        digest: &Digest,
+    ) -> Result<Option<MadeSecret>, StoreError> {
+        let vault = lock(&self.inner);
+        let mut mine = vault.made.iter().filter(|((of, ..), _)| of == environment);
+        let found = mine.find(|(_, made)| made.digest == *digest);
+        Ok(found.map(|(_, made)| made.clone()))
+    }
+
+    async fn forget_made(
+        &self,
+        environment: &EnvironmentName,
+        path: &str,
+        versions: &[u64],
+    ) -> Result<(), StoreError> {
+        lock(&self.inner).made.retain(|(of, p, _, version), _| {
+            of != environment || p != path || versions.contains(version)
+        });
+        Ok(())
     }
 
     async fn keys(&self) -> Result<Vec<KeyRow>, StoreError> {

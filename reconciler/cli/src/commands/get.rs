@@ -72,9 +72,12 @@ async fn all(
         let observed: BTreeMap<&Address, &Observation> =
             observed.iter().map(|seen| (&seen.address, seen)).collect();
         let changed = changes(store, name).await?;
-        for (address, state) in store.base(name).await?.resources {
+        let base = store.base(name).await?;
+        for (address, state) in base.resources {
             let seen = observed.get(&address).copied();
-            resources.push(view(&state, seen, changed.get(&address).copied()));
+            let mut view = view(&state, seen, changed.get(&address).copied());
+            view.closed = base.sealed.contains(&address);
+            resources.push(view);
         }
     }
     Ok(resources)
@@ -118,11 +121,20 @@ fn view(
         r#type: state.address.r#type().to_string(),
         provider: state.provider.clone(),
         condition: condition(state),
+        sealed: sealed_of(state),
+        closed: false,
         drifted: seen.map(|seen| seen.drifted.clone()).unwrap_or_default(),
         changed_at,
         observed_at: seen.map(|seen| seen.at),
         depends_on: depends_on.collect(),
     }
+}
+
+/// The attributes that hold a secret, or text with one in it.
+pub(crate) fn sealed_of(state: &ResourceState) -> Vec<String> {
+    let attributes = state.instance.attributes.iter();
+    let secret = attributes.filter(|(_, value)| value.holds_secret());
+    secret.map(|(name, _)| name.clone()).collect()
 }
 
 /// The condition of one resource.
@@ -142,7 +154,7 @@ fn matches(address: &Address, filter: &str) -> bool {
 }
 
 fn table(theme: &Theme, resources: &[ResourceView], now: Timestamp) -> String {
-    let mut table = Table::new(&["ADDRESS", "CONDITION", "CHANGED", "DRIFTED"]);
+    let mut table = Table::new(&["ADDRESS", "CONDITION", "CHANGED", "DRIFTED", "SEALED"]);
     for resource in resources {
         let (_, role) = look(resource.condition);
         let changed = resource.changed_at.map(|at| when::ago(now, at));
@@ -150,11 +162,17 @@ fn table(theme: &Theme, resources: &[ResourceView], now: Timestamp) -> String {
             [] => "-".to_owned(),
             paths => harmless(&paths.join(", ")),
         };
+        let sealed = match resource.sealed.as_slice() {
+            _ if resource.closed => "all, until it is unsealed".to_owned(),
+            [] => "-".to_owned(),
+            names => harmless(&names.join(", ")),
+        };
         table.row(vec![
             harmless(&resource.address.to_string()).into(),
             Cell::painted(role, resource.condition),
             changed.unwrap_or_else(|| "-".to_owned()).into(),
             drifted.into(),
+            sealed.into(),
         ]);
     }
     table.render(theme)

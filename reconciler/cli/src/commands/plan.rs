@@ -1,11 +1,13 @@
 //! `stratum plan`
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use stratum_core::finding::{Finding, any_error};
 use stratum_core::ids::{CommitId, EnvironmentName};
 use stratum_core::ports::{
-    Base, EnvironmentRow, Loaded, Loader, NoSecrets, Repository as _, Store as _,
+    Base, EnvironmentRow, Loaded, Loader, NoSecrets, Repository as _, SealCheck, SecretStore as _,
+    Store as _,
 };
 use stratum_core::settings::Settings;
 use stratum_core::suggest;
@@ -20,6 +22,7 @@ use crate::exit::Exit;
 use crate::failure::CommandError;
 use crate::show;
 use crate::style::Role;
+use crate::vault::NothingSealed;
 use crate::wiring;
 
 /// Shows what would change, and what policy says
@@ -242,6 +245,11 @@ impl<'a> Planner<'a> {
         commit: &CommitId,
     ) -> Result<Preview, CommandError> {
         let (base, row) = self.known(environment).await?;
+        let highest = match (&self.store, &self.base) {
+            (Some(store), None) => store.highest(environment).await?,
+            _ => BTreeMap::new(),
+        };
+        let sealing = self.sealing(environment, commit)?;
         let roots = Roots {
             state_folder: self.place.state_folder().to_owned(),
             trial: None,
@@ -266,6 +274,8 @@ impl<'a> Planner<'a> {
             signatures: signatures.as_ref(),
             row: row.as_ref(),
             providers: &self.providers,
+            sealing: sealing.as_ref(),
+            highest: &highest,
             secrets: &NoSecrets,
             clock: &clock,
             environment,
@@ -278,6 +288,22 @@ impl<'a> Planner<'a> {
             },
         };
         Ok(preview(request).await?)
+    }
+
+    /// What verifies the sealed values of an environment; where it has none, no crypto is tried.
+    fn sealing(
+        &self,
+        environment: &EnvironmentName,
+        commit: &CommitId,
+    ) -> Result<Arc<dyn SealCheck>, CommandError> {
+        let tree = self.place.repository.tree(commit)?;
+        let folder = tree
+            .entry(&format!("secrets/{environment}"))
+            .map_err(|error| CommandError::machine("the files cannot be read").because(&error))?;
+        match folder {
+            Some(_) => wiring::sealing(),
+            None => Ok(Arc::new(NothingSealed)),
+        }
     }
 
     /// The state of an environment, and what is remembered of it.

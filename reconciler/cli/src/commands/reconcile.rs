@@ -33,12 +33,14 @@ use crate::forge::ForgeArguments;
 use crate::holder;
 use crate::identity::Guarded;
 use crate::log;
+use crate::proposals::Proposals;
 use crate::serve::{self, Desk, Sources, Webhook};
 use crate::show;
 use crate::show::live::Board;
 use crate::style::{Theme, one_line};
 use crate::ui::{Loudness, Ui};
 use crate::wiring;
+use crate::work_tree::crypto;
 
 /// Refs are looked at this often even when nothing woke the reconciler.
 const POLL: Duration = Duration::from_secs(30);
@@ -66,6 +68,11 @@ pub(crate) struct ReconcileArguments {
     /// $STRATUM_IDENTITY, then the configuration folder]
     #[arg(long, value_name = "FILE")]
     identity: Vec<PathBuf>,
+
+    /// The key that seals what the reconciler makes for the repository [default: $STRATUM_SEALER,
+    /// then the configuration folder]
+    #[arg(long, value_name = "FILE")]
+    sealer: Option<PathBuf>,
 
     /// Put the local resources of each environment under DIR, for a trial
     #[arg(long, value_name = "DIR")]
@@ -185,7 +192,7 @@ async fn work(
     let told = announcer.clone().map(telling);
     let sink = sink(voice, Arc::clone(&desk), told);
     let options = options(arguments, place)?;
-    let ports = ports(place, &guarded, Arc::clone(&wake))?;
+    let ports = ports(arguments, place, &guarded, Arc::clone(&wake))?;
     let reconciler = Reconciler::new(ports, options, sink, stop.clone());
     listen(voice, &desk, wake, stop.clone())?;
     if arguments.once {
@@ -271,8 +278,18 @@ enum Telling {
     Ended,
 }
 
-fn ports(place: &Place, guarded: &Guarded, wake: Arc<RefWatcher>) -> Result<Ports, CommandError> {
+fn ports(
+    arguments: &ReconcileArguments,
+    place: &Place,
+    guarded: &Guarded,
+    wake: Arc<RefWatcher>,
+) -> Result<Ports, CommandError> {
     let store = &guarded.store;
+    let proposals = Proposals {
+        repository: place.repository.clone(),
+        crypto: crypto()?,
+        sealer: arguments.sealer.clone(),
+    };
     let providers = wiring::providers()?;
     let cache: Arc<dyn EvaluationCache> = store.clone();
     Ok(Ports {
@@ -285,6 +302,7 @@ fn ports(place: &Place, guarded: &Guarded, wake: Arc<RefWatcher>) -> Result<Port
         sealing: wiring::sealing()?,
         vault: Arc::clone(store) as Arc<dyn SecretStore>,
         secrets: Arc::new(guarded.keeper.clone()),
+        proposals: Arc::new(proposals),
         probe: Arc::new(HealthProbe),
         clock: Arc::new(SystemClock::new()),
         randomness: Arc::new(SystemRandomness),

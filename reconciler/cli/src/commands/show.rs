@@ -16,7 +16,7 @@ use stratum_runtime::Providers;
 use stratum_store::SqliteStore;
 
 use crate::commands::events;
-use crate::commands::get::condition;
+use crate::commands::get::{condition, sealed_of};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::CommandError;
@@ -68,13 +68,20 @@ async fn show_resource(
     let last = last_run(store, address).await?;
     let providers = wiring::providers()?;
     let hidden = |name: &str| is_sensitive(&providers, state, name);
+    let closed = base.sealed.contains(address);
     if context.global.json {
         context
             .ui
-            .answer_json(&resource_json(state, last.as_ref(), &hidden))?;
+            .answer_json(&resource_json(state, last.as_ref(), &hidden, closed))?;
     } else {
         let text = resource_text(context.ui.theme(), state, last.as_ref(), &hidden);
         context.ui.answer(&text);
+    }
+    if closed {
+        context.ui.say("its attributes are sealed in the state");
+        context
+            .ui
+            .hint("name an identity that opens it: `STRATUM_IDENTITY=FILE stratum show ...`");
     }
     Ok(Exit::Done)
 }
@@ -125,6 +132,7 @@ fn resource_json(
     state: &ResourceState,
     last: Option<&Unfinished>,
     hidden: &dyn Fn(&str) -> bool,
+    closed: bool,
 ) -> serde_json::Value {
     let attributes: serde_json::Map<_, _> = state
         .instance
@@ -151,6 +159,8 @@ fn resource_json(
         "source": last.and_then(|run| step_on(run, &state.address)).and_then(|step| step.source.clone()),
         "depends_on": state.depends_on,
         "attributes": attributes,
+        "sealed": sealed_of(state),
+        "closed": closed,
         "last_run": last.map(|run| &run.run.id),
         "events": events,
     })
@@ -359,7 +369,7 @@ ok staging/local_file.index  Ready
 
     #[test]
     fn hidden_attributes_are_hidden_in_json_too() {
-        let json = resource_json(&state(), None, &|name| name == "key");
+        let json = resource_json(&state(), None, &|name| name == "key", false);
         assert_eq!(json["attributes"]["key"], json!({ "sensitive": true }));
         assert_eq!(json["attributes"]["mode"], "0644");
     }

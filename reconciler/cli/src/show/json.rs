@@ -293,6 +293,10 @@ pub(crate) struct ResourceView {
     pub(crate) provider: ProviderName,
     /// `Ready`, `Stalled` (a step failed half way) or `Unknown`.
     pub(crate) condition: &'static str,
+    /// The attributes that hold a secret, which is nowhere in the clear.
+    pub(crate) sealed: Vec<String>,
+    /// Nothing of it can be read, because there is no identity that opens the state.
+    pub(crate) closed: bool,
     /// The attributes that differ from what was applied.
     pub(crate) drifted: Vec<String>,
     /// When a step last changed it.

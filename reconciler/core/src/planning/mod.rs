@@ -295,7 +295,10 @@ impl<'a> Planning<'a> {
         if self.input.base.sealed.contains(address) {
             return Some(SEALED.to_owned());
         }
-        if let Some(why) = self.input.sealed.filter(|_| names_secret(resource)) {
+        let makes = self.input.schema(address.r#type());
+        let makes = makes.is_some_and(TypeSchema::makes_secrets);
+        let needs = makes || names_secret(resource);
+        if let Some(why) = self.input.sealed.filter(|_| needs) {
             return Some(format!(
                 "it needs a secret, and the reconciler is sealed: {why}"
             ));
@@ -415,6 +418,9 @@ impl<'a> Planning<'a> {
         let Some(address) = key else { return };
         let proposal = match answer {
             Ok(proposal) => proposal,
+            Err(error) if error.waits => {
+                return self.settle(address, Outcome::Blocked(error.message));
+            }
             Err(error) => return self.refuse(address, &error),
         };
         let stage = self.stages.get(address).cloned();

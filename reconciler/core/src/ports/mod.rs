@@ -36,8 +36,9 @@ pub use provider::{
 pub use repository::{Publication, Repository, RepositoryError, Tips, Wake};
 pub use retry::Retry;
 pub use sealing::{
-    AtRest, KeptSecret, KeyRow, Marker, NoSecrets, SealCheck, SealReport, SealRequest,
-    SealedSecret, SecretError, SecretKey, SecretStore, Secrets, Standing, reveal,
+    AtRest, KeptSecret, KeyRow, MadeSecret, Marker, NoProposals, NoSecrets, ProposalError,
+    ProposalRequest, Proposer, SealCheck, SealReport, SealRequest, SealedSecret, SecretError,
+    SecretKey, SecretName, SecretStore, Secrets, Standing, WantedSecret, generated_path, reveal,
 };
 pub use signatures::Signatures;
 pub use store::{

@@ -44,6 +44,13 @@ pub struct TypeSchema {
     pub attributes: BTreeMap<String, AttributeSchema>,
 }
 
+impl TypeSchema {
+    /// Whether a resource of it makes secrets, for which they must be open.
+    pub fn makes_secrets(&self) -> bool {
+        self.attributes.values().any(|attribute| attribute.sealed)
+    }
+}
+
 /// Whether an apply changes anything outside the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -70,6 +77,10 @@ pub struct AttributeSchema {
     pub settable: bool,
     /// Its values are not shown.
     pub sensitive: bool,
+    /// The provider makes it, and it is a secret: it is never in the clear, and whoever refers to
+    /// it refers to a secret.
+    #[serde(default)]
+    pub sealed: bool,
     /// A change of it replaces the resource.
     pub replaces: bool,
     /// The value that holds when it is not given.
@@ -255,14 +266,25 @@ pub struct ProviderError {
     pub message: String,
     /// When to try again.
     pub retry: Retry,
+    /// It is no failure: the resource waits for something, and only what depends on it waits too.
+    pub waits: bool,
 }
 
 impl ProviderError {
+    /// The resource waits, and the message says for what.
+    pub fn waiting(message: impl Into<String>) -> Self {
+        Self {
+            waits: true,
+            ..Self::input(message)
+        }
+    }
+
     /// An error that a changed input resolves.
     pub fn input(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
             retry: Retry::WhenInputChanges,
+            waits: false,
         }
     }
 
@@ -271,6 +293,7 @@ impl ProviderError {
         Self {
             message: message.into(),
             retry: Retry::NeedsPerson,
+            waits: false,
         }
     }
 
@@ -279,6 +302,7 @@ impl ProviderError {
         Self {
             message: message.into(),
             retry: Retry::Later(Duration::from_secs(10)),
+            waits: false,
         }
     }
 }

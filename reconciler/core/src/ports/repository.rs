@@ -26,8 +26,11 @@ pub struct Tips {
 pub struct Publication {
     /// The run it is about; published once however often it is asked for.
     pub run: RunId,
-    /// The branch; an orphan one is begun when it is not there.
+    /// The branch; when it is not there it is begun as an orphan, or at `from`.
     pub branch: BranchName,
+    /// Where the branch begins that is not there, and goes on that is behind this. Then it is not
+    /// about a run, and each call adds a commit.
+    pub from: Option<CommitId>,
     /// Path and bytes.
     pub files: Vec<(String, Vec<u8>)>,
     /// The commit message.

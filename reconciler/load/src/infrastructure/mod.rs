@@ -22,6 +22,8 @@ use stratum_core::value::Record;
 
 use crate::evaluate::{Evaluator, Output};
 
+pub(crate) use resource::Types;
+
 /// What a provider says about the attributes of a resource before anything is done.
 pub type Validate = Arc<dyn Fn(&TypeName, &Record) -> Vec<Complaint> + Send + Sync>;
 

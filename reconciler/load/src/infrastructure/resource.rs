@@ -16,6 +16,7 @@ use stratum_core::value::{Path, Record};
 use super::Validate;
 use super::attributes::Attributes;
 use crate::evaluate::node::{Datum, Field, Node, Place, Places};
+use crate::generated;
 use crate::outline::{Check, Outline, key};
 
 /// The types there are, by name.
@@ -218,7 +219,8 @@ impl Reader<'_> {
     }
 
     fn complaints(&self, resource: &Resource, attributes: &Record, findings: &mut Vec<Finding>) {
-        for complaint in (self.validate)(resource.address.r#type(), attributes) {
+        let attributes = generated::with_secrets(attributes, self.types);
+        for complaint in (self.validate)(resource.address.r#type(), &attributes) {
             let message = if complaint.path.0.is_empty() {
                 complaint.message
             } else {

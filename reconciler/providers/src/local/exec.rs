@@ -183,6 +183,7 @@ fn closed(error: SecretError) -> ProviderError {
     ProviderError {
         message: error.to_string(),
         retry: error.retry(),
+        waits: false,
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod conformance;
 mod exec;
+mod generated;
 mod kept;
 mod placed;
 mod probe;

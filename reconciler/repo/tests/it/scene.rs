@@ -151,6 +151,7 @@ pub(crate) fn record(run: &str, noted: Option<CommitId>) -> Publication {
     Publication {
         run: RunId::new(run).unwrap(),
         branch: BranchName::new(RECORDS).unwrap(),
+        from: None,
         files: vec![(path_of(run), format!("record of {run}\n").into_bytes())],
         message: format!("staging: applied ({run})\n"),
         at: "2026-03-02T08:00:00Z".parse().unwrap(),

@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use stratum_core::ids::{Address, EnvironmentName, RunId, TypeName};
 use stratum_core::ports::{
     ApplyCall, ApplyError, Base, CheckpointCall, Clock, Complaint, Entry, EnvironmentRow,
-    ImportCall, Lease, LeaseError, LocateCall, Located, Observation, PlanCall, Probe, ProbeError,
-    Proposal, Provider, ProviderError, ProviderSchema, QueueEntry, Randomness, ReadCall,
-    RestoreCall, Store, StoreError, Unfinished,
+    ImportCall, Lease, LeaseError, LocateCall, Located, NoProposals, Observation, PlanCall, Probe,
+    ProbeError, Proposal, Provider, ProviderError, ProviderSchema, QueueEntry, Randomness,
+    ReadCall, RestoreCall, Store, StoreError, Unfinished,
 };
 use stratum_core::resource::{HealthCheck, Instance, Opaque};
 use stratum_core::run::{Run, RunSummary};
@@ -84,6 +84,7 @@ impl Desk {
             sealing: Arc::new(MemorySealCheck::default()),
             vault: Arc::new(MemoryVault::default()),
             secrets: Arc::new(MemorySecrets::default()),
+            proposals: Arc::new(NoProposals),
             probe: Arc::new(NoProbe),
             clock: self.clock.clone(),
             randomness: self.randomness.clone(),

@@ -9,6 +9,7 @@ pub(crate) mod audit;
 pub(crate) mod environment;
 pub(crate) mod evaluation;
 pub(crate) mod lease;
+pub(crate) mod made;
 pub(crate) mod observation;
 pub(crate) mod queue;
 pub(crate) mod run;
@@ -48,6 +49,12 @@ pub(crate) enum Write {
     Secrets(secret::Secrets),
     /// Say which versions are in force.
     InForce(secret::InForce),
+    /// Keep secrets that were made here.
+    Made(made::Made),
+    /// Forget secrets that were made here.
+    Forget(made::Forget),
+    /// Put secrets back that were wrapped again.
+    Rewrapped(made::Rewrapped),
     /// Write the keys that wrap.
     Keys(secret::Keys),
     /// Put rows back that were wrapped again.
@@ -77,6 +84,9 @@ impl Write {
             | Self::Keep(_)
             | Self::Secrets(_)
             | Self::InForce(_)
+            | Self::Made(_)
+            | Self::Forget(_)
+            | Self::Rewrapped(_)
             | Self::Keys(_)
             | Self::Again(_)
             | Self::Integrated(_)
@@ -130,6 +140,9 @@ fn as_append(write: &Write) -> Option<&append::Append> {
         | Write::Keep(_)
         | Write::Secrets(_)
         | Write::InForce(_)
+        | Write::Made(_)
+        | Write::Forget(_)
+        | Write::Rewrapped(_)
         | Write::Keys(_)
         | Write::Again(_)
         | Write::Audit(_)
@@ -171,6 +184,9 @@ async fn one(
         Write::Keep(keep) => evaluation::keep(connection, keep).await,
         Write::Secrets(secrets) => secret::keep(connection, secrets).await,
         Write::InForce(versions) => secret::in_force(connection, versions).await,
+        Write::Made(secrets) => made::keep(connection, secrets).await,
+        Write::Forget(forget) => made::forget(connection, forget).await,
+        Write::Rewrapped(row) => made::rewrapped(connection, row).await,
         Write::Keys(keys) => secret::keys(connection, keys).await,
         Write::Again(rows) => secret::again(connection, rows).await,
         Write::Audit(note) => {
@@ -199,6 +215,9 @@ pub(crate) fn doing(write: &Write) -> &'static str {
         Write::Keep(_) => "keeping an evaluation",
         Write::Secrets(_) => "keeping sealed values",
         Write::InForce(_) => "writing which sealed values are in force",
+        Write::Made(_) => "keeping secrets that were made here",
+        Write::Forget(_) => "forgetting secrets that were made here",
+        Write::Rewrapped(_) => "wrapping secrets again",
         Write::Keys(_) => "writing the keys of the state",
         Write::Again(_) => "wrapping the state again",
         Write::Audit(_) => "writing the audit log",

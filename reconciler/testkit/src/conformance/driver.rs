@@ -1,14 +1,14 @@
 //! Calls a provider as the engine does, and says in words what it broke.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use stratum_core::ids::{RunId, StepId, Token};
 use stratum_core::plan::Reversibility;
 use stratum_core::ports::{
-    ApplyCall, ApplyError, Call, CheckpointCall, Effect, ImportCall, LocateCall, Located,
-    NoSecrets, PlanCall, Proposal, Provider, ReadCall, RestoreCall, Site, TypeSchema,
+    ApplyCall, ApplyError, Call, CheckpointCall, Effect, ImportCall, LocateCall, Located, PlanCall,
+    Proposal, Provider, ReadCall, RestoreCall, Secrets, Site, TypeSchema,
 };
 use stratum_core::resource::{Checkpoint, Instance, ResourceState};
 use stratum_core::value::{Record, Value};
@@ -26,6 +26,7 @@ pub(super) struct Driver<'a> {
     pub(super) provider: &'a dyn Provider,
     pub(super) case: &'a Case,
     pub(super) site: Site,
+    secrets: Arc<dyn Secrets>,
     scenario: String,
     steps: AtomicU32,
     left: Mutex<Option<Instance>>,
@@ -47,6 +48,7 @@ impl<'a> Driver<'a> {
             provider,
             case,
             site: (case.sites)(&scenario),
+            secrets: (case.secrets)(),
             scenario,
             steps: AtomicU32::new(0),
             left: Mutex::new(None),
@@ -58,7 +60,7 @@ impl<'a> Driver<'a> {
             address: &self.case.address,
             site: &self.site,
             timeout: TIMEOUT,
-            secrets: &NoSecrets,
+            secrets: self.secrets.as_ref(),
         }
     }
 

@@ -14,7 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use stratum_core::ids::Address;
-use stratum_core::ports::{Provider, Site};
+use stratum_core::ports::{NoSecrets, Provider, Secrets, Site};
 use stratum_core::value::Record;
 
 /// Gives a new, empty place for the scenario of this name.
@@ -22,6 +22,9 @@ pub type Sites = Arc<dyn Fn(&str) -> Site + Send + Sync>;
 
 /// Describes the part of the world that a case touches; equal texts are equal worlds.
 pub type Witness = Arc<dyn Fn(&Site) -> String + Send + Sync>;
+
+/// Gives new secrets for a scenario.
+pub type Keepers = Arc<dyn Fn() -> Arc<dyn Secrets> + Send + Sync>;
 
 /// One resource to try.
 #[derive(Clone)]
@@ -46,6 +49,8 @@ pub struct Case {
     pub sites: Sites,
     /// What the world looks like; without one, only `read` is asked.
     pub world: Option<Witness>,
+    /// What opens and keeps secrets, new for each scenario.
+    pub secrets: Keepers,
 }
 
 impl Case {
@@ -62,6 +67,7 @@ impl Case {
             volatile: Vec::new(),
             sites,
             world: None,
+            secrets: Arc::new(|| Arc::new(NoSecrets)),
         }
     }
 }

@@ -92,6 +92,7 @@ fn attributes() -> BTreeMap<String, AttributeSchema> {
         computed,
         settable: !computed,
         sensitive: false,
+        sealed: false,
         replaces,
         default: None,
     };

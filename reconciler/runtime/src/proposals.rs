@@ -1,0 +1,112 @@
+//! Secrets that resources keep in the repository and that are not there yet: made, sealed and put
+//! on a branch, for people to review.
+
+use std::sync::Arc;
+
+use stratum_core::ids::Address;
+use stratum_core::plan::Plan;
+use stratum_core::ports::{Base, ProposalRequest, TypeSchema, WantedSecret};
+use stratum_core::resource::Resource;
+use stratum_core::value::{Reference, Value, resolve_record};
+
+use crate::error::RuntimeError;
+use crate::look::Look;
+use crate::progress::Progress;
+use crate::reconcile::Reconciler;
+
+/// What a resource says that keeps its secret in the repository.
+const KEEP: (&str, &str) = ("keep", "branch");
+
+impl Reconciler {
+    /// Whether a resource makes secrets.
+    pub(crate) fn makes_secrets(&self, resource: &Resource) -> bool {
+        let schemas = self.ports.providers.schemas();
+        let mut mine = schemas
+            .iter()
+            .filter(|schema| schema.provider == resource.provider);
+        mine.find_map(|schema| schema.types.get(resource.address.r#type()))
+            .is_some_and(TypeSchema::makes_secrets)
+    }
+
+    /// Proposes the secrets that the plan waits for. Answers why that could not be done, if so.
+    ///
+    /// *Errors*: what could not be read. That nothing could be proposed is no error: what waits
+    /// goes on waiting, and the rest of the plan is applied.
+    pub(crate) async fn propose(
+        self: &Arc<Self>,
+        look: &Look,
+        plan: &Plan,
+        base: &Base,
+    ) -> Result<Option<String>, RuntimeError> {
+        let blocked = plan.blocked.iter();
+        let wanted: Vec<WantedSecret> = blocked
+            .filter_map(|blocked| self.wanted(look, base, &blocked.address))
+            .collect();
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+        let environment = look.target.environment.clone();
+        let highest = self.ports.vault.highest(&environment).await?;
+        let (own, target) = (Arc::clone(self), look.target.clone());
+        let proposed = self.blocking(move || {
+            let tree = own.ports.repository.tree(&target.commit)?;
+            let settings = &target.settings;
+            let Some(trust) = own.ports.loader.trust(tree.as_ref(), settings)?.value else {
+                return Ok(Ok(None));
+            };
+            let request = ProposalRequest {
+                repository: &settings.name,
+                environment: &target.environment,
+                commit: &target.commit,
+                trust: &trust,
+                wanted: &wanted,
+                highest: &highest,
+                at: own.ports.clock.now(),
+            };
+            Ok(own.ports.proposals.propose(&request))
+        });
+        match proposed.await? {
+            Ok(None) => Ok(None),
+            Ok(Some(commit)) => {
+                let branch = ProposalRequest::branch(&environment);
+                let text = format!(
+                    "`{branch}` has secrets of {environment} for review at {}: merge it, and what \
+                     waits for them goes on",
+                    commit.short()
+                );
+                tracing::info!(%environment, %commit, "secrets were proposed for review");
+                (self.progress)(&Progress::Trouble(text));
+                Ok(None)
+            }
+            Err(error) => {
+                tracing::warn!(%environment, %error, "no secrets were proposed");
+                Ok(Some(format!("secrets cannot be made for review: {error}")))
+            }
+        }
+    }
+
+    /// What a resource that waits wants in the repository, if it is for that that it waits.
+    fn wanted(&self, look: &Look, base: &Base, address: &Address) -> Option<WantedSecret> {
+        let resource = look.desired.resources.get(address)?;
+        let (keep, branch) = KEEP;
+        let kept = resource.attributes.get(keep).and_then(Value::as_text);
+        if kept != Some(branch) || !self.makes_secrets(resource) {
+            return None;
+        }
+        let look_up = |reference: &Reference| {
+            let target = Address {
+                environment: address.environment.clone(),
+                local: reference.resource.clone(),
+            };
+            let state = base.resources.get(&target)?;
+            reference.path.find(&state.instance.attributes).cloned()
+        };
+        let desired = resolve_record(&resource.attributes, &look_up);
+        let prior = base.resources.get(address);
+        desired.values().all(Value::is_known).then(|| WantedSecret {
+            address: address.clone(),
+            desired,
+            prior: prior.map(|state| state.instance.attributes.clone()),
+        })
+    }
+}
