@@ -24,7 +24,8 @@ fn the_demo_tells_the_story_and_cleans_up() {
         "2. A change",
         "3. A change that breaks",
         "4. The undo",
-        "5. Who may do that",
+        "5. A secret changes",
+        "6. Who may do that",
     ];
     let mut rest: &str = &text;
     for chapter in chapters {
@@ -34,8 +35,18 @@ fn the_demo_tells_the_story_and_cleans_up() {
             .1;
     }
     assert!(text.contains("rolled back in"), "{text}");
-    assert_eq!(text.matches("HTTP/1.0 200 OK").count(), 6, "{text}");
-    assert!(text.contains("needs approval by ben"), "{text}");
+    assert_eq!(text.matches("HTTP/1.0 200 OK").count(), 8, "{text}");
+    for said in [
+        "orders#token v2",
+        "orders#token v3",
+        "with the old one: HTTP/1.0 401",
+        "with the new one: HTTP/1.0 200 OK / 3 loaves of rye",
+        "refused in production\n  secrets/production/orders.sealed.yaml",
+        "asked with the good one: HTTP/1.0 200 OK",
+        "needs approval by ben",
+    ] {
+        assert!(text.contains(said), "no `{said}` in {text}");
+    }
     assert!(text.contains("and croissants"), "{text}");
     assert!(!text.contains("  The page nobody shall ever see"), "{text}");
     let left = std::fs::read_dir(temporary.path()).unwrap().count();

@@ -10,19 +10,37 @@ use crate::failure::CommandError;
 /// The files of `example-repo/`, by path.
 const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/example.rs"));
 
-/// The environments whose shop listens, with the port that stands in their file.
-const SHOPS: [(&str, u16); 2] = [("production", 8080), ("staging", 8081)];
+/// What listens: the environment, the file below it, and the port that stands there.
+const PORTS: [(&str, &str, u16); 4] = [
+    ("production", "shop", 8080),
+    ("staging", "shop", 8081),
+    ("production", "orders", 8082),
+    ("staging", "orders", 8083),
+];
+
+/// Where production listens.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Ports {
+    /// Its pages.
+    pub(crate) shop: u16,
+    /// Its order book.
+    pub(crate) orders: u16,
+}
 
 /// The file of the shop of an environment.
 pub(crate) fn shop(environment: &str) -> String {
-    format!("infra/{environment}/shop.ncl")
+    file(environment, "shop")
+}
+
+fn file(environment: &str, name: &str) -> String {
+    format!("infra/{environment}/{name}.ncl")
 }
 
 /// The environments that the first push brings about.
 pub(crate) fn environments() -> Vec<&'static str> {
     let registered = ["pipelines/", "forms/", "knowledge/"];
     let is_registered = |path: &str| registered.iter().any(|folder| path.starts_with(folder));
-    let mut names: Vec<&str> = SHOPS.iter().map(|(name, _)| *name).collect();
+    let mut names = vec!["production", "staging"];
     if FILES.iter().any(|(path, _)| is_registered(path)) {
         names.push("repository");
     }
@@ -44,31 +62,36 @@ pub(crate) fn write(folder: &Path) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Moves every shop whose port is taken on this machine to a free one, and gives the port of
-/// production.
-pub(crate) fn move_to_free_ports(folder: &Path) -> Result<u16, CommandError> {
-    let mut production = 0;
-    for (environment, usual) in SHOPS {
-        let port = free_port(usual).map_err(|error| {
+/// Moves everything whose port is taken on this machine to a free one.
+pub(crate) fn move_to_free_ports(folder: &Path) -> Result<Ports, CommandError> {
+    let mut ports = Ports::default();
+    // All are held until each has one, so that none is given twice.
+    let mut held = Vec::new();
+    for (environment, name, usual) in PORTS {
+        let (listener, port) = free_port(usual).map_err(|error| {
             CommandError::machine("no port of this machine is free").because(&error)
         })?;
+        held.push(listener);
         edit(
             folder,
-            &shop(environment),
+            &file(environment, name),
             &format!("port = {usual}"),
             &format!("port = {port}"),
         )?;
-        if environment == "production" {
-            production = port;
+        match (environment, name) {
+            ("production", "shop") => ports.shop = port,
+            ("production", "orders") => ports.orders = port,
+            _ => {}
         }
     }
-    Ok(production)
+    Ok(ports)
 }
 
-fn free_port(usual: u16) -> io::Result<u16> {
+fn free_port(usual: u16) -> io::Result<(TcpListener, u16)> {
     let listener = TcpListener::bind(("127.0.0.1", usual))
         .or_else(|_taken| TcpListener::bind(("127.0.0.1", 0)))?;
-    Ok(listener.local_addr()?.port())
+    let port = listener.local_addr()?.port();
+    Ok((listener, port))
 }
 
 /// Replaces one text by another in a file.
@@ -96,8 +119,8 @@ mod tests {
     fn the_example_says_what_the_story_changes() {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path()).unwrap();
-        let port = move_to_free_ports(folder.path()).unwrap();
-        assert!(port > 0);
+        let ports = move_to_free_ports(folder.path()).unwrap();
+        assert!(ports.shop > 0 && ports.orders > 0);
         for chapter in crate::commands::demo::story::EDITS {
             for (old, new) in chapter {
                 edit(folder.path(), &shop("production"), old, new).unwrap();

@@ -18,7 +18,7 @@ impl Teller<'_> {
     /// Ada changes a protected environment, and Ben approves it. Without `ssh-keygen`, which makes
     /// keys and signs for git, it is only told.
     pub(super) async fn guarded_change(&mut self) -> Result<(), CommandError> {
-        self.chapter("5", "Who may do that");
+        self.chapter("6", "Who may do that");
         let keys = self.stage.folder().join("keys");
         if !make_keys(&keys)? {
             self.say(
@@ -107,8 +107,11 @@ fn write_trust(clone: &Path, keys: &Path) -> Result<(), CommandError> {
     fs::create_dir_all(&folder).map_err(failed)?;
     for name in PEOPLE {
         let public = fs::read_to_string(public(keys, name)).map_err(failed)?;
-        let text = format!("ssh = [\"{}\"]\n", public.trim());
-        fs::write(folder.join(format!("{name}.toml")), text).map_err(failed)?;
+        let file = folder.join(format!("{name}.toml"));
+        // Ada is there already, with the key that she seals with.
+        let there = fs::read_to_string(&file).unwrap_or_default();
+        let text = format!("ssh = [\"{}\"]\n{there}", public.trim());
+        fs::write(file, text).map_err(failed)?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod example;
 mod guarded;
 mod page;
+mod sealed;
 mod stage;
 mod story;
 
@@ -15,8 +16,9 @@ use stage::Stage;
 /// Tells the whole story on an example, in a temporary folder
 ///
 /// It makes a bare repository, starts the reconciler on it, and pushes with git: a first commit, a
-/// change, a change that breaks in the middle and is rolled back, a revert, and a change that waits
-/// until it is approved. It needs no network, and takes away what it made, the service included.
+/// change, a change that breaks in the middle and is rolled back, a revert, a secret that changes, and
+/// a change that waits until it is approved. It needs no network, and takes away what it made, the
+/// services included.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DemoArguments {
     /// At the end, wait for Enter before everything is taken away
@@ -84,6 +86,6 @@ fn clear(context: &Context, stage: Stage) -> Result<(), CommandError> {
     stage.strike()?;
     context
         .ui
-        .say("\nBoth shops are closed, and the folder is removed.");
+        .say("\nBoth shops and their order books are closed, and the folder is removed.");
     Ok(())
 }

@@ -9,10 +9,20 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The status line and the text of the front page, without its tags.
 pub(crate) fn visit(port: u16) -> io::Result<Vec<String>> {
+    ask(port, "")
+}
+
+/// What somebody gets who shows a token.
+pub(crate) fn visit_with(port: u16, token: &str) -> io::Result<Vec<String>> {
+    ask(port, &format!("Authorization: Bearer {token}\r\n"))
+}
+
+fn ask(port: u16, header: &str) -> io::Result<Vec<String>> {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    stream.write_all(b"GET / HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")?;
+    let question = format!("GET / HTTP/1.0\r\nHost: 127.0.0.1\r\n{header}\r\n");
+    stream.write_all(question.as_bytes())?;
     let mut answer = Vec::new();
     stream.take(1 << 20).read_to_end(&mut answer)?;
     Ok(lines(&String::from_utf8_lossy(&answer)))

@@ -6,12 +6,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use stratum_core::condition::Condition;
 use stratum_core::ids::CommitId;
 use stratum_core::ports::{RunOutcome, Store as _, StoreError, Unfinished};
 use stratum_core::run::RunSummary;
 use stratum_store::{Access, SqliteStore};
 
 use crate::failure::CommandError;
+use crate::identity::readable_with;
 use crate::wiring;
 
 /// The longest one push may take before the demo gives up.
@@ -27,6 +29,7 @@ const STOPPING: Duration = Duration::from_secs(20);
 pub(crate) struct Stage {
     folder: PathBuf,
     reconciler: Option<Child>,
+    identity: Option<PathBuf>,
 }
 
 impl Stage {
@@ -42,6 +45,7 @@ impl Stage {
         let stage = Self {
             folder,
             reconciler: None,
+            identity: None,
         };
         git(
             &stage.folder,
@@ -78,17 +82,21 @@ impl Stage {
     }
 
     /// Starts the reconciler, in a group of its own so that Ctrl-C reaches only the demo.
-    pub(crate) fn start_reconciler(&mut self) -> Result<(), CommandError> {
+    /// It has the identity that the file `identity` of the folder holds.
+    pub(crate) fn start_reconciler(&mut self, identity: &str) -> Result<(), CommandError> {
         use std::os::unix::process::CommandExt as _;
         let failed = |error: std::io::Error| {
             CommandError::machine("the reconciler could not be started").because(&error)
         };
+        let identity = self.folder.join(identity);
         let log = File::create(self.folder.join("reconciler.log")).map_err(failed)?;
         let child = without_git_variables(&mut Command::new(wiring::this_program()?))
             .args(["--color", "never", "reconcile", "--repo"])
             .arg(self.bare())
             .arg("--root")
             .arg(self.folder.join("world"))
+            .arg("--identity")
+            .arg(&identity)
             .env_remove("STRATUM_STATE")
             .current_dir(&self.folder)
             .stdin(Stdio::null())
@@ -98,6 +106,7 @@ impl Stage {
             .spawn()
             .map_err(failed)?;
         self.reconciler = Some(child);
+        self.identity = Some(identity);
         Ok(())
     }
 
@@ -163,6 +172,32 @@ impl Stage {
         }
     }
 
+    /// Waits until an environment is stalled at a commit, and says why it is.
+    pub(crate) async fn refused(
+        &mut self,
+        commit: &CommitId,
+        environment: &str,
+    ) -> Result<String, CommandError> {
+        let begun = Instant::now();
+        loop {
+            let store = self.state().await?;
+            let rows = store.environments().await?;
+            store.close().await;
+            let here = rows.into_iter().find(|row| {
+                row.name.as_str() == environment
+                    && row.desired_revision.as_ref() == Some(commit)
+                    && row.condition == Condition::Stalled
+            });
+            if let Some(row) = here {
+                return Ok(row.reason);
+            }
+            if begun.elapsed() > PATIENCE || self.is_over() {
+                return Err(self.silence());
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+
     /// Waits until a commit was denied in an environment.
     pub(crate) async fn denied(
         &mut self,
@@ -205,10 +240,19 @@ impl Stage {
             Err(error) => return Err(error.into()),
         };
         let mut found = Vec::new();
-        for summary in store.history(None, 20).await? {
-            if summary.revision != *commit || summary.record.is_none() {
-                continue;
-            }
+        let summaries = store.history(None, 20).await?.into_iter();
+        let summaries: Vec<_> = summaries
+            .filter(|run| run.revision == *commit && run.record.is_some())
+            .collect();
+        if summaries.is_empty() {
+            return Ok(found);
+        }
+        // What the plans say lies there wrapped.
+        let store = match &self.identity {
+            Some(identity) => readable_with(store, &state, identity).await,
+            None => store,
+        };
+        for summary in summaries {
             if let Some(run) = store.run(&summary.id).await? {
                 found.push((summary, run));
             }
@@ -313,6 +357,30 @@ pub(crate) fn git(folder: &Path, arguments: &[&str]) -> Result<String, CommandEr
         .env("GIT_COMMITTER_EMAIL", "ada@example.org")
         .args(arguments);
     crate::git::finish(command)
+}
+
+/// This program, as a person called Ada would use it in a folder, without their keys and settings.
+pub(crate) fn stratum(folder: &Path, arguments: &[&str]) -> Result<String, CommandError> {
+    let failed = |error: std::io::Error| {
+        CommandError::machine("this program could not be run").because(&error)
+    };
+    let mut command = Command::new(wiring::this_program()?);
+    let output = without_git_variables(&mut command)
+        .args(["--color", "never"])
+        .args(arguments)
+        .env_remove("STRATUM_STATE")
+        .env_remove("STRATUM_SEALER")
+        .env_remove("STRATUM_IDENTITY")
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(failed)?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let message = format!("`stratum {}` failed: {}", arguments.join(" "), said.trim());
+        return Err(CommandError::machine(message));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// The demo may be started where git names a repository in the environment; it has its own.

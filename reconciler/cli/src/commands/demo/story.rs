@@ -5,8 +5,9 @@ use stratum_core::ports::{RunOutcome, Unfinished};
 use stratum_core::record;
 use stratum_core::run::RunSummary;
 
-use super::example;
+use super::example::{self, Ports};
 use super::page;
+use super::sealed::IDENTITY;
 use super::stage::{Stage, git};
 use crate::failure::CommandError;
 use crate::show;
@@ -31,11 +32,13 @@ pub(crate) const EDITS: [&[(&str, &str)]; 2] = [
 
 /// Tells the story.
 pub(crate) async fn tell(ui: &Ui, stage: &mut Stage) -> Result<(), CommandError> {
-    let mut teller = Teller { ui, stage, port: 0 };
+    let ports = Ports::default();
+    let mut teller = Teller { ui, stage, ports };
     teller.first_push().await?;
     teller.change().await?;
     teller.breaking_change().await?;
     teller.revert().await?;
+    teller.changed_secret().await?;
     teller.guarded_change().await?;
     teller.goodbye()
 }
@@ -43,7 +46,7 @@ pub(crate) async fn tell(ui: &Ui, stage: &mut Stage) -> Result<(), CommandError>
 pub(super) struct Teller<'a> {
     ui: &'a Ui,
     pub(super) stage: &'a mut Stage,
-    port: u16,
+    pub(super) ports: Ports,
 }
 
 impl Teller<'_> {
@@ -51,11 +54,20 @@ impl Teller<'_> {
         self.chapter("1", "The first push");
         let clone = self.stage.clone_folder();
         example::write(&clone)?;
-        self.port = example::move_to_free_ports(&clone)?;
+        self.ports = example::move_to_free_ports(&clone)?;
         self.say("A bakery has one repository. It describes its shop twice, for staging and for");
-        self.say("production, from the same layers.");
-        self.command("stratum reconcile --repo bakery.git --root world &");
-        self.stage.start_reconciler()?;
+        self.say(
+            "production, from the same layers. Each has an order book, which needs a token, and",
+        );
+        self.say(
+            "the token lies sealed in git. Nobody has the keys of the example; here are others:",
+        );
+        self.own_keys()?;
+        self.say("");
+        self.command(&format!(
+            "stratum reconcile --repo bakery.git --root world --identity {IDENTITY} &"
+        ));
+        self.stage.start_reconciler(IDENTITY)?;
         self.command("git commit -m \"The shop\"");
         self.stage.commit("The shop")?;
         let commit = self.push()?;
@@ -112,7 +124,7 @@ impl Teller<'_> {
     }
 
     fn goodbye(&mut self) -> Result<(), CommandError> {
-        self.chapter("6", "Where to look");
+        self.chapter("7", "Where to look");
         let log = ["log", "--oneline", "--notes=stratum", "main"];
         self.command("git log --oneline --notes=stratum");
         let notes = git(&self.stage.bare(), &log)?;
@@ -126,6 +138,7 @@ impl Teller<'_> {
         self.say("  world           what was made, one folder for each environment");
         self.say("  reconciler.log  what `stratum reconcile` said meanwhile");
         self.say("With `stratum demo --wait` it stays until you press Enter; try there:");
+        self.say(&format!("  export STRATUM_IDENTITY={folder}/{IDENTITY}"));
         self.say(&format!("  stratum status --repo {folder}/bakery.git"));
         self.say(&format!("  stratum history --repo {folder}/bakery.git"));
         self.say("For a repository of your own: `git init shop && stratum init shop`.");
@@ -158,12 +171,12 @@ impl Teller<'_> {
         self.push()
     }
 
-    fn push(&mut self) -> Result<CommitId, CommandError> {
+    pub(super) fn push(&mut self) -> Result<CommitId, CommandError> {
         self.command("git push");
         self.stage.push()
     }
 
-    fn planned(&self, runs: &[(RunSummary, Unfinished)], whole: bool) {
+    pub(super) fn planned(&self, runs: &[(RunSummary, Unfinished)], whole: bool) {
         for (_, run) in runs {
             self.heading(&format!("planned for {}", run.run.environment));
             let (plan, verdict) = (&run.run.plan, &run.run.verdict);
@@ -207,8 +220,8 @@ impl Teller<'_> {
     }
 
     pub(super) fn served(&self) {
-        self.heading(&format!("served at http://127.0.0.1:{}/", self.port));
-        match page::visit(self.port) {
+        self.heading(&format!("served at http://127.0.0.1:{}/", self.ports.shop));
+        match page::visit(self.ports.shop) {
             Ok(lines) => {
                 let text: String = lines
                     .iter()
