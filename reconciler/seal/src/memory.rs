@@ -18,7 +18,8 @@ pub struct Hardening {
     pub no_core: bool,
     /// Nobody but root may look into the memory of the process, and it is not dumped.
     pub not_dumpable: bool,
-    /// Pages could be locked into memory; the keys themselves are wiped, but not yet locked.
+    /// Keys are kept in pages that are not swapped out. A page for a key could be locked when this
+    /// was asked; each key is locked as it is made, and the log says so once where that fails.
     pub keys_locked: bool,
 }
 

@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 
 use crate::age::{self, AgeError, Identity, Recipient};
 use crate::backend::{Algorithm, Crypto, CryptoError, Key, TAG, expand, random};
+use crate::foreign::lock::Locked;
 
 const VERSION: u8 = 1;
 const HEAD: usize = 1 + 8 + 24;
@@ -71,10 +72,11 @@ impl fmt::Debug for DataKeyId {
 
 /// A key that rows are sealed under.
 ///
-/// *Guarantees*: wiped when dropped; its `Debug` shows the id only.
+/// *Guarantees*: it lies in a locked page where the system allows it, and is wiped when dropped;
+/// its `Debug` shows the id only.
 pub struct DataKey {
     id: DataKeyId,
-    key: Key,
+    key: Locked,
 }
 
 impl DataKey {
@@ -90,6 +92,7 @@ impl DataKey {
             .zip(derived.iter())
             .for_each(|(to, from)| *to = *from);
         let id = DataKeyId(id);
+        let key = Locked::new(&key);
         Ok(Self { id, key })
     }
 

@@ -9,23 +9,26 @@ use super::recipient::{Recipient, x25519_key};
 use super::{AgeError, FileKey, HYBRID, Stanza, X25519, passphrase, unwrap, xwing};
 use crate::backend::{Algorithm, Crypto, CryptoError, Key, random};
 use crate::bech;
+use crate::foreign::lock::Locked;
 
 const HYBRID_PREFIX: &str = "age-secret-key-pq-";
 const X25519_PREFIX: &str = "age-secret-key-";
 
 /// What opens age files.
 ///
-/// *Guarantees*: wiped when dropped; its `Debug` shows the recipient only.
+/// *Guarantees*: its keys lie in locked pages where the system allows it, and are wiped when it is
+/// dropped; its `Debug` shows the recipient only. What OpenSSL derives from a seed for ML-KEM-768
+/// lies in memory of OpenSSL, which is wiped but not locked.
 pub struct Identity(Inner);
 
 enum Inner {
     Hybrid {
-        seed: Key,
+        seed: Locked,
         key: xwing::SecretKey,
         recipient: Recipient,
     },
     Classical {
-        secret: Key,
+        secret: Locked,
         public: [u8; 32],
     },
     Passphrase(Secret),
@@ -59,7 +62,7 @@ impl Identity {
             algorithm: Algorithm::MlKem768,
         })?;
         Ok(Self(Inner::Hybrid {
-            seed,
+            seed: Locked::new(&seed),
             key,
             recipient,
         }))
@@ -80,6 +83,7 @@ impl Identity {
             HYBRID_PREFIX => Ok(Self::from_seed(crypto, secret)?),
             X25519_PREFIX => {
                 let public = crypto.at(Algorithm::X25519)?.x25519_public(&secret)?;
+                let secret = Locked::new(&secret);
                 Ok(Self(Inner::Classical { secret, public }))
             }
             _ => Err(IdentityError::Malformed),
@@ -113,7 +117,7 @@ impl Identity {
     }
 
     /// The seed of a hybrid identity, to be split into shares.
-    pub(crate) fn seed(&self) -> Option<&Key> {
+    pub(crate) fn seed(&self) -> Option<&[u8; 32]> {
         match &self.0 {
             Inner::Hybrid { seed, .. } => Some(seed),
             Inner::Classical { .. } | Inner::Passphrase(_) => None,
@@ -158,7 +162,7 @@ fn open_hybrid(
 
 fn open_classical(
     crypto: &Crypto,
-    secret: &Key,
+    secret: &[u8; 32],
     public: &[u8; 32],
     stanza: &Stanza,
 ) -> Result<Option<FileKey>, AgeError> {

@@ -16,7 +16,7 @@ pub(crate) fn hkdf(
 }
 
 /// The first block of HKDF's expand; the parts of `info` stand one after the other.
-pub(crate) fn expand(crypto: &Crypto, key: &Key, info: &[&[u8]]) -> Result<Key, CryptoError> {
+pub(crate) fn expand(crypto: &Crypto, key: &[u8; 32], info: &[&[u8]]) -> Result<Key, CryptoError> {
     let mut parts = info.to_vec();
     parts.push(&[1]);
     crypto

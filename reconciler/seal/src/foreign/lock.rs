@@ -7,16 +7,20 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ops::Deref;
 use std::ptr::NonNull;
+use std::sync::Once;
 
 use crate::backend::Key;
 
 /// A whole page, so that unlocking one key never unlocks another.
 const PAGE: usize = 4096;
 
+/// That keys are not locked is said once.
+static SAID: Once = Once::new();
+
 /// A 32-byte key in a page of its own.
 ///
 /// *Guarantees*: wiped when dropped. Where the system allows no (more) locked memory, it is an
-/// ordinary page, which [`Self::is_locked`] tells.
+/// ordinary page, which [`Self::is_locked`] tells, and the log once.
 pub(crate) struct Locked {
     page: NonNull<[u8; 32]>,
     locked: bool,
@@ -46,6 +50,14 @@ impl Locked {
         let locked = unsafe { memsec::mlock(page.as_ptr().cast(), PAGE) };
         // SAFETY: the page is ours, zeroed, and aligned for bytes; nobody else points into it yet.
         unsafe { page.as_ptr().write(**key) };
+        if !locked {
+            SAID.call_once(|| {
+                tracing::warn!(
+                    "the system locks no more memory for this process (RLIMIT_MEMLOCK): keys could \
+                     be swapped out; raise the limit, or encrypt the swap"
+                );
+            });
+        }
         Self { page, locked }
     }
 

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::backend::{Algorithm, Crypto, CryptoError, DSA_PUBLIC, Key, random};
 use crate::bech;
+use crate::foreign::lock::Locked;
 
 /// The prefix of a sealer's key in its file; Bech32 puts a `1` after it.
 const PREFIX: &str = "stratum-sealer-key-";
@@ -21,10 +22,11 @@ const ID_PREFIX: &[u8] = b"stratum-sealer-key-v1\0";
 
 /// A key that signs sealed values.
 ///
-/// *Guarantees*: wiped when dropped; its `Debug` shows the id only.
+/// *Guarantees*: its seeds lie in locked pages where the system allows it, and are wiped when it
+/// is dropped; its `Debug` shows the id only.
 pub struct Sealer {
-    ed25519: Key,
-    ml_dsa_65: Key,
+    ed25519: Locked,
+    ml_dsa_65: Locked,
     public: SealerKey,
 }
 
@@ -107,8 +109,8 @@ impl Sealer {
             ml_dsa_65: STANDARD.encode(&halves.ml_dsa_65),
         };
         Ok(Self {
-            ed25519,
-            ml_dsa_65,
+            ed25519: Locked::new(&ed25519),
+            ml_dsa_65: Locked::new(&ml_dsa_65),
             public,
         })
     }

@@ -107,6 +107,32 @@ fn every_vector_on_every_backend() {
     }
 }
 
+/// A file that nobody reads proves nothing.
+#[test]
+fn every_file_of_the_collection_is_used() {
+    let Some(root) = vectors("") else { return };
+    let used = |file: &str| {
+        SUITES.iter().any(|(_, known, _)| *known == file)
+            // `age_vectors.rs`, and the tests of `age/xwing.rs`.
+            || file.starts_with("cctv/age/")
+            || file == "xwing/xwing-draft-test-vectors.json"
+            || file.ends_with("README.md")
+            || file.ends_with("LICENSE")
+    };
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let file = path.strip_prefix(&root).unwrap().to_string_lossy();
+            assert!(used(&file), "no test reads `{file}`");
+        }
+    }
+}
+
 #[cfg(feature = "oqs")]
 #[test]
 fn oqs_may_not_verify_and_openssl_stands_in_when_asked() {

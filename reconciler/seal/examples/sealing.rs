@@ -1,6 +1,6 @@
 //! What opening and verifying costs, against the sum of their primitives.
 //!
-//! `cargo run --release -p stratum-seal --example measure`
+//! `cargo run --release -p stratum-seal --example sealing`
 //!
 //! CPU time of this thread, the median of several rounds; each round measures everything in turn, so
 //! that a busy machine slows all of it alike.
