@@ -1,26 +1,29 @@
 //! The identity of the reconciler: given at the start, or later over its socket.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use stratum_core::audit::{AuditEntry, Principal, What};
-use stratum_core::digest::Digest;
+use stratum_core::audit::{AuditEntry, Named, Principal, Role, What};
 use stratum_core::ids::Address;
 use stratum_core::ports::{Audit as _, SecretError, SecretStore};
-use stratum_core::value::SecretReference;
 use stratum_seal::Crypto;
-use stratum_seal::keeper::{Keeper, Permit};
+use stratum_seal::keeper::{Keeper, Permit, Reading, Unsealing, Witness};
+use stratum_seal::memory::Hardening;
 use stratum_store::{Access, SqliteStore};
 
 use crate::context::Place;
 use crate::failure::CommandError;
 use crate::keys;
-use crate::unsealing;
+use crate::unsealing::{self, chain};
 use crate::work_tree::crypto;
 
 /// Why the reconciler is sealed, and what brings it to life.
 const SEALED: &str =
     "it has no identity: `stratum secrets unseal` gives it one, or start it with `--identity FILE`";
+
+/// What is said when keys could be swapped out.
+pub(crate) const NOT_LOCKED: &str = "keys are not locked into memory here (RLIMIT_MEMLOCK), so they \
+                                     could be swapped out: `stratum doctor` says what to do";
 
 /// What opens secrets, and the store that it wraps.
 pub(crate) struct Guarded {
@@ -28,27 +31,32 @@ pub(crate) struct Guarded {
     pub(crate) keeper: Keeper,
     /// The state.
     pub(crate) store: Arc<SqliteStore>,
+    /// What the system granted to keep secrets in this process.
+    pub(crate) hardening: Hardening,
     crypto: Crypto,
+}
+
+/// Keeps secrets in this process, as far as the system grants it.
+pub(crate) fn harden() -> Result<Hardening, CommandError> {
+    stratum_seal::memory::harden().map_err(|error| {
+        CommandError::machine("this process cannot keep secrets to itself")
+            .because(&error)
+            .hint("`stratum doctor` says what the system refuses")
+    })
 }
 
 impl Guarded {
     /// Lets nobody look into this process, and gives the keeper the identities that were named, or
     /// the one that is found. What the state holds is wrapped then.
     pub(crate) async fn open(store: SqliteStore, named: &[PathBuf]) -> Result<Self, CommandError> {
-        if let Err(error) = stratum_seal::memory::harden() {
-            return Err(
-                CommandError::machine("this process cannot keep secrets to itself")
-                    .because(&error)
-                    .hint("`stratum doctor` says what the system refuses"),
-            );
-        }
+        let hardening = harden()?;
         let crypto = crypto()?;
         let keeper = Keeper::new(crypto.clone(), SEALED);
         let store = Arc::new(store.wrapped_by(Arc::new(keeper.clone())));
         let vault: Arc<dyn SecretStore> = store.clone();
         keeper.attach(&vault);
         if store.audits() {
-            keeper.permit(vec![audited(&store)]);
+            keeper.noted_by(reading(&store), unsealing(&store));
         }
         unseal(&keeper, &crypto, named).await?;
         let count = store.wrap_again().await?;
@@ -58,6 +66,7 @@ impl Guarded {
         Ok(Self {
             keeper,
             store,
+            hardening,
             crypto,
         })
     }
@@ -68,8 +77,16 @@ impl Guarded {
         let rewrap = move || {
             let store = Arc::clone(&store);
             tokio::spawn(async move {
-                if let Err(error) = store.wrap_again().await {
-                    tracing::warn!(%error, "the state is not yet wrapped under its new key");
+                // Until nothing is left: what was being written meanwhile may be under the old key.
+                loop {
+                    match store.wrap_again().await {
+                        Ok(0) => return,
+                        Ok(rows) => tracing::info!(rows, "wrapped again under the data key"),
+                        Err(error) => {
+                            tracing::warn!(%error, "the state is not yet wrapped under its new key");
+                            return;
+                        }
+                    }
                 }
             });
         };
@@ -79,9 +96,9 @@ impl Guarded {
 }
 
 /// Writes each reading of a secret to the audit log; what cannot be written is not read.
-fn audited(store: &Arc<SqliteStore>) -> Permit {
+fn reading(store: &Arc<SqliteStore>) -> Permit {
     let store = Arc::downgrade(store);
-    Arc::new(move |reader: &Address, secret: &SecretReference| {
+    Arc::new(move |reader: &Address, secret: Reading| {
         let entry = AuditEntry {
             at: jiff::Timestamp::now(),
             environment: Some(reader.environment.clone()),
@@ -89,21 +106,49 @@ fn audited(store: &Arc<SqliteStore>) -> Permit {
             principal: Principal::Reconciler,
             what: What::SecretRead {
                 path: format!("secrets/{}/{}", reader.environment, secret.path),
-                key: secret.key.clone(),
-                version: secret.version.unwrap_or_default(),
-                sealed: secret.digest.unwrap_or_else(|| Digest::of_bytes(b"")),
+                key: secret.key,
+                version: secret.version,
+                sealed: secret.digest,
                 purpose: reader.to_string(),
             },
             people: Vec::new(),
         };
-        let store = store.clone();
-        Box::pin(async move {
-            let closed = || SecretError::Unaudited("the state is closed".to_owned());
-            let store = store.upgrade().ok_or_else(closed)?;
-            let logged = store.log(&[entry]).await;
-            logged.map_err(|error| SecretError::Unaudited(unsealing::chain(&error)))
-        })
+        Box::pin(log(store.clone(), entry))
     })
+}
+
+/// Writes each unsealing to the audit log: how, by whom, as which recipient.
+fn unsealing(store: &Arc<SqliteStore>) -> Witness {
+    let store = Arc::downgrade(store);
+    Arc::new(move |by: Unsealing| {
+        let name = |user: u32| Named {
+            role: Role::Operator,
+            name: format!("user {user}"),
+        };
+        let entry = AuditEntry {
+            at: jiff::Timestamp::now(),
+            environment: None,
+            run: None,
+            principal: match by.users.is_empty() {
+                true => Principal::Reconciler,
+                false => Principal::Operator,
+            },
+            what: What::Unsealed {
+                how: by.how.to_owned(),
+                recipient: by.recipient,
+            },
+            people: by.users.into_iter().map(name).collect(),
+        };
+        Box::pin(log(store.clone(), entry))
+    })
+}
+
+/// Writes one entry; durable when it returns.
+async fn log(store: Weak<SqliteStore>, entry: AuditEntry) -> Result<(), SecretError> {
+    let closed = || SecretError::Unaudited("the state is closed".to_owned());
+    let store = store.upgrade().ok_or_else(closed)?;
+    let logged = store.log(&[entry]).await;
+    logged.map_err(|error| SecretError::Unaudited(chain(&error)))
 }
 
 /// The state, for a command that reads: what is wrapped is read with the identity of whoever asks,
@@ -133,8 +178,9 @@ pub(crate) async fn readable_with(store: SqliteStore, path: &Path, identity: &Pa
     let keys: Arc<dyn SecretStore> = Arc::new(second);
     let keeper = Keeper::new(crypto, SEALED);
     keeper.attach(&keys);
-    if let Err(error) = keeper.unseal(identities, jiff::Timestamp::now()).await {
-        tracing::warn!(error = %unsealing::chain(&error), "the state stays sealed");
+    let by = Unsealing::by("file");
+    if let Err(error) = keeper.unseal(identities, by, jiff::Timestamp::now()).await {
+        tracing::warn!(error = %chain(&error), "the state stays sealed");
     }
     store.wrapped_by(Arc::new(keeper))
 }
@@ -152,13 +198,15 @@ async fn unseal(keeper: &Keeper, crypto: &Crypto, named: &[PathBuf]) -> Result<(
     if identities.is_empty() {
         return Ok(());
     }
-    let unsealed = keeper.unseal(identities, jiff::Timestamp::now()).await;
+    let by = Unsealing::by("file");
+    let unsealed = keeper.unseal(identities, by, jiff::Timestamp::now()).await;
     unsealed.map_err(|error| {
         CommandError::given("the state could not be unsealed")
             .because(&error)
             .hint(
                 "start it with the identity that it had; to change it, give both: \
-                 `--identity NEW --identity OLD`",
+                 `--identity NEW --identity OLD`; if it is lost, `reconciler/docs/lost-identity.md` \
+                 says what can still be done",
             )
     })
 }

@@ -3,6 +3,7 @@
 //! *Shape*: `unseal.sock` beside the state, mode 0600. One line of JSON each way: [`Ask`], then
 //! [`Answer`]. Only the same user, or root, is heard.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,7 +16,7 @@ use stratum_core::ports::{Secrets as _, Standing};
 use stratum_core::secret::Secret;
 use stratum_seal::Crypto;
 use stratum_seal::age::Identity;
-use stratum_seal::keeper::Keeper;
+use stratum_seal::keeper::{Keeper, Unsealing};
 use stratum_seal::keys;
 use stratum_seal::share::{Share, ShareError, combine};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -68,10 +69,17 @@ pub(crate) fn path(state: &Path) -> PathBuf {
 /// What runs after the keeper was unsealed or its key rotated: the state is wrapped again.
 pub(crate) type Rewrap = Arc<dyn Fn() + Send + Sync>;
 
+/// The shares so far, and the users of the machine who brought them.
+#[derive(Default)]
+struct Taken {
+    shares: Vec<Share>,
+    users: BTreeSet<u32>,
+}
+
 struct Desk {
     keeper: Keeper,
     crypto: Crypto,
-    shares: Mutex<Vec<Share>>,
+    taken: Mutex<Taken>,
     rewrap: Rewrap,
 }
 
@@ -101,7 +109,7 @@ pub(crate) fn listen(
     let desk = Arc::new(Desk {
         keeper,
         crypto,
-        shares: Mutex::default(),
+        taken: Mutex::default(),
         rewrap,
     });
     tokio::spawn(async move {
@@ -117,7 +125,8 @@ impl Desk {
     async fn serve(&self, mut stream: UnixStream) {
         let own = rustix::process::geteuid().as_raw();
         let peer = stream.peer_cred().map(|peer| peer.uid());
-        if !peer.is_ok_and(|uid| uid == own || uid == 0) {
+        let Ok(user) = peer else { return };
+        if user != own && user != 0 {
             return;
         }
         let (reading, mut writing) = stream.split();
@@ -127,7 +136,7 @@ impl Desk {
             return;
         }
         let answer = match serde_json::from_str(&line) {
-            Ok(ask) => self.answer(ask).await,
+            Ok(ask) => self.answer(ask, user).await,
             Err(_) => refusal("the request is none that this version knows".to_owned()),
         };
         let mut text = serde_json::to_vec(&answer).unwrap_or_default();
@@ -136,18 +145,24 @@ impl Desk {
         let _ = writing.write_all(&text).await;
     }
 
-    async fn answer(&self, ask: Ask) -> Answer {
+    async fn answer(&self, ask: Ask, user: u32) -> Answer {
         match ask {
             Ask::Standing => self.standing().await,
             Ask::Forget => {
-                self.shares.lock().await.clear();
+                *self.taken.lock().await = Taken::default();
                 self.standing().await
             }
-            Ask::Share(text) => self.share(Secret::new(text.into_bytes())).await,
+            Ask::Share(text) => self.share(Secret::new(text.into_bytes()), user).await,
             Ask::Identity(text) => {
                 let text = Secret::new(text.into_bytes());
                 match keys::identities(&self.crypto, &text) {
-                    Ok(identities) => self.unseal(identities).await,
+                    Ok(identities) => {
+                        let by = Unsealing {
+                            users: vec![user],
+                            ..Unsealing::by("socket")
+                        };
+                        self.unseal(identities, by).await
+                    }
                     Err(error) => refusal(error.to_string()),
                 }
             }
@@ -162,23 +177,24 @@ impl Desk {
     }
 
     async fn standing(&self) -> Answer {
-        let shares = self.shares.lock().await;
-        let first = shares.first();
+        let taken = self.taken.lock().await;
+        let first = taken.shares.first();
         Answer {
             open: self.keeper.standing() == Standing::Open,
-            have: u8::try_from(shares.len()).unwrap_or(u8::MAX),
+            have: u8::try_from(taken.shares.len()).unwrap_or(u8::MAX),
             need: first.map_or(0, Share::needed),
             error: None,
         }
     }
 
-    async fn share(&self, text: Secret) -> Answer {
+    async fn share(&self, text: Secret, user: u32) -> Answer {
         let share = match Share::parse(&self.crypto, &text) {
             Ok(share) => share,
             Err(error) => return refusal(error.to_string()),
         };
-        let combined = {
-            let mut shares = self.shares.lock().await;
+        let (combined, users) = {
+            let mut taken = self.taken.lock().await;
+            let Taken { shares, users } = &mut *taken;
             if let Some(other) = shares.first().filter(|other| other.set() != share.set()) {
                 return refusal(format!(
                     "the share is of the set `{}`, and those before are of `{}`; `--forget` forgets them",
@@ -188,13 +204,18 @@ impl Desk {
             }
             shares.retain(|other| other.index() != share.index());
             shares.push(share);
-            combine(&self.crypto, &shares)
+            users.insert(user);
+            (combine(&self.crypto, shares), users.clone())
         };
         match combined {
             Ok(identity) => {
-                let answer = self.unseal(vec![identity]).await;
+                let by = Unsealing {
+                    users: users.into_iter().collect(),
+                    ..Unsealing::by("shares")
+                };
+                let answer = self.unseal(vec![identity], by).await;
                 if answer.open {
-                    self.shares.lock().await.clear();
+                    *self.taken.lock().await = Taken::default();
                 }
                 answer
             }
@@ -203,8 +224,8 @@ impl Desk {
         }
     }
 
-    async fn unseal(&self, identities: Vec<Identity>) -> Answer {
-        match self.keeper.unseal(identities, Timestamp::now()).await {
+    async fn unseal(&self, identities: Vec<Identity>, by: Unsealing) -> Answer {
+        match self.keeper.unseal(identities, by, Timestamp::now()).await {
             Ok(()) => {
                 (self.rewrap)();
                 self.standing().await

@@ -154,7 +154,7 @@ pub enum What {
     },
     /// The reconciler got its identity and can open sealed values.
     Unsealed {
-        /// How: `file` or `shares`.
+        /// How: `file` at its start, `socket` for a whole identity later, or `shares`.
         how: String,
         /// The public half, as a recipient is written.
         recipient: String,

@@ -248,22 +248,6 @@ impl Value {
         }
     }
 
-    /// A text as it is, a number or truth written out; `None` for everything else.
-    pub fn written(&self) -> Option<String> {
-        match self {
-            Self::Text(text) => Some(text.clone()),
-            Self::Number(number) => Some(number.to_string()),
-            Self::Bool(truth) => Some(truth.to_string()),
-            Self::Null
-            | Self::List(_)
-            | Self::Record(_)
-            | Self::Unknown
-            | Self::Reference(_)
-            | Self::Join(_)
-            | Self::Secret(_) => None,
-        }
-    }
-
     /// Whether `later` says what this says, with unknowns filled in and nothing else changed.
     pub fn refined_by(&self, later: &Value) -> bool {
         match (self, later) {
@@ -296,9 +280,24 @@ fn join(parts: Vec<Value>) -> Value {
     }
     parts
         .iter()
-        .map(Value::written)
+        .map(plain)
         .collect::<Option<String>>()
         .map_or(Value::Unknown, Value::Text)
+}
+
+fn plain(value: &Value) -> Option<String> {
+    match value {
+        Value::Text(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Null
+        | Value::List(_)
+        | Value::Record(_)
+        | Value::Unknown
+        | Value::Reference(_)
+        | Value::Join(_)
+        | Value::Secret(_) => None,
+    }
 }
 
 /// The one key of an object that is not data.

@@ -101,19 +101,6 @@ impl Verdict {
             (!allowed).then_some((step, judgement))
         })
     }
-
-    /// What policy says about a step and, for a replace, about its other half: the stricter of
-    /// both. `None`: no policy allows it.
-    pub fn on(&self, plan: &Plan, step: &Step) -> Option<&Judgement> {
-        let own = self.steps.get(&step.id);
-        let Some(pair) = step.pair.and_then(|id| plan.step(id)) else {
-            return own;
-        };
-        match self.steps.get(&pair.id)? {
-            judged if judged.decision != Decision::Allow => Some(judged),
-            _ => own,
-        }
-    }
 }
 
 impl Judgement {

@@ -7,12 +7,13 @@ use std::fmt;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, Weak};
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use stratum_core::digest::Digest;
 use stratum_core::ids::{Address, EnvironmentName};
 use stratum_core::ports::{
-    AtRest, KeyRow, MadeSecret, Marker, SecretError, SecretName, SecretStore, Secrets, Standing,
-    StoreError,
+    AtRest, KeptSecret, KeyRow, MadeSecret, Marker, SecretError, SecretName, SecretStore, Secrets,
+    Standing, StoreError,
 };
 use stratum_core::secret::Secret;
 use stratum_core::value::SecretReference;
@@ -41,6 +42,9 @@ pub enum UnsealError {
     /// No identity that can be sealed to was given.
     #[error("there is no identity to seal the state to")]
     NoIdentity,
+    /// It could not be noted who unsealed it, so it stays sealed.
+    #[error("it stays sealed")]
+    Unnoted(#[source] SecretError),
     /// A key could not be sealed.
     #[error("the data key could not be sealed")]
     Age(#[from] AgeError),
@@ -64,23 +68,59 @@ struct Inner {
     standing: watch::Sender<Standing>,
 }
 
-/// Called before a secret is opened; an error keeps it closed. Policy and the audit log hook in
-/// here: who reads, which sealed value.
-pub type Permit = Arc<
-    dyn Fn(
-            &Address,
-            &SecretReference,
-        ) -> futures_util::future::BoxFuture<'static, Result<(), SecretError>>
-        + Send
-        + Sync,
->;
+/// What is under way after something was noted, or refused.
+type Noted = BoxFuture<'static, Result<(), SecretError>>;
+
+/// Called before a secret is opened; an error keeps it closed. The audit log hooks in here: who
+/// reads, and which sealed value, as it is kept.
+pub type Permit = Arc<dyn Fn(&Address, Reading) -> Noted + Send + Sync>;
+
+/// Which secret is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// The path.
+    pub path: String,
+    /// The key.
+    pub key: String,
+    /// The version that is kept, whatever the plan says.
+    pub version: u64,
+    /// The digest of the sealed bytes.
+    pub digest: Digest,
+}
+
+/// Called when identities were found to open the state, before anything is opened with them; an
+/// error keeps the keeper as it was. The audit log hooks in here.
+pub type Witness = Arc<dyn Fn(Unsealing) -> Noted + Send + Sync>;
+
+/// Who unseals a keeper, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsealing {
+    /// How: `file`, `socket` or `shares`.
+    pub how: &'static str,
+    /// Who brought it, when somebody came: users of the machine by number, each once.
+    pub users: Vec<u32>,
+    /// The recipient that the first identity opens for.
+    pub recipient: String,
+}
+
+impl Unsealing {
+    /// By `how`, by nobody who came; the keeper fills in the recipient.
+    pub fn by(how: &'static str) -> Self {
+        Self {
+            how,
+            users: Vec::new(),
+            recipient: String::new(),
+        }
+    }
+}
 
 /// Opens secrets, and wraps what the state holds. Cheap to clone.
 #[derive(Clone)]
 pub struct Keeper {
     inner: Arc<Inner>,
     vault: Arc<OnceLock<Weak<dyn SecretStore>>>,
-    permits: Arc<OnceLock<Vec<Permit>>>,
+    permit: Arc<OnceLock<Permit>>,
+    witness: Arc<OnceLock<Witness>>,
     changing: Arc<Mutex<()>>,
 }
 
@@ -101,7 +141,8 @@ impl Keeper {
         Self {
             inner: Arc::new(inner),
             vault: Arc::default(),
-            permits: Arc::default(),
+            permit: Arc::default(),
+            witness: Arc::default(),
             changing: Arc::default(),
         }
     }
@@ -111,9 +152,10 @@ impl Keeper {
         let _first_word_counts = self.vault.set(Arc::downgrade(vault));
     }
 
-    /// Says what must allow and note each opening, in order; the first word counts.
-    pub fn permit(&self, permits: Vec<Permit>) {
-        let _first_word_counts = self.permits.set(permits);
+    /// Says what notes each opening, and each unsealing; the first word counts.
+    pub fn noted_by(&self, permit: Permit, witness: Witness) {
+        let _first_word_counts = self.permit.set(permit);
+        let _first_word_counts = self.witness.set(witness);
     }
 
     fn vault(&self) -> Result<Arc<dyn SecretStore>, StoreError> {
@@ -127,10 +169,12 @@ impl Keeper {
     /// Opens the data keys of the state with these identities, or makes the first. Keys that only
     /// a later identity opens are sealed again to the first: so an identity is changed.
     ///
-    /// *Errors*: it then stays as it was.
+    /// *Guarantees*: the unsealing was noted before anything can be opened. *Errors*: it then stays
+    /// as it was.
     pub async fn unseal(
         &self,
         identities: Vec<Identity>,
+        by: Unsealing,
         now: Timestamp,
     ) -> Result<(), UnsealError> {
         let _one_at_a_time = self.changing.lock().await;
@@ -161,6 +205,12 @@ impl Keeper {
                 key
             }
         };
+        if let Some(witness) = self.witness.get() {
+            let recipient = identities.first().and_then(Identity::recipient);
+            let recipient = recipient.ok_or(UnsealError::NoIdentity)?.to_string();
+            let noted = witness(Unsealing { recipient, ..by }).await;
+            noted.map_err(UnsealError::Unnoted)?;
+        }
         if !changed.is_empty() {
             vault.put_keys(&changed).await?;
         }
@@ -356,10 +406,26 @@ fn unkept(error: StoreError) -> SecretError {
 
 /// A secret as the state keeps it.
 enum Found {
-    /// Sealed in the repository: a complete age file.
-    Kept(Vec<u8>),
+    /// Sealed in the repository.
+    Kept(KeptSecret),
     /// Made here.
     Made(MadeSecret),
+}
+
+impl Found {
+    /// What is read, as it is kept.
+    fn reading(&self) -> Reading {
+        let (path, key, version, digest) = match self {
+            Self::Kept(kept) => (&kept.path, &kept.key, kept.version, kept.digest),
+            Self::Made(made) => (&made.path, &made.key, made.version, made.digest),
+        };
+        Reading {
+            path: path.clone(),
+            key: key.clone(),
+            version,
+            digest,
+        }
+    }
 }
 
 async fn find(
@@ -368,7 +434,7 @@ async fn find(
     digest: &Digest,
 ) -> Result<Option<Found>, StoreError> {
     if let Some(kept) = vault.kept_secret(environment, digest).await? {
-        return Ok(Some(Found::Kept(kept.age)));
+        return Ok(Some(Found::Kept(kept)));
     }
     let made = vault.made_secret(environment, digest).await?;
     Ok(made.map(Found::Made))
@@ -403,16 +469,23 @@ impl Secrets for Keeper {
         let found = find(vault.as_ref(), &reader.environment, &digest).await;
         let found = found.map_err(|error| unopened(error.to_string()))?;
         let found = found.ok_or_else(missing)?;
-        // Before it is opened: policy, then the audit log. If either refuses, it stays closed.
-        for permit in self.permits.get().into_iter().flatten() {
-            permit(reader, reference).await?;
+        let reading = found.reading();
+        if (&reading.path, &reading.key) != (&path, &key) {
+            return Err(unopened(format!(
+                "it is the value `{}` of `{}`",
+                reading.key, reading.path
+            )));
+        }
+        // The audit log, before it is opened. If it cannot be written, it stays closed.
+        if let Some(permit) = self.permit.get() {
+            permit(reader, reading).await?;
         }
         match found {
-            Found::Kept(age) if Digest::of_bytes(&age) != digest => Err(unopened(
+            Found::Kept(kept) if Digest::of_bytes(&kept.age) != digest => Err(unopened(
                 "what the state keeps of it was changed".to_owned(),
             )),
-            Found::Kept(age) => self
-                .open_age(&age)?
+            Found::Kept(kept) => self
+                .open_age(&kept.age)?
                 .map_err(|error| unopened(error.to_string())),
             Found::Made(made) => self.unwrap(&made.context(&reader.environment), &made.wrapped),
         }

@@ -31,7 +31,7 @@ use crate::exit::Exit;
 use crate::failure::CommandError;
 use crate::forge::ForgeArguments;
 use crate::holder;
-use crate::identity::Guarded;
+use crate::identity::{Guarded, NOT_LOCKED};
 use crate::log;
 use crate::proposals::Proposals;
 use crate::serve::{self, Desk, Sources, Webhook};
@@ -166,6 +166,9 @@ async fn work(
     };
     let store = SqliteStore::open_logged(&place.state, wiring::note_signer()?).await?;
     let guarded = Guarded::open(store, &arguments.identity).await?;
+    if !guarded.hardening.keys_locked {
+        voice.say(NOT_LOCKED);
+    }
     let store = Arc::clone(&guarded.store);
     let pruned = store
         .prune_log(Timestamp::now(), arguments.audit_months)

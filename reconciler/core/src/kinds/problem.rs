@@ -1,7 +1,5 @@
 //! What a pure check noticed, before anyone knows where it stands in a file.
 
-use std::collections::BTreeMap;
-
 use crate::finding::Finding;
 use crate::finding::codes::Explained;
 use crate::source::Source;
@@ -46,23 +44,4 @@ impl Problem {
             ..finding
         }
     }
-}
-
-/// Ids that are used twice; `what` is the noun of the thing that has them.
-pub(crate) fn repeated(code: &Explained, what: &str, ids: &[(String, Path)]) -> Vec<Problem> {
-    let mut seen: BTreeMap<&str, &Path> = BTreeMap::new();
-    let mut problems = Vec::new();
-    for (id, path) in ids {
-        if let Some(first) = seen.get(id.as_str()) {
-            let problem = Problem::new(
-                code,
-                path.clone(),
-                format!("{what} id `{id}` is used twice"),
-            );
-            problems.push(problem.hint(format!("`{first}` has it already: choose another id")));
-        } else {
-            seen.insert(id, path);
-        }
-    }
-    problems
 }

@@ -276,8 +276,8 @@ pub enum SecretError {
         /// One clause.
         why: String,
     },
-    /// The read could not be written to the audit log, so it did not happen.
-    #[error("the secret was not read, because the audit log could not be written: {0}")]
+    /// The audit log could not be written, so nothing was opened.
+    #[error("nothing was opened, because the audit log could not be written: {0}")]
     Unaudited(String),
     /// What is made here could not be kept or read.
     #[error("the secrets that were made here could not be kept or read")]

@@ -12,6 +12,7 @@
 mod age_vectors;
 mod cross;
 mod interop;
+mod keeper;
 mod keys;
 mod sops;
 mod support;

@@ -1,6 +1,7 @@
 //! `stratum doctor`
 
 mod rebuild;
+mod secrets;
 mod state;
 
 use std::path::Path;
@@ -77,7 +78,13 @@ impl Check {
 
 /// Carries out the command.
 pub(crate) fn run(context: &Context, _arguments: &DoctorArguments) -> Result<Exit, CommandError> {
-    let mut checks = vec![check_git(), check_evaluator()?, check_clock()];
+    let mut checks = vec![
+        check_git(),
+        check_evaluator()?,
+        check_clock(),
+        secrets::check_crypto(),
+        secrets::check_memory(),
+    ];
     match context.place() {
         Ok(place) => {
             checks.push(check_repository(&place));
