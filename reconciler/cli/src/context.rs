@@ -99,19 +99,11 @@ impl Place {
 
     /// The state, for reading; `None` when nothing was reconciled yet.
     pub(crate) async fn state(&self) -> Result<Option<SqliteStore>, StoreError> {
-        match self.existing_state().await {
-            Ok(store) => Ok(Some(store)),
+        match SqliteStore::open(&self.state, Access::ReadOnly).await {
+            Ok(store) => Ok(Some(crate::identity::readable(store, &self.state).await)),
             Err(StoreError::Missing { .. }) => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    /// The state, for reading.
-    ///
-    /// *Errors*: `Missing` when nothing was reconciled yet.
-    pub(crate) async fn existing_state(&self) -> Result<SqliteStore, StoreError> {
-        let store = SqliteStore::open(&self.state, Access::ReadOnly).await?;
-        Ok(crate::identity::readable(store, &self.state).await)
     }
 }
 

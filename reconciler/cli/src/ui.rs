@@ -245,34 +245,42 @@ fn write_stderr(text: &str) {
         .and_then(|()| stderr.flush());
 }
 
-/// Reads a line from the terminal without showing what is typed.
-pub(crate) fn read_hidden_line() -> io::Result<stratum_core::secret::Secret> {
+/// A terminal that does not show what is typed, until this is dropped.
+pub(crate) struct Hidden(rustix::termios::Termios);
+
+impl Hidden {
+    pub(crate) fn begin() -> io::Result<Self> {
+        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+        let stdin = io::stdin();
+        let before = tcgetattr(&stdin)?;
+        let mut hidden = before.clone();
+        hidden.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(&stdin, OptionalActions::Flush, &hidden)?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        use rustix::termios::{OptionalActions, tcsetattr};
+        let _the_terminal_may_be_gone = tcsetattr(io::stdin(), OptionalActions::Flush, &self.0);
+    }
+}
+
+/// Reads a line from standard input, of 16 KiB at most.
+pub(crate) fn read_line() -> io::Result<stratum_core::secret::Secret> {
     use io::Read as _;
-    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-    let stdin = io::stdin();
-    let before = tcgetattr(&stdin)?;
-    let mut hidden = before.clone();
-    hidden.local_modes.remove(LocalModes::ECHO);
-    tcsetattr(&stdin, OptionalActions::Flush, &hidden)?;
-    let mut bytes = Vec::with_capacity(16 << 10);
-    let mut read = Ok(());
-    for byte in stdin.lock().bytes() {
-        match byte {
-            Ok(b'\n') => break,
-            Ok(byte) if bytes.len() < bytes.capacity() => bytes.push(byte),
-            Ok(_) => {
-                read = Err(io::Error::other("the line is too long"));
-                break;
-            }
-            Err(error) => {
-                read = Err(error);
-                break;
-            }
+    // Room for all of it, so that no copy is left behind by growing.
+    let mut bytes = zeroize::Zeroizing::new(Vec::with_capacity(16 << 10));
+    for byte in io::stdin().lock().bytes() {
+        match byte? {
+            b'\n' => break,
+            byte if bytes.len() < bytes.capacity() => bytes.push(byte),
+            _ => return Err(io::Error::other("the line is too long")),
         }
     }
-    tcsetattr(&stdin, OptionalActions::Flush, &before)?;
-    let secret = stratum_core::secret::Secret::new(bytes);
-    read.map(|()| secret)
+    let bytes = std::mem::take(&mut *bytes);
+    Ok(stratum_core::secret::Secret::new(bytes))
 }
 
 /// `NO_COLOR` (<https://no-color.org>) set and not empty, or a dumb terminal, means no colours.

@@ -5,8 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use stratum_core::digest::Digest;
 use stratum_core::finding::Finding;
 use stratum_core::finding::codes::{
@@ -22,6 +20,7 @@ use stratum_core::ports::{
 use stratum_core::settings::Settings;
 use stratum_core::source::Source;
 use stratum_core::trust::Trust;
+use stratum_runtime::guard::ROLLBACK_TAGS;
 use stratum_runtime::{Verification, verify_sealed};
 use stratum_seal::age::{Recipient, RecipientId};
 use stratum_seal::value::VerifyError;
@@ -93,17 +92,21 @@ impl Checker {
                 return verdicts;
             }
         };
+        let mut weak = Vec::new();
         for (key, value) in &document.file.values {
             let source = document.sources.get(key).cloned();
             let source = source.unwrap_or_else(|| Source::start_of(file));
             match self.value(ground, path, key, value, source) {
-                Ok((sealed, noted)) => {
+                Ok((sealed, is_classical)) => {
+                    if is_classical {
+                        weak.push((key.as_str(), sealed.source.clone()));
+                    }
                     verdicts.values.push(sealed);
-                    verdicts.findings.extend(noted);
                 }
                 Err(finding) => verdicts.findings.push(finding),
             }
         }
+        verdicts.findings.extend(classical(&weak));
         verdicts
     }
 
@@ -114,7 +117,7 @@ impl Checker {
         key: &str,
         value: &SealedValue,
         source: Source,
-    ) -> Result<(SealedSecret, Option<Finding>), Finding> {
+    ) -> Result<(SealedSecret, bool), Finding> {
         let request = ground.request;
         let place = Place {
             repo: request.repository,
@@ -137,25 +140,37 @@ impl Checker {
                 "`stratum secrets rewrap`; change the secret if a stranger may have read it",
             ));
         }
-        let classical = verified.classical.then(|| {
-            let message =
-                format!("`{key}` is sealed to a key that is not safe against quantum computers");
-            Finding::warning(&SEALED_CLASSICAL, message)
-                .at(source.clone())
-                .hint("`stratum secrets status --migration` says what comes next")
-        });
-        let age = STANDARD.decode(&value.age).unwrap_or_default();
+        let classical = verified.classical;
         let sealed = SealedSecret {
             path: path.to_owned(),
             key: key.to_owned(),
             version: value.v,
-            digest: Digest::of_bytes(&age),
-            age,
+            digest: Digest::of_bytes(verified.age()),
+            age: verified.age().to_vec(),
             sealer: verified.sealer,
             source,
         };
         Ok((sealed, classical))
     }
+}
+
+/// The most keys that one finding names.
+const NAMED: usize = 8;
+
+/// The finding of the values of one file that are sealed to a classical key, if there are any.
+fn classical(values: &[(&str, Source)]) -> Option<Finding> {
+    let (_, first) = values.first()?;
+    let names = values.iter().take(NAMED).map(|(key, _)| format!("`{key}`"));
+    let names = names.collect::<Vec<_>>().join(", ");
+    let more = match values.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let verb = if values.len() == 1 { "is" } else { "are" };
+    let message =
+        format!("{names}{more} {verb} sealed to a key that is not safe against quantum computers");
+    let finding = Finding::warning(&SEALED_CLASSICAL, message).at(first.clone());
+    Some(finding.hint("`stratum secrets status --migration` says what comes next"))
 }
 
 /// The finding of a value that is not trusted.
@@ -188,7 +203,7 @@ fn refused(key: &str, error: &VerifyError) -> Finding {
 }
 
 /// The finding of a value that is older than one that was in force.
-fn old(value: &SealedSecret, highest: u64) -> Finding {
+fn old(environment: &EnvironmentName, value: &SealedSecret, highest: u64) -> Finding {
     let message = format!(
         "`{}` is version {}, and version {highest} was in force: a `git revert` or a replay brought \
          an older secret back",
@@ -196,10 +211,12 @@ fn old(value: &SealedSecret, highest: u64) -> Finding {
     );
     Finding::error(&SEALED_OLD, message)
         .at(value.source.clone())
-        .hint(
+        .hint(format!(
             "if the old secret is wanted, seal it again: `stratum secrets open` prints it, \
-             `stratum secrets seal` makes it the newest version",
-        )
+             `stratum secrets seal` makes it the newest version; or someone signs that it may come \
+             back: `git tag -s {ROLLBACK_TAGS}{environment}/{}#{}@v{}`, and pushes the tag",
+            value.path, value.key, value.version
+        ))
 }
 
 impl SealCheck for Checker {
@@ -220,7 +237,10 @@ impl SealCheck for Checker {
                 Some(verdicts) => verdicts,
                 None => {
                     let bytes = request.tree.blob(&id, &file)?;
-                    // What is not text is the loader's to name.
+                    // What is too large or not text is the loader's to name.
+                    if bytes.len() > stratum_load::LARGEST_FILE {
+                        continue;
+                    }
                     let Ok(text) = String::from_utf8(bytes) else {
                         continue;
                     };
@@ -240,7 +260,11 @@ impl SealCheck for Checker {
                     .get(&(value.path.clone(), value.key.clone()));
                 let allowed = (request.may_go_back)(&value.path, &value.key, value.version);
                 match highest.filter(|highest| value.version < **highest && !allowed) {
-                    Some(highest) => report.findings.push(old(value, *highest)),
+                    Some(highest) => {
+                        report
+                            .findings
+                            .push(old(request.environment, value, *highest))
+                    }
                     None => report.values.push(value.clone()),
                 }
             }

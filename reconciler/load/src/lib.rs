@@ -38,4 +38,5 @@ pub use credentials::{ALLOWED, Credentials};
 pub use evaluate::{Confinement, EVALUATE_ARGUMENT, Enforcement, Evaluators, evaluate_main};
 pub use infrastructure::Validate;
 pub use loader::NickelLoader;
+pub use reading::LARGEST as LARGEST_FILE;
 pub use sealed::{read_sealed, yaml_as};

@@ -7,7 +7,7 @@ use stratum_core::ports::{Tree, TreeEntry, TreeError, TreeKind};
 use stratum_core::source::Source;
 
 /// The most bytes of a file that people write.
-const LARGEST: usize = 1 << 20;
+pub const LARGEST: usize = 1 << 20;
 
 /// Reads the files of a tree.
 ///

@@ -52,7 +52,8 @@ pub(crate) fn load_secrets(
         };
         let Some(path) = path.strip_suffix(SUFFIX) else {
             reading.entry(&file)?;
-            reading.findings.extend(plaintext(&file));
+            let found = plaintext(tree, &file)?;
+            reading.findings.extend(found);
             continue;
         };
         if let Some(document) = document(&file, &mut reading)? {
@@ -89,7 +90,10 @@ pub(crate) fn stray_secrets(
                     finding.hint("move it to `secrets/<environment>/`, and seal its values again"),
                 );
             }
-            None => reading.findings.extend(plaintext(&file)),
+            None => {
+                let found = plaintext(tree, &file)?;
+                reading.findings.extend(found);
+            }
             Some(_) if file.ends_with(SUFFIX) => repository(&file, settings, &mut reading)?,
             Some(_) => {}
         }
@@ -130,9 +134,42 @@ pub fn yaml_as<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Option<u
 }
 
 /// The finding of a file that is not sealed, unless it is one that may be there.
-fn plaintext(file: &str) -> Option<Finding> {
+fn plaintext(tree: &dyn Tree, file: &str) -> Result<Option<Finding>, TreeError> {
     let name = file.rsplit('/').next().unwrap_or(file);
-    (!matches!(name, "README.md" | ".gitkeep")).then(|| unsealed(Source::start_of(file)))
+    if matches!(name, "README.md" | ".gitkeep") {
+        return Ok(None);
+    }
+    let bytes = match tree.entry(file)? {
+        Some(entry) => tree.blob(&entry.id, file)?,
+        None => Vec::new(),
+    };
+    let source = Source::start_of(file);
+    let Some(tool) = other_tool(&bytes) else {
+        return Ok(Some(unsealed(source)));
+    };
+    let message =
+        format!("a file of {tool} lies under `secrets/`, where stratum opens sealed files only");
+    let hint = format!(
+        "`stratum secrets import {file} ENV/PATH` seals what it holds; then `git rm {file}`"
+    );
+    Ok(Some(
+        Finding::error(&PLAINTEXT, message).at(source).hint(hint),
+    ))
+}
+
+/// The tool that encrypted a file, as far as it can be told.
+fn other_tool(bytes: &[u8]) -> Option<&'static str> {
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    let sops = text.contains("ENC[AES256_GCM,")
+        && ["\nsops:", "\"sops\":", "sops_version="]
+            .iter()
+            .any(|mark| text.contains(mark));
+    let age = bytes.starts_with(AGE) || text.starts_with("-----BEGIN AGE ENCRYPTED FILE-----");
+    match (sops, age) {
+        (true, _) => Some("SOPS"),
+        (false, true) => Some("age"),
+        (false, false) => None,
+    }
 }
 
 fn unsealed(source: Source) -> Finding {

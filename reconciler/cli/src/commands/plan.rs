@@ -439,16 +439,6 @@ pub(crate) fn chosen<'a>(
     }
 }
 
-/// The environments of the state that were asked for, in the order of the state.
-pub(crate) async fn recorded(
-    store: &SqliteStore,
-    wanted: Option<&EnvironmentName>,
-) -> Result<Vec<EnvironmentName>, CommandError> {
-    let rows = store.environments().await?;
-    let names: Vec<EnvironmentName> = rows.into_iter().map(|row| row.name).collect();
-    Ok(chosen(&names, wanted)?.into_iter().cloned().collect())
-}
-
 /// The failure that names an environment that is not there.
 pub(crate) fn unknown_environment(
     all: &[EnvironmentName],

@@ -8,7 +8,7 @@ use stratum_core::desired::Revision;
 use stratum_core::ids::{Address, CommitId, RunId};
 use stratum_core::journal::Event;
 use stratum_core::plan::Step;
-use stratum_core::ports::{Repository as _, Store as _, Tree, Unfinished};
+use stratum_core::ports::{Repository as _, Store as _, StoreError, Tree, Unfinished};
 use stratum_core::record;
 use stratum_core::run::RunSummary;
 use stratum_core::source::Source;
@@ -22,6 +22,7 @@ use crate::context::{Context, Place};
 use crate::exit::Exit;
 use crate::failure::CommandError;
 use crate::show::json::VERSION;
+use crate::show::plan::judgement;
 use crate::show::request::{Request, request};
 use crate::show::status::look;
 use crate::show::when;
@@ -98,7 +99,9 @@ struct RecordView {
 pub(crate) fn run(context: &Context, arguments: &TraceArguments) -> Result<Exit, CommandError> {
     let place = context.place()?;
     context.block_on(async {
-        let store = place.existing_state().await?;
+        let store = place.state().await?.ok_or_else(|| StoreError::Missing {
+            path: place.state.display().to_string(),
+        })?;
         let view = trace(&place, &store, &arguments.address).await?;
         match context.global.json {
             true => context.ui.answer_json(&view)?,
@@ -244,7 +247,7 @@ fn follow(
         signer,
         ..commit(&own.revision)
     });
-    let judged = own.verdict.on(&own.plan, step);
+    let judged = judgement(&own.plan, step, &own.verdict);
     view.plan = Some(PlanView {
         digest: own.plan.digest.to_string(),
         action: step.action.as_str(),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use stratum_core::ids::{Address, CommitId, EnvironmentName};
-use stratum_core::ports::{EnvironmentRow, Store as _};
+use stratum_core::ports::{EnvironmentRow, Store as _, StoreError};
 use stratum_core::suggest;
 use stratum_store::SqliteStore;
 
@@ -69,7 +69,9 @@ struct NodeView {
 pub(crate) fn run(context: &Context, arguments: &TreeArguments) -> Result<Exit, CommandError> {
     let place = context.place()?;
     context.block_on(async {
-        let store = place.existing_state().await?;
+        let store = place.state().await?.ok_or_else(|| StoreError::Missing {
+            path: place.state.display().to_string(),
+        })?;
         watch::answer(context, arguments.watch, async || {
             let environments = environments(&store, arguments).await?;
             let text = text(context.ui.theme(), &environments);

@@ -16,6 +16,8 @@ use stratum_core::source::Source;
 use stratum_core::value::shown;
 use stratum_core::verdict::{Judgement, Policy, Verdict};
 
+use crate::show::plan::judgement;
+
 /// The version of every shape here.
 pub(crate) const VERSION: u32 = 1;
 
@@ -128,7 +130,7 @@ impl StepView {
             reason: step.reason.sentence(),
             changes: step.changes.iter().map(ChangeView::new).collect(),
             requires,
-            verdict: JudgementView::new(verdict.on(plan, step)),
+            verdict: JudgementView::new(judgement(plan, step, verdict)),
             source: step.source.clone(),
         }
     }

@@ -18,7 +18,7 @@ pub(crate) fn plan(theme: &Theme, plan: &Plan, verdict: &Verdict) -> String {
     let mut text = String::new();
     for step in plan.shown() {
         write_step(&mut text, theme, plan, step);
-        write_judgement(&mut text, theme, verdict.on(plan, step));
+        write_judgement(&mut text, theme, judgement(plan, step, verdict));
     }
     if !plan.is_empty() {
         text.push('\n');
@@ -54,6 +54,22 @@ pub(crate) fn brief(theme: &Theme, plan: &Plan) -> String {
     }
     let _infallible = writeln!(text, "{}", theme.paint(Role::Strong, plan.summary()));
     text
+}
+
+/// What policy says about a step and, for a replace, about its other half: the stricter of both.
+pub(crate) fn judgement<'a>(
+    plan: &Plan,
+    step: &Step,
+    verdict: &'a Verdict,
+) -> Option<&'a Judgement> {
+    let own = verdict.steps.get(&step.id);
+    let pair = step.pair.and_then(|id| plan.step(id));
+    match pair.map(|pair| verdict.steps.get(&pair.id)) {
+        None => own,
+        Some(None) => None,
+        Some(Some(pair)) if pair.decision != Decision::Allow => Some(pair),
+        Some(Some(_)) => own,
+    }
 }
 
 /// The look of an action.

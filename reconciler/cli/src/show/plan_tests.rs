@@ -49,10 +49,10 @@ fn a_replace_is_as_denied_as_its_first_half() {
     let deny = verdict.steps.values().last().unwrap().clone();
     verdict.steps.insert(stratum_core::ids::StepId(2), deny);
     let make = plan.step(stratum_core::ids::StepId(3)).unwrap();
-    let judged = verdict.on(&plan, make).unwrap();
+    let judged = judgement(&plan, make, &verdict).unwrap();
     assert_eq!(judged.decision, Decision::Deny);
     verdict.steps.remove(&stratum_core::ids::StepId(2));
-    assert_eq!(verdict.on(&plan, make), None);
+    assert_eq!(judgement(&plan, make, &verdict), None);
 }
 
 #[test]

@@ -25,7 +25,7 @@ use crate::error::RuntimeError;
 use crate::findings::first_reason;
 
 pub use request::Case;
-pub use secrets::Older;
+pub use secrets::{Older, ROLLBACK_TAGS};
 pub use words::{Word, WordOf};
 
 /// Puts things before policy. Blocking.

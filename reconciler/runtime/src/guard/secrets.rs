@@ -17,7 +17,7 @@ use crate::error::RuntimeError;
 pub type Older = (String, String, u64);
 
 /// The tags that let an older version of a sealed value come back.
-const PREFIX: &str = "stratum/allow-rollback/";
+pub const ROLLBACK_TAGS: &str = "stratum/allow-rollback/";
 
 impl Guard<'_> {
     /// Why policy does not let a sealer seal a value; `None` when it does.
@@ -86,7 +86,7 @@ impl Guard<'_> {
         tags: &[SignedTag],
     ) -> Result<BTreeSet<Older>, RuntimeError> {
         let mut allowed = BTreeSet::new();
-        for word in self.words(rules, tags, PREFIX) {
+        for word in self.words(rules, tags, ROLLBACK_TAGS) {
             let word = match word {
                 Ok(word) => word,
                 Err(refused) => {

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use stratum_core::secret::Secret;
+use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
 use super::open::opened;
-use super::seal::{Sealing, check_key, next_version};
+use super::seal::{Sealing, Versions, check_key};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::CommandError;
@@ -89,10 +90,11 @@ pub(crate) fn run(context: &Context, arguments: &EditArguments) -> Result<Exit, 
             before.insert(key.clone(), secret);
         }
     }
-    let after = edited(place, &before)?;
+    let after = edited(context, place, &before)?;
     let (mut sealed, mut removed) = (0, 0);
     let repo = &work_tree.settings.name;
     let about = sealed_file::context(repo, place);
+    let versions = Versions::of(context, &work_tree, place)?;
     for (key, value) in &after {
         let same = before
             .get(key)
@@ -101,7 +103,7 @@ pub(crate) fn run(context: &Context, arguments: &EditArguments) -> Result<Exit, 
             continue;
         }
         check_key(key)?;
-        let version = next_version(context, &work_tree, place, key)?;
+        let version = versions.next(key);
         let secret = Secret::new(value.as_bytes().to_vec());
         let value = sealing.seal(repo, place, key, version, &recipients, &secret)?;
         text = Some(sealed_file::with(
@@ -144,8 +146,9 @@ pub(crate) fn run(context: &Context, arguments: &EditArguments) -> Result<Exit, 
     Ok(Exit::Done)
 }
 
-/// What a person made of the values.
+/// What a person made of the values. Who mistyped on a terminal may go on where they were.
 fn edited(
+    context: &Context,
     place: &SealedPlace,
     values: &BTreeMap<String, Secret>,
 ) -> Result<BTreeMap<String, Zeroizing<String>>, CommandError> {
@@ -164,32 +167,79 @@ fn edited(
     out.write_all(laid_out(place, values).as_bytes())
         .map_err(failed)?;
     drop(out);
+    loop {
+        context.block_on(edit(&path))?;
+        let text = Zeroizing::new(fs::read_to_string(&path).map_err(failed)?);
+        match read(&text) {
+            Err(error) if std::io::stdin().is_terminal() => {
+                context
+                    .ui
+                    .complain(&error.render(&crate::style::Theme::PLAIN));
+                context
+                    .ui
+                    .say("Enter opens the editor again, with what you wrote; Ctrl-D gives up");
+                if std::io::stdin().lines().next().is_none() {
+                    return Err(error);
+                }
+            }
+            read => return read,
+        }
+    }
+}
+
+/// Runs the editor of whoever asks on a file, until it ends.
+///
+/// *Guarantees*: Ctrl-C is the editor's. When this process is told to end, the editor is ended
+/// first, and the caller goes on to wipe what it left.
+async fn edit(path: &Path) -> Result<(), CommandError> {
     let editor = ["VISUAL", "EDITOR"]
         .iter()
         .filter_map(|name| std::env::var(name).ok())
         .find(|value| !value.trim().is_empty())
         .unwrap_or_else(|| "vi".to_owned());
+    let unstarted = |error: std::io::Error| {
+        CommandError::given("the editor could not be started")
+            .because(&error)
+            .hint("set `EDITOR`")
+    };
+    let listen = |kind| signal(kind).map_err(unstarted);
+    // A signal that is listened to does not end this process.
+    let _the_editors = (
+        listen(SignalKind::interrupt())?,
+        listen(SignalKind::quit())?,
+    );
+    let mut ended = listen(SignalKind::terminate())?;
+    let mut hung_up = listen(SignalKind::hangup())?;
     // The variable may hold arguments, so a shell reads it, as git does.
-    let status = std::process::Command::new("sh")
+    let mut child = tokio::process::Command::new("sh")
         .args(["-c", &format!("{editor} \"$1\""), "sh"])
-        .arg(&path)
-        .status();
-    match status {
-        Ok(status) if status.success() => {}
-        Ok(_) => {
-            return Err(CommandError::given(format!(
-                "the editor `{editor}` failed; nothing changed"
-            ))
-            .hint("set `EDITOR` to one that works"));
-        }
-        Err(error) => {
-            return Err(CommandError::given("the editor could not be started")
-                .because(&error)
-                .hint("set `EDITOR`"));
-        }
+        .arg(path)
+        .spawn()
+        .map_err(unstarted)?;
+    let status = tokio::select! {
+        status = child.wait() => status.map_err(unstarted)?,
+        _ = ended.recv() => return stopped(&mut child).await,
+        _ = hung_up.recv() => return stopped(&mut child).await,
+    };
+    match status.success() {
+        true => Ok(()),
+        false => Err(
+            CommandError::given(format!("the editor `{editor}` failed; nothing changed"))
+                .hint("set `EDITOR` to one that works"),
+        ),
     }
-    let text = Zeroizing::new(fs::read_to_string(&path).map_err(failed)?);
-    let read: BTreeMap<String, String> = stratum_load::yaml_as(&text).map_err(|line| {
+}
+
+async fn stopped(child: &mut tokio::process::Child) -> Result<(), CommandError> {
+    let _it_may_have_ended = child.kill().await;
+    Err(CommandError::given(
+        "told to end while the editor was open; nothing changed",
+    ))
+}
+
+/// The values in a text that was edited.
+fn read(text: &str) -> Result<BTreeMap<String, Zeroizing<String>>, CommandError> {
+    let read: BTreeMap<String, String> = stratum_load::yaml_as(text).map_err(|line| {
         // The message of a parser may repeat what it read.
         let place = line.map_or(String::new(), |line| format!(", near line {line}"));
         CommandError::given(format!(

@@ -1,5 +1,6 @@
 //! `stratum secrets import`
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,7 @@ use stratum_seal::sops::{self, Node};
 use zeroize::Zeroizing;
 
 use super::keygen::failed;
-use super::seal::{Sealing, check_key, next_version};
+use super::seal::{Sealing, Versions, check_key};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::CommandError;
@@ -24,8 +25,9 @@ const LARGEST: u64 = 4 << 20;
 
 /// Seals what another tool keeps: SOPS files, age files, dotenv files
 ///
-/// Values of a SOPS file keep their path as key, with dots: `db.password`. The file that is imported
-/// is not changed.
+/// Values of a SOPS file keep their path as key, with dots: `db.password`, `hosts.0`. A character
+/// that a key cannot have becomes `_`. What the other tool left in the clear is left out, and said.
+/// The file that is imported is not changed.
 #[derive(Debug, Args)]
 pub(crate) struct ImportArguments {
     /// The file
@@ -72,15 +74,17 @@ pub(crate) fn run(context: &Context, arguments: &ImportArguments) -> Result<Exit
     work_tree.require(&place.environment)?;
     let recipients = work_tree.recipients(&place.environment)?;
     let sealing = Sealing::with(&work_tree, arguments.sealer.as_ref())?;
-    let values = values(arguments, &sealing)?;
+    let Found { values, left } = values(arguments, &sealing)?;
+    let values = named(values)?;
     let file = place.file();
     let repo = &work_tree.settings.name;
     let about = sealed_file::context(repo, place);
     let mut text = work_tree.read(&file)?;
     let mut done = Vec::new();
-    for (key, value) in &values {
+    let versions = Versions::of(context, &work_tree, place)?;
+    for (key, (name, value)) in &values {
         check_key(key)?;
-        let version = next_version(context, &work_tree, place, key)?;
+        let version = versions.next(key);
         let sealed = sealing.seal(repo, place, key, version, &recipients, value)?;
         text = Some(sealed_file::with(
             &file,
@@ -89,7 +93,7 @@ pub(crate) fn run(context: &Context, arguments: &ImportArguments) -> Result<Exit
             key,
             Some(&sealed),
         )?);
-        done.push((key, version));
+        done.push((key, name, version));
     }
     let Some(text) = text.filter(|_| !done.is_empty()) else {
         return Err(CommandError::given("there is nothing sealed in the file")
@@ -99,16 +103,24 @@ pub(crate) fn run(context: &Context, arguments: &ImportArguments) -> Result<Exit
     if context.global.json {
         let values: Vec<_> = done
             .iter()
-            .map(|(key, v)| json!({ "key": key, "v": v }))
+            .map(|(key, name, v)| json!({ "key": key, "v": v, "from": name }))
             .collect();
         context
             .ui
-            .answer_json(&json!({ "version": 1, "file": file, "values": values }))?;
+            .answer_json(&json!({ "version": 1, "file": file, "values": values, "left": left }))?;
     } else {
-        for (key, version) in &done {
+        for (key, name, version) in &done {
+            let from = match key == name {
+                true => String::new(),
+                false => format!(", which was `{name}`"),
+            };
             context
                 .ui
-                .answer(&format!("sealed {place}#{key} v{version}\n"));
+                .answer(&format!("sealed {place}#{key} v{version}{from}\n"));
+        }
+        for name in &left {
+            let line = format!("left out `{name}`: it is in the clear there, or empty\n");
+            context.ui.answer(&line);
         }
     }
     context.ui.hint(&format!(
@@ -119,10 +131,33 @@ pub(crate) fn run(context: &Context, arguments: &ImportArguments) -> Result<Exit
     Ok(Exit::Done)
 }
 
-fn values(
-    arguments: &ImportArguments,
-    sealing: &Sealing,
-) -> Result<Vec<(String, Secret)>, CommandError> {
+/// What a file holds.
+struct Found {
+    /// Secrets, by the name that they have there.
+    values: Vec<(String, Secret)>,
+    /// The names of what is no secret.
+    left: Vec<String>,
+}
+
+/// Secrets by the key that they get here, with their name there.
+fn named(
+    values: Vec<(String, Secret)>,
+) -> Result<BTreeMap<String, (String, Secret)>, CommandError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let mut found: BTreeMap<String, (String, Secret)> = BTreeMap::new();
+    for (name, value) in values {
+        let key = name.replace(|c| !plain(c), "_");
+        if let Some((other, _)) = found.get(&key) {
+            let message = format!("`{other}` and `{name}` would both have the key `{key}`");
+            return Err(CommandError::given(message)
+                .hint("rename one of them there, then import the file again"));
+        }
+        found.insert(key, (name, value));
+    }
+    Ok(found)
+}
+
+fn values(arguments: &ImportArguments, sealing: &Sealing) -> Result<Found, CommandError> {
     let bytes = read(&arguments.file)?;
     match arguments
         .from
@@ -173,7 +208,7 @@ fn of_sops(
     arguments: &ImportArguments,
     sealing: &Sealing,
     bytes: &[u8],
-) -> Result<Vec<(String, Secret)>, CommandError> {
+) -> Result<Found, CommandError> {
     let path = &arguments.file;
     let odd = |what: &str| {
         CommandError::given(format!("`{}` is not {what}", path.display()))
@@ -191,17 +226,21 @@ fn of_sops(
             .because(&error)
             .hint("`--identity FILE` names the age identity that SOPS uses (`SOPS_AGE_KEY_FILE`)")
     })?;
-    let leaves = leaves.into_iter().filter(|leaf| leaf.sealed);
-    Ok(leaves
-        .map(|leaf| (leaf.path.join("."), leaf.value))
-        .collect())
+    let (sealed, left): (Vec<_>, Vec<_>) = leaves.into_iter().partition(|leaf| leaf.sealed);
+    Ok(Found {
+        values: sealed
+            .into_iter()
+            .map(|leaf| (leaf.path.join("."), leaf.value))
+            .collect(),
+        left: left.iter().map(|leaf| leaf.path.join(".")).collect(),
+    })
 }
 
 fn of_age(
     arguments: &ImportArguments,
     sealing: &Sealing,
     bytes: &[u8],
-) -> Result<Vec<(String, Secret)>, CommandError> {
+) -> Result<Found, CommandError> {
     let path = &arguments.file;
     let identities = keys::identities(&sealing.crypto, arguments.identity.as_ref())?;
     let limit = usize::try_from(LARGEST).unwrap_or(usize::MAX);
@@ -214,10 +253,13 @@ fn of_age(
         .file_stem()
         .map(|name| name.to_string_lossy().into_owned());
     let key = arguments.key.clone().or(name).unwrap_or_default();
-    Ok(vec![(key, value)])
+    Ok(Found {
+        values: vec![(key, value)],
+        left: Vec::new(),
+    })
 }
 
-fn of_dotenv(path: &Path, bytes: &[u8]) -> Result<Vec<(String, Secret)>, CommandError> {
+fn of_dotenv(path: &Path, bytes: &[u8]) -> Result<Found, CommandError> {
     let odd = |error: &(dyn std::error::Error + 'static)| {
         CommandError::given(format!("`{}` is not a dotenv file", path.display()))
             .because(error)
@@ -228,7 +270,8 @@ fn of_dotenv(path: &Path, bytes: &[u8]) -> Result<Vec<(String, Secret)>, Command
     let Node::Map(entries) = node else {
         return Err(failed(&std::io::Error::other("the file has no names")));
     };
-    let value = |(name, node): (String, Node)| {
+    let (mut values, mut left) = (Vec::new(), Vec::new());
+    for (name, node) in &entries {
         let text = node.text().unwrap_or_default();
         let text = text
             .strip_prefix('"')
@@ -240,10 +283,13 @@ fn of_dotenv(path: &Path, bytes: &[u8]) -> Result<Vec<(String, Secret)>, Command
             .unwrap_or(text);
         let name = name
             .strip_prefix("export ")
-            .unwrap_or(&name)
+            .unwrap_or(name)
             .trim()
             .to_owned();
-        (!text.is_empty()).then(|| (name, Secret::new(text.as_bytes().to_vec())))
-    };
-    Ok(entries.into_iter().filter_map(value).collect())
+        match text.is_empty() {
+            true => left.push(name),
+            false => values.push((name, Secret::new(text.as_bytes().to_vec()))),
+        }
+    }
+    Ok(Found { values, left })
 }

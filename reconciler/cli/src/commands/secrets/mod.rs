@@ -3,6 +3,7 @@
 pub(crate) mod drivers;
 pub(crate) mod edit;
 pub(crate) mod generate;
+mod history;
 pub(crate) mod import;
 pub(crate) mod keygen;
 pub(crate) mod open;
@@ -50,12 +51,9 @@ enum SecretsCommand {
 
 /// Carries out the command.
 pub(crate) fn run(context: &Context, arguments: &SecretsArguments) -> Result<Exit, CommandError> {
-    if let Err(error) = stratum_seal::memory::harden() {
-        return Err(
-            CommandError::machine("this process cannot keep secrets to itself")
-                .because(&error)
-                .hint("`stratum doctor` says what the system refuses"),
-        );
+    let hardening = crate::identity::harden()?;
+    if !hardening.keys_locked {
+        context.ui.say(crate::identity::NOT_LOCKED);
     }
     match &arguments.command {
         SecretsCommand::Keygen(arguments) => keygen::run(context, arguments),

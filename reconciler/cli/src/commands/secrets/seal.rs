@@ -1,5 +1,6 @@
 //! `stratum secrets seal`
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Read as _};
 use std::path::PathBuf;
 
@@ -15,6 +16,7 @@ use stratum_seal::{Crypto, Place};
 use zeroize::Zeroizing;
 
 use super::generate::Recipe;
+use super::history::History;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::CommandError;
@@ -100,9 +102,23 @@ impl Sealing {
         };
         let now = Timestamp::now();
         stratum_seal::seal(&self.crypto, &self.sealer, &keys, &place, now, value).map_err(|error| {
+            let classical: Vec<&str> = recipients
+                .iter()
+                .filter(|(_, key)| key.is_classical())
+                .map(|(name, _)| name.as_str())
+                .collect();
+            let hint = match classical.is_empty() {
+                true => "look at the keys in `trust/recipients/`".to_owned(),
+                false => format!(
+                    "all recipients or none may be post-quantum, and {} are not: write `retired = \
+                     \"{now:.0}\"` into their files under `trust/recipients/`, then `stratum \
+                     secrets rewrap`",
+                    classical.join(", ")
+                ),
+            };
             CommandError::given(format!("`{key}` could not be sealed"))
                 .because(&error)
-                .hint("look at the keys in `trust/recipients/`; all or none may be post-quantum")
+                .hint(hint)
         })
     }
 }
@@ -117,7 +133,7 @@ pub(crate) fn run(context: &Context, arguments: &SealArguments) -> Result<Exit, 
     let sealing = Sealing::with(&work_tree, arguments.sealer.as_ref())?;
     let file = place.file();
     let text = work_tree.read(&file)?;
-    let version = next_version(context, &work_tree, place, key)?;
+    let version = Versions::of(context, &work_tree, place)?.next(key);
     let value = value(context, arguments)?;
     let repo = &work_tree.settings.name;
     let sealed = sealing.seal(repo, place, key, version, &recipients, &value)?;
@@ -147,34 +163,49 @@ pub(super) fn check_key(key: &str) -> Result<(), CommandError> {
         return Ok(());
     }
     Err(
-        CommandError::given("the key of a sealed value has other characters")
+        CommandError::given(format!("`{key}` cannot be the key of a sealed value"))
             .hint("letters, digits, `_`, `-` and `.`, 128 at most"),
     )
 }
 
-/// One more than the highest version that the file, or the state of a reconciler here, knows.
-pub(super) fn next_version(
-    context: &Context,
-    work_tree: &WorkTree,
-    place: &SealedPlace,
-    key: &str,
-) -> Result<u64, CommandError> {
-    let file = work_tree.sealed(&place.file())?;
-    let own = file.and_then(|file| file.file.values.get(key).map(|value| value.v));
-    let known = highest(context, place, key);
-    Ok(own.max(known).unwrap_or(0).saturating_add(1))
+/// The highest version of each value of a file that is known: by the file, by history, which may
+/// know more after a `git revert`, and by the state of a reconciler here.
+pub(super) struct Versions(BTreeMap<String, u64>);
+
+impl Versions {
+    pub(super) fn of(
+        context: &Context,
+        work_tree: &WorkTree,
+        place: &SealedPlace,
+    ) -> Result<Self, CommandError> {
+        let mut found = History::highest(work_tree, place)?;
+        let file = work_tree.sealed(&place.file())?;
+        let own = file.into_iter().flat_map(|file| file.file.values);
+        let own = own.map(|(key, value)| (key, value.v));
+        for (key, version) in own.chain(in_force(context, place)) {
+            let known = found.entry(key).or_default();
+            *known = (*known).max(version);
+        }
+        Ok(Self(found))
+    }
+
+    /// The version that a new value of this key gets.
+    pub(super) fn next(&self, key: &str) -> u64 {
+        self.0.get(key).copied().unwrap_or(0).saturating_add(1)
+    }
 }
 
-/// The highest version that was in force, where the state is at hand; a hint only.
-fn highest(context: &Context, place: &SealedPlace, key: &str) -> Option<u64> {
+/// The highest versions that were in force, where the state is at hand; a hint only.
+fn in_force(context: &Context, place: &SealedPlace) -> Vec<(String, u64)> {
     let found = context.block_on(async {
         let Some(store) = context.place()?.state().await? else {
-            return Ok(None);
+            return Ok(Vec::new());
         };
-        let highest = store.highest(&place.environment).await?;
-        Ok(highest.get(&(place.path.clone(), key.to_owned())).copied())
+        let highest = store.highest(&place.environment).await?.into_iter();
+        let here = highest.filter(|((path, _), _)| *path == place.path);
+        Ok(here.map(|((_, key), version)| (key, version)).collect())
     });
-    found.ok().flatten()
+    found.unwrap_or_default()
 }
 
 fn value(context: &Context, arguments: &SealArguments) -> Result<Secret, CommandError> {
@@ -237,17 +268,31 @@ pub(crate) fn prompt(context: &Context, question: &str) -> Result<Secret, Comman
     Ok(first)
 }
 
-/// Asks on the terminal, once, without showing what is typed.
+/// Asks on the terminal, once, without showing what is typed. Ctrl-C gives up, and leaves the
+/// terminal as it was.
 pub(crate) fn ask(context: &Context, question: &str) -> Result<Secret, CommandError> {
     let failed = |error: std::io::Error| {
         CommandError::machine("the terminal cannot be read")
             .because(&error)
             .hint("give the value on standard input instead")
     };
+    let hidden = crate::ui::Hidden::begin().map_err(failed)?;
     context.ui.ask(question);
-    let secret = crate::ui::read_hidden_line().map_err(failed)?;
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    // A thread that nobody waits for: after Ctrl-C it is still reading.
+    std::thread::spawn(move || {
+        let _whoever_asked_may_have_given_up = sender.send(crate::ui::read_line());
+    });
+    let read = context.block_on(async {
+        tokio::select! {
+            read = receiver => Ok(read.ok()),
+            _ = tokio::signal::ctrl_c() => Ok(None),
+        }
+    })?;
+    drop(hidden);
     context.ui.ask("\n");
-    Ok(secret)
+    let given_up = || CommandError::given("nothing was typed, and nothing is sealed");
+    read.ok_or_else(given_up)?.map_err(failed)
 }
 
 #[cfg(test)]

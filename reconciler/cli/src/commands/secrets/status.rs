@@ -10,16 +10,17 @@ use stratum_seal::Crypto;
 use stratum_seal::age::{Recipient, RecipientId, RecipientKind};
 use stratum_seal::signature::Signatures;
 
+use super::history::History;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::CommandError;
-use crate::git;
-use crate::work_tree::{SealedPlace, WorkTree, crypto, parsed};
+use crate::work_tree::{SealedPlace, WorkTree, crypto};
 
 /// Lists sealed values: who sealed them, who can read them, and what must be changed
 ///
-/// A value that a retired recipient could ever have read is named, because history keeps the old
-/// text: such a secret must be changed, not only rewrapped.
+/// A value that somebody could ever read who is no recipient any more, retired or taken out of
+/// `trust/`, is named, because history keeps the old text: such a secret must be changed, not only
+/// rewrapped.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArguments {
     /// Show how far the way to post-quantum keys and signatures is
@@ -35,14 +36,17 @@ struct ValueView {
     key: String,
     v: u64,
     sealer: Option<String>,
-    sealed_at: String,
+    sealed_at: Option<String>,
     recipients: Vec<String>,
     ed25519: bool,
     ml_dsa_65: bool,
     classical: bool,
     /// Recipients of the environment that cannot read it yet, and readers that should not.
     rewrap: bool,
-    /// Retired recipients that could read this version or an older one of the same secret.
+    /// Whether the field `sig` has its form; if not, nothing is known but the version.
+    readable: bool,
+    /// Those who could read this version or a later one of the same secret, and are no recipients
+    /// any more.
     exposed_to: Vec<String>,
 }
 
@@ -51,6 +55,8 @@ struct StatusView {
     version: u32,
     signatures: &'static str,
     values: Vec<ValueView>,
+    /// Whether history is cut here, so that more may have been readable to somebody.
+    shallow: bool,
     migration: Migration,
 }
 
@@ -66,61 +72,44 @@ struct Migration {
     next: Vec<String>,
 }
 
-/// Names of recipients by id.
-struct Book {
-    names: BTreeMap<RecipientId, String>,
-    retired: BTreeSet<RecipientId>,
-}
-
-impl Book {
-    fn of(work_tree: &WorkTree, crypto: &Crypto) -> Result<Self, CommandError> {
-        let mut book = Self {
-            names: BTreeMap::new(),
-            retired: BTreeSet::new(),
+/// The names of recipients: those that they have, and of others those that they last had.
+fn names(
+    work_tree: &WorkTree,
+    crypto: &Crypto,
+    history: &History,
+) -> Result<BTreeMap<RecipientId, String>, CommandError> {
+    let mut names = history.names.clone();
+    for (name, recipient) in &work_tree.trust.recipients {
+        // A key that is none is for `check` to say.
+        let Ok(key) = Recipient::from_str(&recipient.key) else {
+            continue;
         };
-        for (name, recipient) in &work_tree.trust.recipients {
-            // A key that is none is for `check` to say.
-            let Ok(key) = Recipient::from_str(&recipient.key) else {
-                continue;
-            };
-            let id = key
-                .id(crypto)
-                .map_err(|error| super::keygen::failed(&error))?;
-            if recipient.retired.is_some() {
-                book.retired.insert(id);
-            }
-            book.names.insert(id, name.clone());
-        }
-        Ok(book)
+        let id = key.id(crypto);
+        names.insert(
+            id.map_err(|error| super::keygen::failed(&error))?,
+            name.clone(),
+        );
     }
-
-    fn name(&self, id: &RecipientId) -> String {
-        self.names
-            .get(id)
-            .cloned()
-            .unwrap_or_else(|| id.to_string())
-    }
+    Ok(names)
 }
 
 /// Carries out the command.
 pub(crate) fn run(context: &Context, arguments: &StatusArguments) -> Result<Exit, CommandError> {
     let work_tree = WorkTree::open(context)?;
     let crypto = crypto()?;
-    let book = Book::of(&work_tree, &crypto)?;
+    let history = History::of(&work_tree, &crypto)?;
+    let names = names(&work_tree, &crypto, &history)?;
     let mut values = Vec::new();
     for place in work_tree.places()? {
         let Some(document) = work_tree.sealed(&place.file())? else {
             continue;
         };
-        let exposed = match book.retired.is_empty() {
-            true => BTreeMap::new(),
-            false => exposed(&work_tree, &place, &book)?,
-        };
         let wanted = wanted(&work_tree, &crypto, &place)?;
         for (key, value) in &document.file.values {
-            values.extend(view(
-                &work_tree, &book, &place, key, value, &wanted, &exposed,
-            ));
+            let strangers = history.strangers(&place, key, value.v, &wanted);
+            let mut view = view(&work_tree, &place, key, value, &wanted, &names);
+            view.exposed_to = strangers.iter().map(|id| name(&names, id)).collect();
+            values.push(view);
         }
     }
     let migration = migration(&work_tree, &values);
@@ -128,6 +117,7 @@ pub(crate) fn run(context: &Context, arguments: &StatusArguments) -> Result<Exit
         version: 1,
         signatures: work_tree.settings.secrets.signatures.as_str(),
         values,
+        shallow: history.shallow,
         migration,
     };
     if context.global.json {
@@ -155,84 +145,41 @@ fn wanted(
     Ok(wanted)
 }
 
+fn name(names: &BTreeMap<RecipientId, String>, id: &RecipientId) -> String {
+    names.get(id).cloned().unwrap_or_else(|| id.to_string())
+}
+
 fn view(
     work_tree: &WorkTree,
-    book: &Book,
     place: &SealedPlace,
     key: &str,
     value: &SealedValue,
     wanted: &BTreeSet<RecipientId>,
-    exposed: &BTreeMap<String, BTreeMap<RecipientId, u64>>,
-) -> Option<ValueView> {
-    let signatures = Signatures::decode(&value.sig).ok()?;
-    let statement = &signatures.statement;
-    let readers: BTreeSet<RecipientId> = statement.recipients.iter().copied().collect();
-    let old = exposed.get(key).into_iter().flatten();
-    let exposed_to = old
-        .filter(|(_, version)| **version >= value.v)
-        .map(|(id, _)| book.name(id))
+    names: &BTreeMap<RecipientId, String>,
+) -> ValueView {
+    let signatures = Signatures::decode(&value.sig).ok();
+    let statement = signatures.as_ref().map(|signatures| &signatures.statement);
+    let readers: BTreeSet<RecipientId> = statement
+        .iter()
+        .flat_map(|statement| statement.recipients.iter().copied())
         .collect();
-    Some(ValueView {
+    let sealer = statement.and_then(|statement| work_tree.trust.sealer(&statement.key));
+    let signed = |with: &dyn Fn(&Signatures) -> bool| signatures.as_ref().is_some_and(with);
+    ValueView {
         environment: place.environment.to_string(),
         path: place.path.clone(),
         key: key.to_owned(),
         v: value.v,
-        sealer: work_tree
-            .trust
-            .sealer(&statement.key)
-            .map(|(name, _)| name.to_owned()),
-        sealed_at: statement.time.to_string(),
-        recipients: readers.iter().map(|id| book.name(id)).collect(),
-        ed25519: signatures.ed25519.is_some(),
-        ml_dsa_65: signatures.ml_dsa_65.is_some(),
+        sealer: sealer.map(|(name, _)| name.to_owned()),
+        sealed_at: statement.map(|statement| statement.time.to_string()),
+        recipients: readers.iter().map(|id| name(names, id)).collect(),
+        ed25519: signed(&|signatures| signatures.ed25519.is_some()),
+        ml_dsa_65: signed(&|signatures| signatures.ml_dsa_65.is_some()),
         classical: readers.iter().any(|id| id.kind == RecipientKind::Classical),
         rewrap: readers != *wanted,
-        exposed_to,
-    })
-}
-
-/// For each key the highest version that each retired recipient could read, from all of history.
-fn exposed(
-    work_tree: &WorkTree,
-    place: &SealedPlace,
-    book: &Book,
-) -> Result<BTreeMap<String, BTreeMap<RecipientId, u64>>, CommandError> {
-    let file = place.file();
-    let mut found: BTreeMap<String, BTreeMap<RecipientId, u64>> = BTreeMap::new();
-    let mut texts: Vec<String> = work_tree.read(&file)?.into_iter().collect();
-    let listed = git::text(
-        &work_tree.top,
-        &["log", "--all", "--full-history", "--format=%H", "--", &file],
-    )
-    .unwrap_or_default();
-    let mut seen = BTreeSet::new();
-    for commit in listed.lines() {
-        let name = format!("{commit}:{file}");
-        let Ok(id) = git::text(&work_tree.top, &["rev-parse", "--verify", "--quiet", &name]) else {
-            continue; // The commit removed it.
-        };
-        if seen.insert(id.clone()) {
-            texts.push(git::text(&work_tree.top, &["cat-file", "blob", &id])?);
-        }
+        readable: signatures.is_some(),
+        exposed_to: Vec::new(),
     }
-    for text in texts {
-        // What no longer parses cannot be read by anybody's tool either; `check` looks at the tip.
-        let Ok(document) = parsed(&file, &text) else {
-            continue;
-        };
-        for (key, value) in document.file.values {
-            let Ok(signatures) = Signatures::decode(&value.sig) else {
-                continue;
-            };
-            for id in signatures.statement.recipients {
-                if book.retired.contains(&id) {
-                    let highest = found.entry(key.clone()).or_default().entry(id).or_default();
-                    *highest = (*highest).max(value.v);
-                }
-            }
-        }
-    }
-    Ok(found)
 }
 
 fn migration(work_tree: &WorkTree, values: &[ValueView]) -> Migration {
@@ -254,7 +201,10 @@ fn migration(work_tree: &WorkTree, values: &[ValueView]) -> Migration {
     if !found.classical_recipients.is_empty() {
         let names = found.classical_recipients.join(", ");
         found.next.push(format!(
-            "give {names} a post-quantum key: `stratum secrets keygen identity`"
+            "make a post-quantum key for whoever reads with {names} (`stratum secrets keygen \
+             identity --trust`), and write `retired = \"{:.0}\"` into the file of the old one under \
+             `trust/recipients/`",
+            jiff::Timestamp::now()
         ));
     }
     if found.classical_values > 0 {
@@ -262,10 +212,22 @@ fn migration(work_tree: &WorkTree, values: &[ValueView]) -> Migration {
             .next
             .push("`stratum secrets rewrap` seals values again to post-quantum keys".to_owned());
     }
-    if found.signed_by_ed25519_only > 0 {
+    let exposed = count(&|v| !v.exposed_to.is_empty());
+    if exposed > 0 {
+        found.next.push(format!(
+            "change {exposed} secrets that somebody could read who is no recipient any more: \
+             `stratum secrets seal`"
+        ));
+    }
+    let last = work_tree.settings.secrets.signatures.as_str() == "ml-dsa";
+    if found.signed_by_ed25519_only > 0 || (found.signed_by_ml_dsa_65_only > 0 && !last) {
         found
             .next
             .push("`stratum secrets rewrap --all` signs with both algorithms".to_owned());
+    }
+    if values.iter().any(|value| !value.readable) {
+        let next = "`stratum secrets verify` names the values whose signature cannot be read";
+        found.next.push(next.to_owned());
     }
     let stage = work_tree.settings.secrets.signatures.as_str();
     if found.next.is_empty() && found.signed_by_both == found.values && stage != "ml-dsa" {
@@ -284,14 +246,18 @@ fn migration(work_tree: &WorkTree, values: &[ValueView]) -> Migration {
 fn text(status: &StatusView, migration: bool) -> String {
     let mut out = String::new();
     for value in &status.values {
+        out.push_str(&format!(
+            "{}/{}#{} v{}  ",
+            value.environment, value.path, value.key, value.v
+        ));
+        if !value.readable {
+            out.push_str("its signature cannot be read: `stratum secrets verify`\n");
+            continue;
+        }
         let sealer = value.sealer.as_deref().unwrap_or("nobody in trust/");
         out.push_str(&format!(
-            "{}/{}#{} v{}  sealed by {sealer} {} for {}",
-            value.environment,
-            value.path,
-            value.key,
-            value.v,
-            value.sealed_at,
+            "sealed by {sealer} {} for {}",
+            value.sealed_at.as_deref().unwrap_or("at no time"),
             value.recipients.join(", ")
         ));
         if value.classical {
@@ -316,6 +282,9 @@ fn text(status: &StatusView, migration: bool) -> String {
         status.values.len(),
         status.signatures
     ));
+    if status.shallow {
+        out.push_str("history is cut here: more may have been readable; ask in a full clone\n");
+    }
     if migration {
         let m = &status.migration;
         out.push_str(&format!(
