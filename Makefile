@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test ci format build install-tools bench bench-peers crash soak release reference bench-hook
+.PHONY: help demo test ci format build install-tools bench bench-peers crash soak release reference bench-hook bench-secrets fuzz
 
 # A folder of built dependencies that outlives clones is used when there is one.
 ifeq ($(origin CARGO_TARGET_DIR),undefined)
@@ -22,6 +22,7 @@ POINTS := 200
 MINUTES := 30
 PUSHES := 1000
 TOFU := 1.12.6
+CARGO_FUZZ := 0.13.2
 PEERS := $(CURDIR)/bench/peers
 BENCH :=
 PROGRAM = $(or $(CARGO_TARGET_DIR),target)/$(PROFILE)/stratum
@@ -69,6 +70,19 @@ soak: install-tools build ## PUSHES=1000 to one process that lives on, then live
 	python3 tests/crash/soak.py --pushes $(PUSHES) --program $(PROGRAM)
 	STRATUM_SOAK_SECONDS=$$(($(MINUTES) * 60)) $(CARGO) test --locked --release -p stratum-runtime \
 	  --test it lives_from_many_seeds -- --nocapture
+
+bench-secrets: install-tools build ## CPU of looking at 1,000 sealed values; BENCH='--backend aws-lc'
+	@python3 tests/bench/secrets.py --program $(PROGRAM) $(BENCH)
+
+# The sanitizer is not in stable Rust yet, so the pinned compiler is told to allow it. cargo-fuzz comes
+# from crates.io, for this user only; a C++ compiler, for libFuzzer, is there with build-essential.
+fuzz: MINUTES := 60
+fuzz: install-tools ## fuzz what reads sealed files, for MINUTES=60; installs cargo-fuzz where it is missing
+	@command -v cargo-fuzz >/dev/null || { echo "installing cargo-fuzz $(CARGO_FUZZ)"; \
+	  $(CARGO) install --locked cargo-fuzz --version $(CARGO_FUZZ); }
+	mkdir -p reconciler/seal/fuzz/corpus/sealed_file
+	cd reconciler/seal && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run sealed_file \
+	  fuzz/corpus/sealed_file fuzz/seeds -- -max_len=24000 -max_total_time=$$(($(MINUTES) * 60))
 
 bench-hook: install-tools build ## how long the hook pre-commit takes on 1,000 resources
 	@python3 tests/bench/hook.py --program $(PROGRAM)
