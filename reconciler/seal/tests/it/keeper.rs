@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use stratum_core::digest::Digest;
 use stratum_core::ids::{Address, EnvironmentName};
 use stratum_core::ports::{
-    KeptSecret, KeyRow, SecretError, SecretKey, SecretStore, Secrets as _, Standing, StoreError,
+    KeptSecret, KeyRow, MadeSecret, SecretError, SecretKey, SecretStore, Secrets as _, Standing, StoreError,
 };
 use stratum_core::value::SecretReference;
 use stratum_seal::age;
@@ -52,6 +52,31 @@ impl SecretStore for Vault {
     ) -> Result<Option<KeptSecret>, StoreError> {
         let kept = self.kept.lock().unwrap();
         Ok(kept.iter().find(|one| one.digest == *digest).cloned())
+    }
+
+    async fn keep_made(&self, _: &EnvironmentName, _: &[MadeSecret]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn made(&self, _: &EnvironmentName, _: &str) -> Result<Vec<MadeSecret>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn made_secret(
+        &self,
+        _: &EnvironmentName,
+        _: &Digest,
+    ) -> Result<Option<MadeSecret>, StoreError> {
+        Ok(None)
+    }
+
+    async fn forget_made(
+        &self,
+        _: &EnvironmentName,
+        _: &str,
+        _: &[u64],
+    ) -> Result<(), StoreError> {
+        Ok(())
     }
 
     async fn keys(&self) -> Result<Vec<KeyRow>, StoreError> {
