@@ -10,6 +10,7 @@
 
 mod audit;
 mod boundaries;
+mod canaries;
 mod demo;
 mod forge;
 mod full;
@@ -20,5 +21,10 @@ mod hooks;
 mod mistakes;
 mod push;
 mod secrets;
+mod secrets_audit;
+mod secrets_bad;
+mod secrets_commands;
+mod secrets_import;
+mod secrets_memory;
 mod serve;
 mod surface;

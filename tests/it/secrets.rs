@@ -5,28 +5,23 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
-use crate::ground::{Answer, Ground, PROGRAM, git};
-
-/// Planted secrets; found anywhere but in the files that shall hold them, one leaked.
-const CANARIES: [&str; 3] = [
-    "canary-first-password-5b1e",
-    "canary-second-password-93aa",
-    "canary-of-the-program-77c0",
-];
+use crate::canaries::{CANARIES, Seen, Watch, files, leaks};
+use crate::ground::{Answer, Ground, PROGRAM};
 
 /// A repository with keys, a service's file and a command that is given a secret.
-struct Scene {
-    ground: Ground,
-    home: PathBuf,
+pub(crate) struct Scene {
+    pub(crate) ground: Ground,
+    pub(crate) home: PathBuf,
     /// Everything that any command said.
-    said: String,
+    pub(crate) said: String,
+    /// Whether the reconciler logs in JSON, everything that it has to say.
+    logged: bool,
+    /// What was seen of processes meanwhile.
+    processes: Seen,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let ground = Ground::new();
         let home = ground.clone_folder().parent().unwrap().join("home");
         fs::create_dir(&home).unwrap();
@@ -38,13 +33,15 @@ impl Scene {
             "infra/staging.ncl",
             "let stratum = import \"stratum.ncl\" in\n{\n  local_file.conf = { path = \"conf\", \
              content = stratum.fmt [\"pw=\", stratum.secret \"payments/db\" \"password\"] },\n  \
-             local_exec.told = { create = [\"sh\", \"-c\", \"echo told $PW\"], \
+             local_exec.told = { create = [\"sh\", \"-c\", \"echo told $PW; sleep 0.3; true\"], \
              delete = [\"true\"], env = { PW = stratum.secret \"payments/db\" \"program\" } },\n}\n",
         );
         let mut scene = Self {
             ground,
             home,
             said: String::new(),
+            logged: false,
+            processes: Seen::default(),
         };
         let identity = scene.key("staging.identity");
         let sealer = scene.key("ada.sealer");
@@ -65,11 +62,11 @@ impl Scene {
         scene
     }
 
-    fn key(&self, name: &str) -> String {
+    pub(crate) fn key(&self, name: &str) -> String {
         self.home.join(name).to_str().unwrap().to_owned()
     }
 
-    fn run(&mut self, folder: &Path, arguments: &[&str], input: &str) -> Answer {
+    pub(crate) fn run(&mut self, folder: &Path, arguments: &[&str], input: &str) -> Answer {
         let mut command = Command::new(PROGRAM);
         command
             .args(arguments)
@@ -78,6 +75,11 @@ impl Scene {
             .env_remove("XDG_CONFIG_HOME")
             .env("STRATUM_SEALER", self.home.join("ada.sealer"))
             .env("STRATUM_LOG", "trace")
+            .env("RUST_LOG", "trace")
+            .env(
+                "STRATUM_LOG_FORM",
+                if self.logged { "json" } else { "text" },
+            )
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -97,7 +99,9 @@ impl Scene {
             .unwrap()
             .write_all(input.as_bytes())
             .unwrap();
+        let watch = Watch::start();
         let output = child.wait_with_output().unwrap();
+        self.processes.merge(watch.end());
         let answer = Answer {
             code: output.status.code().unwrap_or(-1),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -108,17 +112,17 @@ impl Scene {
         answer
     }
 
-    fn clone(&mut self, arguments: &[&str], input: &str) -> Answer {
+    pub(crate) fn clone(&mut self, arguments: &[&str], input: &str) -> Answer {
         let folder = self.ground.clone_folder();
         self.run(&folder, arguments, input)
     }
 
-    fn seal(&mut self, key: &str, value: &str) {
+    pub(crate) fn seal(&mut self, key: &str, value: &str) {
         self.clone(&["secrets", "seal", "staging/payments/db", key], value)
             .ends_with(0);
     }
 
-    fn once(&mut self) -> Answer {
+    pub(crate) fn once(&mut self) -> Answer {
         let (root, identity) = (self.ground.made(""), self.key("staging.identity"));
         let root = root.to_str().unwrap().to_owned();
         let words = [
@@ -134,53 +138,14 @@ impl Scene {
         self.run(&bare, &words, "")
     }
 
-    fn bare(&mut self, arguments: &[&str]) -> Answer {
+    pub(crate) fn bare(&mut self, arguments: &[&str]) -> Answer {
         let bare = self.ground.bare();
         self.run(&bare, arguments, "")
     }
 
-    fn conf(&self) -> String {
+    pub(crate) fn conf(&self) -> String {
         fs::read_to_string(self.ground.made("staging/conf")).unwrap()
     }
-}
-
-/// The files below `folder`, with what they hold.
-fn files(folder: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
-    for entry in fs::read_dir(folder).unwrap().flatten() {
-        let path = entry.path();
-        match entry.file_type().unwrap() {
-            kind if kind.is_dir() => files(&path, found),
-            kind if kind.is_file() => {
-                found.push((path.clone(), fs::read(path).unwrap_or_default()))
-            }
-            _ => {}
-        }
-    }
-}
-
-fn holds(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|window| window == part)
-}
-
-/// Where a canary is found: in the clear, in base64 at any of its three offsets, or in hex.
-fn leaks(place: &str, bytes: &[u8]) -> Vec<String> {
-    let mut found = Vec::new();
-    for canary in CANARIES {
-        let hex: String = canary.bytes().map(|byte| format!("{byte:02x}")).collect();
-        let mut forms = vec![canary.to_owned(), hex.to_uppercase(), hex];
-        // The letters that depend on what stands before and behind are left out.
-        for (offset, skipped) in [(0, 0), (1, 2), (2, 3)] {
-            let padded = [&b"xx"[..offset], canary.as_bytes()].concat();
-            let text = STANDARD.encode(&padded);
-            forms.push(text[skipped..text.len() - 4].to_owned());
-        }
-        for form in forms {
-            if holds(bytes, form.as_bytes()) {
-                found.push(format!("{place} holds `{form}`"));
-            }
-        }
-    }
-    found
 }
 
 #[test]
@@ -192,6 +157,7 @@ fn secrets_are_where_they_belong_and_nowhere_else() {
     scene.ground.push("first");
     scene.once().ends_with(0);
     assert_eq!(scene.conf(), format!("pw={}", CANARIES[0]));
+    scene.logged = true;
 
     scene.seal("password", CANARIES[1]);
     scene.ground.push("changed");
@@ -241,7 +207,12 @@ fn secrets_are_where_they_belong_and_nowhere_else() {
         &["show", "staging/local_exec.told", "--json"],
         &["drift"],
         &["plan", "--json"],
-        &["secrets", "status"],
+        &["secrets", "status", "--json"],
+        &["secrets", "verify", "--json"],
+        &["audit", "list", "--json"],
+        &["events", "--json"],
+        &["why", "staging/local_file.conf"],
+        &["diff"],
     ] {
         scene.bare(words);
         scene.clone(words, "");
@@ -251,35 +222,38 @@ fn secrets_are_where_they_belong_and_nowhere_else() {
     files(&scene.ground.clone_folder(), &mut places);
     files(&scene.ground.made(""), &mut places);
     let mut found = leaks("what was said", scene.said.as_bytes());
-    assert!(scene.said.contains("TRACE") || scene.said.len() > 1_000);
+    let logged = scene.said.matches("\"level\":\"").count();
+    assert!(logged > 10, "little was logged: {logged} lines");
+    found.extend(scene.processes.leaks.clone());
+    assert!(
+        scene.processes.needed > 0,
+        "no process was seen that had one"
+    );
+    let looked = |part: &str| {
+        places
+            .iter()
+            .any(|(path, _)| path.to_string_lossy().contains(part))
+    };
+    for part in ["stratum/state.db", "stratum/audit/"] {
+        assert!(looked(part), "nothing was found under {part}");
+    }
     for (path, bytes) in places {
         if path != scene.ground.made("staging/conf") {
             found.extend(leaks(&path.display().to_string(), &bytes));
         }
     }
-    // What git packs is compressed: records and sealed files as they are.
-    let bare = scene.ground.bare();
-    let objects = git(
-        &bare,
-        &["rev-list", "--objects", "--all", "--no-object-names"],
-    );
-    for id in objects.lines() {
-        let bytes = Command::new("git")
-            .args(["cat-file", "--batch"])
-            .current_dir(&bare)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .and_then(|mut child| {
-                child
-                    .stdin
-                    .take()
-                    .unwrap()
-                    .write_all(format!("{id}\n").as_bytes())?;
-                child.wait_with_output()
-            })
+    // What git packs is compressed: every object, those that nothing refers to as well.
+    for folder in [scene.ground.bare(), scene.ground.clone_folder()] {
+        let objects = Command::new("git")
+            .args(["cat-file", "--batch-all-objects", "--batch"])
+            .current_dir(&folder)
+            .output()
             .unwrap();
-        found.extend(leaks(&format!("object {id}"), &bytes.stdout));
+        assert!(objects.status.success() && objects.stdout.len() > 10_000);
+        found.extend(leaks(
+            &format!("an object of {}", folder.display()),
+            &objects.stdout,
+        ));
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
 }

@@ -34,7 +34,7 @@ pub(crate) fn item(plan: &Plan, step: &Step, verdict: &Verdict, links: &Links) -
         line.push_str(&format!(" ({})", place(source, links)));
     }
     line.push_str(&because(plan, step));
-    line.push_str(&judged(verdict.on(plan, step)));
+    line.push_str(&judged(judgement(plan, step, verdict)));
     line.push('\n');
     Item {
         action: step.action,
@@ -70,6 +70,23 @@ fn because(plan: &Plan, step: &Step) -> String {
         Reversibility::Irreversible => "; **irreversible**: it cannot be put back",
     });
     text
+}
+
+/// What policy says about a step and, for a replace, about its other half: the stricter of both.
+pub(crate) fn judgement<'a>(
+    plan: &Plan,
+    step: &Step,
+    verdict: &'a Verdict,
+) -> Option<&'a Judgement> {
+    let own = verdict.steps.get(&step.id);
+    match step.pair.and_then(|id| plan.step(id)) {
+        None => own,
+        Some(pair) => match verdict.steps.get(&pair.id) {
+            None => None,
+            Some(judged) if judged.decision != Decision::Allow => Some(judged),
+            Some(_) => own,
+        },
+    }
 }
 
 fn judged(judgement: Option<&Judgement>) -> String {

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use stratum_core::digest::Digest;
 use stratum_core::ids::{Address, EnvironmentName};
 use stratum_core::ports::{
-    KeptSecret, KeyRow, MadeSecret, SecretError, SecretKey, SecretStore, Secrets as _, Standing, StoreError,
+    KeptSecret, KeyRow, MadeSecret, SecretError, SecretKey, SecretStore, Secrets as _, Standing,
+    StoreError,
 };
 use stratum_core::value::SecretReference;
 use stratum_seal::age;
@@ -70,12 +71,7 @@ impl SecretStore for Vault {
         Ok(None)
     }
 
-    async fn forget_made(
-        &self,
-        _: &EnvironmentName,
-        _: &str,
-        _: &[u64],
-    ) -> Result<(), StoreError> {
+    async fn forget_made(&self, _: &EnvironmentName, _: &str, _: &[u64]) -> Result<(), StoreError> {
         Ok(())
     }
 
