@@ -26,6 +26,7 @@ mod sealed_file;
 mod serve;
 mod show;
 mod style;
+mod telling;
 mod ui;
 mod unsealing;
 mod vault;

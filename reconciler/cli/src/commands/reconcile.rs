@@ -8,13 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use stratum_core::condition::Condition;
-use stratum_core::finding::any_error;
-use stratum_core::ids::{CommitId, EnvironmentName};
-use stratum_core::ports::{
-    Announcements, Audit, EvaluationCache, Forge, RunOutcome, SecretStore, Store,
-};
-use stratum_forge::announce::{Announcer, Around};
-use stratum_forge::github::GitHub;
+use stratum_core::ports::{Audit, EvaluationCache, RunOutcome, SecretStore, Store};
 use stratum_providers::probe::HealthProbe;
 use stratum_repo::RefWatcher;
 use stratum_runtime::{
@@ -38,18 +32,13 @@ use crate::serve::{self, Desk, Sources, Webhook};
 use crate::show;
 use crate::show::live::Board;
 use crate::style::{Theme, one_line};
+use crate::telling::{self, TELLING, Telling};
 use crate::ui::{Loudness, Ui};
 use crate::wiring;
 use crate::work_tree::crypto;
 
 /// Refs are looked at this often even when nothing woke the reconciler.
 const POLL: Duration = Duration::from_secs(30);
-
-/// How long the forge may take after a single look; a quarter of it for one thing.
-const TELLING: Duration = Duration::from_secs(60);
-
-/// What waits on its way to the announcer.
-const TOLD_AT_ONCE: usize = 256;
 
 /// A lease whose holder cannot be told to live is free after this long.
 const LEASE: Duration = Duration::from_secs(60);
@@ -148,6 +137,26 @@ fn begin(
     context.block_on(work(context, arguments, voice, &place))
 }
 
+/// Opens the state, and takes out of its audit log what is over.
+async fn open(
+    context: &Context,
+    arguments: &ReconcileArguments,
+    voice: &Voice,
+    place: &Place,
+) -> Result<Guarded, CommandError> {
+    let store = SqliteStore::open_logged(&place.state, wiring::note_signer()?).await?;
+    let guarded = Guarded::open(store, &arguments.identity).await?;
+    if !guarded.hardening.keys_locked {
+        voice.say(NOT_LOCKED);
+    }
+    let (now, months) = (Timestamp::now(), arguments.audit_months);
+    for part in guarded.store.prune_log(now, months).await? {
+        let said = format!("the time of part {part} of the audit log is over");
+        context.ui.say(&said);
+    }
+    Ok(guarded)
+}
+
 async fn work(
     context: &Context,
     arguments: &ReconcileArguments,
@@ -164,27 +173,11 @@ async fn work(
         Some(address) => Some(serve::bind(address).await?),
         None => None,
     };
-    let store = SqliteStore::open_logged(&place.state, wiring::note_signer()?).await?;
-    let guarded = Guarded::open(store, &arguments.identity).await?;
-    if !guarded.hardening.keys_locked {
-        voice.say(NOT_LOCKED);
-    }
+    let guarded = open(context, arguments, voice, place).await?;
     let store = Arc::clone(&guarded.store);
-    let pruned = store
-        .prune_log(Timestamp::now(), arguments.audit_months)
-        .await;
-    for part in pruned? {
-        context
-            .ui
-            .say(&format!("the time of part {part} of the audit log is over"));
-    }
     let stop = Stop::default();
     let wake = Arc::new(RefWatcher::new(&place.repository));
-    let announcer = forge.as_ref().map(|forge| announcer(forge, &store));
-    if announcer.is_none() && store.trouble().await?.is_some() {
-        // No forge is told any more, so nothing keeps it from being told.
-        store.note_trouble(None).await?;
-    }
+    let announcer = telling::announcer(forge.as_ref(), &store).await?;
     let sources = Sources {
         store: Arc::clone(&store),
         state: place.state.clone(),
@@ -192,7 +185,7 @@ async fn work(
         forge: forge.zip(announcer.clone()),
     };
     let desk = Desk::new(webhook, sources);
-    let told = announcer.clone().map(telling);
+    let told = announcer.clone().map(telling::telling);
     let sink = sink(voice, Arc::clone(&desk), told);
     let options = options(arguments, place)?;
     let ports = ports(arguments, place, &guarded, Arc::clone(&wake))?;
@@ -200,7 +193,7 @@ async fn work(
     listen(voice, &desk, wake, stop.clone())?;
     if arguments.once {
         let reports = reconciler.run_once().await?;
-        tell_once(announcer.as_deref()).await;
+        telling::tell_once(announcer.as_deref()).await;
         context.ui.redraw(Vec::new());
         answer(context, place, store.as_ref(), &reports).await?;
         store.close().await;
@@ -228,57 +221,6 @@ async fn work(
     ended?;
     voice.say("stopped; nothing is left in flight");
     Ok(Exit::Done)
-}
-
-fn announcer(forge: &Arc<GitHub>, store: &Arc<SqliteStore>) -> Arc<Announcer> {
-    Announcer::new(Around {
-        forge: Arc::clone(forge) as Arc<dyn Forge>,
-        store: Arc::clone(store) as Arc<dyn Store>,
-        announcements: Arc::clone(store) as Arc<dyn Announcements>,
-        clock: Arc::new(SystemClock::new()),
-    })
-}
-
-/// After a single look the forge is told at once, as far as it answers; the rest is told by the
-/// next reconciler.
-async fn tell_once(announcer: Option<&Announcer>) {
-    let Some(announcer) = announcer else { return };
-    match tokio::time::timeout(TELLING, announcer.tell_all()).await {
-        Ok(Ok(_)) if announcer.waiting() == 0 => {}
-        Ok(Ok(_)) | Err(_) => {
-            tracing::warn!(
-                waiting = announcer.waiting(),
-                "the forge was not told everything; the next reconciler tells it"
-            );
-        }
-        Ok(Err(error)) => tracing::warn!(%error, "what the forge was not told cannot be read"),
-    }
-}
-
-/// Tells the announcer what the loop says, off the loop.
-fn telling(announcer: Arc<Announcer>) -> mpsc::Sender<Telling> {
-    let (sender, mut receiver) = mpsc::channel(TOLD_AT_ONCE);
-    tokio::spawn(async move {
-        while let Some(telling) = receiver.recv().await {
-            match telling {
-                Telling::Ended => announcer.wake(),
-                Telling::Begun(environment, commit) => {
-                    announcer.begun(&environment, &commit).await;
-                }
-                Telling::Stalled(environment, commit, reason) => {
-                    announcer.stalled(&environment, &commit, &reason).await;
-                }
-            }
-        }
-    });
-    sender
-}
-
-/// What the announcer is told.
-enum Telling {
-    Begun(EnvironmentName, CommitId),
-    Stalled(EnvironmentName, CommitId, String),
-    Ended,
 }
 
 fn ports(
@@ -337,7 +279,7 @@ fn sink(voice: &Voice, desk: Arc<Desk>, told: Option<mpsc::Sender<Telling>>) -> 
     Arc::new(move |progress: &Progress| {
         desk.take(progress);
         if let Some(told) = &told {
-            tell(told, &planned, progress);
+            telling::tell(told, &planned, progress);
         }
         let Some(ui) = &voice.terminal else {
             return log::progress(progress);
@@ -351,41 +293,6 @@ fn sink(voice: &Voice, desk: Arc<Desk>, told: Option<mpsc::Sender<Telling>>) -> 
             ui.say(&line);
         }
     })
-}
-
-/// Passes on what people on the forge wait for. A full channel loses a "pending" and nothing else:
-/// how a run ended is in the store.
-fn tell(
-    told: &mpsc::Sender<Telling>,
-    planned: &Mutex<BTreeMap<EnvironmentName, CommitId>>,
-    progress: &Progress,
-) {
-    let mut planned = planned.lock().unwrap_or_else(PoisonError::into_inner);
-    let telling = match progress {
-        Progress::Planned { plan, .. } => {
-            planned.insert(plan.environment.clone(), plan.revision.clone());
-            return;
-        }
-        Progress::Started { environment, .. } => match planned.remove(environment) {
-            Some(commit) => Telling::Begun(environment.clone(), commit),
-            None => return,
-        },
-        Progress::Ended(report) if report.run.is_some() => Telling::Ended,
-        Progress::Recorded { .. } => Telling::Ended,
-        Progress::Ended(report) if any_error(&report.findings) => {
-            let Some(commit) = report.commit.clone() else {
-                return;
-            };
-            let environment = report.environment.clone();
-            Telling::Stalled(environment, commit, report.reason.clone())
-        }
-        Progress::Ended(_)
-        | Progress::Looking { .. }
-        | Progress::Step { .. }
-        | Progress::Turned
-        | Progress::Trouble(_) => return,
-    };
-    let _full = told.try_send(telling);
 }
 
 /// Says things to a person, or logs them.
