@@ -86,7 +86,7 @@ pub enum Role {
 #[serde(rename_all = "kebab-case")]
 pub enum What {
     /// Policy judged steps of a plan alike. A plan with several judgements, or with many steps,
-    /// has several entries.
+    /// has several entries; one without addresses is about coming to the commit at all.
     Verdict {
         /// The plan.
         plan: Digest,
@@ -293,9 +293,74 @@ pub fn verdict(plan: &Plan, verdict: &Verdict) -> Vec<What> {
     groups.into_iter().map(entry).collect()
 }
 
+/// What policy said about coming to the commit of a plan at all; denied, where it said nothing.
+pub fn whole(plan: &Plan, verdict: &Verdict) -> What {
+    let judgement = verdict.whole.as_ref();
+    let policies = judgement.map(|one| one.policies.iter().map(|policy| policy.id.clone()));
+    What::Verdict {
+        plan: plan.digest,
+        revision: plan.revision.clone(),
+        decision: judgement
+            .map_or("deny", |one| one.decision.as_str())
+            .to_owned(),
+        policies: policies.into_iter().flatten().collect(),
+        addresses: Vec::new(),
+    }
+}
+
+/// A reason without the names and mail addresses that git says: those stand in
+/// [`AuditEntry::people`] alone. What stays are the names that `trust/` gives to people.
+pub fn without_people(reason: &str, verdict: &Verdict) -> String {
+    let mut text = reason.to_owned();
+    for one in verdict.authors.iter().filter(|one| !one.author.is_empty()) {
+        text = text.replace(&format!(" by {}", one.author), "");
+    }
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some((before, after)) = rest.split_once('<') {
+        let mail = after
+            .split_once('>')
+            .filter(|(inner, _)| inner.contains('@') && !inner.contains(char::is_whitespace));
+        clean.push_str(before);
+        rest = match mail {
+            Some((_, after)) => {
+                clean.push_str("an address");
+                after
+            }
+            None => {
+                clean.push('<');
+                after
+            }
+        };
+    }
+    clean.push_str(rest);
+    clean
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::signed::{Authored, Signer};
+
+    #[test]
+    fn a_reason_keeps_its_sense_and_loses_the_people() {
+        let author = "Ada Lovelace <ada@example.org>";
+        let verdict = Verdict {
+            authors: vec![Authored {
+                commit: CommitId::new("a".repeat(40)).unwrap(),
+                author: author.to_owned(),
+                signer: Signer::Nobody { why: String::new() },
+            }],
+            ..Verdict::default()
+        };
+        let reason = format!(
+            "the commit aaaa by {author}: signed by `ada` and made by <eve@example.org>; a < b"
+        );
+        assert_eq!(
+            without_people(&reason, &verdict),
+            "the commit aaaa: signed by `ada` and made by an address; a < b"
+        );
+    }
 
     #[test]
     fn the_stored_form_is_read_back() {

@@ -36,6 +36,9 @@ pub struct Settings {
     /// How secrets are sealed.
     #[serde(default)]
     pub secrets: SecretSettings,
+    /// The audit log.
+    #[serde(default)]
+    pub audit: AuditSettings,
 }
 
 /// The settings of one environment.
@@ -295,6 +298,20 @@ impl Generated {
             Self::State => "state",
             Self::Branch => "branch",
         }
+    }
+}
+
+/// The audit log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuditSettings {
+    /// For how many months its entries are kept, from 1; their hashes always are.
+    pub months: u32,
+}
+
+impl Default for AuditSettings {
+    fn default() -> Self {
+        Self { months: 7 * 12 }
     }
 }
 

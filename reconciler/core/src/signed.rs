@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::CommitId;
+use crate::ids::{CommitId, ObjectId};
 
 /// A commit or an annotated tag as it is kept: what was signed, and the signature.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -122,6 +122,9 @@ pub struct Approval {
     pub by: String,
     /// The tag.
     pub tag: String,
+    /// The tag object that was signed; `None` in what is kept from before it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<ObjectId>,
     /// When (UTC).
     pub at: Timestamp,
     /// Until when it counts (UTC).

@@ -135,6 +135,7 @@ impl Scene<'_> {
                 approvals: Default::default(),
                 knowledge: Default::default(),
                 secrets: Default::default(),
+                audit: Default::default(),
             }),
         }))
     }
@@ -234,6 +235,7 @@ fn request(scene: &Scene<'_>, steps: Vec<Step>) -> Result<PlanRequest, String> {
     let approvals = circumstances.approvals.iter().map(|name| Approval {
         by: name.clone(),
         tag: format!("stratum/approve/{digest}"),
+        object: None,
         at: now,
         expires: Timestamp::MAX,
     });

@@ -66,6 +66,10 @@ const SETTINGS: &[Key] = &[
             key("generated", Outline::Choice(&["state", "branch"])),
         ]),
     ),
+    key(
+        "audit",
+        Outline::Object(&[key("months", Outline::Accepted(is_months))]),
+    ),
 ];
 
 fn is_branch(json: &serde_json::Value) -> Result<(), String> {
@@ -79,6 +83,14 @@ fn is_absolute(json: &serde_json::Value) -> Result<(), String> {
     match json.as_str() {
         Some(text) if text.starts_with('/') => Ok(()),
         _ => Err("must be an absolute path".to_owned()),
+    }
+}
+
+fn is_months(json: &serde_json::Value) -> Result<(), String> {
+    let months = json.as_f64().filter(|months| months.fract() == 0.0);
+    match months {
+        Some(1.0..=1200.0) => Ok(()),
+        Some(_) | None => Err("must be a whole number of months from 1 to 1200".to_owned()),
     }
 }
 
@@ -202,7 +214,13 @@ mod tests {
 
     #[test]
     fn each_mistake_has_code_place_and_hint() {
-        let cases: [(&str, &str, u32, Option<&str>); 9] = [
+        let cases: [(&str, &str, u32, Option<&str>); 10] = [
+            (
+                "{ name = \"x\", environments.a = {},\n audit.months = 0 }",
+                "STR0103",
+                2,
+                None,
+            ),
             (
                 "{\n nam = \"x\",\n name = \"x\", environments.a = {} }",
                 "STR0102",

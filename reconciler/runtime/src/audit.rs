@@ -1,18 +1,26 @@
 //! What the loop writes into the audit log. The events of an apply are not here: the store writes
 //! them with the journal.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use stratum_core::approve::Refusal;
-use stratum_core::audit::{AuditEntry, Named, Part, Principal, Role, What, verdict};
+use stratum_core::audit::{
+    AuditEntry, Named, Part, Principal, Role, What, verdict, whole, without_people,
+};
 use stratum_core::desired::Revision;
+use stratum_core::digest::Digest;
 use stratum_core::ids::{CommitId, EnvironmentName, ObjectId};
 use stratum_core::plan::Plan;
-use stratum_core::ports::{EnvironmentRow, GateError, Tree};
+use stratum_core::ports::{EnvironmentRow, Tree};
+use stratum_core::rules::Pin;
 use stratum_core::run::Trigger;
+use stratum_core::signed::{Refused, Signer};
+use stratum_core::trust::Trust;
 use stratum_core::verdict::Verdict;
 
 use crate::error::RuntimeError;
+use crate::guard::Word;
 use crate::look::Look;
 use crate::reconcile::Reconciler;
 
@@ -25,49 +33,190 @@ impl Reconciler {
         Ok(self.ports.audit.log(&entries).await?)
     }
 
-    /// What policy said about a plan; nothing when the plan is empty.
+    /// What policy said about a plan, and the approvals that it took into account. Of a correction
+    /// of drift without steps there is nothing to say.
     pub(crate) fn verdict_entries(
         &self,
         look: &Look,
         plan: &Plan,
         judged: &Verdict,
     ) -> Vec<AuditEntry> {
-        let whats = verdict(plan, judged).into_iter();
-        whats.map(|what| self.entry_of(look, what)).collect()
+        let mut whats = verdict(plan, judged);
+        if look.trigger == Trigger::Push {
+            whats.push(whole(plan, judged));
+        }
+        let mut entries: Vec<_> = whats
+            .into_iter()
+            .map(|what| self.entry_of(look, judged, what))
+            .collect();
+        entries.extend(self.approval_entries(plan, judged));
+        let about = (&plan.environment, Some(plan.digest));
+        entries.extend(self.void_entries(about, "approve", &judged.void));
+        entries
+    }
+
+    fn approval_entries(&self, plan: &Plan, judged: &Verdict) -> Vec<AuditEntry> {
+        let used = judged.approvals.iter().filter_map(|approval| {
+            let what = What::ApprovalUsed {
+                tag: approval.tag.clone(),
+                object: approval.object.clone()?,
+                plan: Some(plan.digest),
+            };
+            let people = vec![named(Role::Approver, &approval.by)];
+            let principal = Principal::Author { key: None };
+            Some(self.entry(&plan.environment, principal, people, what))
+        });
+        used.collect()
+    }
+
+    /// Writes that the environment may come to a commit that changes nothing in it.
+    pub(crate) async fn log_admitted(
+        &self,
+        plan: &Plan,
+        judged: &Verdict,
+    ) -> Result<(), RuntimeError> {
+        let author = judged.authors.first().map(|one| one.author.as_str());
+        let (principal, people) = behind(author, judged);
+        let verdict = whole(plan, judged);
+        let mut entries = vec![self.entry(&plan.environment, principal, people, verdict)];
+        entries.extend(self.approval_entries(plan, judged));
+        self.log(entries).await
     }
 
     /// That a plan is not applied, and why.
-    pub(crate) fn refusal_entry(&self, look: &Look, plan: &Plan, refusal: &Refusal) -> AuditEntry {
-        self.entry_of(look, refused(plan, refusal.to_string()))
-    }
-
-    /// That policy could not judge a plan.
-    pub(crate) async fn undecided(
+    pub(crate) fn refusal_entry(
         &self,
         look: &Look,
         plan: &Plan,
-        error: GateError,
-    ) -> RuntimeError {
-        let error = RuntimeError::Gate(error);
-        let entry = self.entry_of(look, refused(plan, error.sentence()));
-        match self.log(vec![entry]).await {
-            Ok(()) => error,
-            Err(unwritten) => unwritten,
+        judged: &Verdict,
+        refusal: &Refusal,
+    ) -> AuditEntry {
+        let what = What::Refused {
+            action: "apply".to_owned(),
+            plan: Some(plan.digest),
+            revision: Some(plan.revision.clone()),
+            reason: without_people(&refusal.to_string(), judged),
+        };
+        self.entry_of(look, judged, what)
+    }
+
+    /// Writes that a commit is not applied, and why, where nothing could be planned or judged.
+    pub(crate) async fn log_refused(
+        &self,
+        environment: &EnvironmentName,
+        revision: &Revision,
+        reason: &str,
+    ) -> Result<(), RuntimeError> {
+        let what = What::Refused {
+            action: "apply".to_owned(),
+            plan: None,
+            revision: Some(revision.commit.clone()),
+            reason: without_people(reason, &Verdict::default()),
+        };
+        let people = vec![named(Role::Author, &revision.author)];
+        let principal = Principal::Author { key: None };
+        let entry = self.entry(environment, principal, people, what);
+        self.log(vec![entry]).await
+    }
+
+    /// Writes that a word of a person is heeded; it is when this returned without an error.
+    pub(crate) async fn log_word(
+        &self,
+        environment: &EnvironmentName,
+        word: &Word,
+    ) -> Result<(), RuntimeError> {
+        let key = match &word.signer {
+            Signer::Person { key, .. } => Some(key.clone()),
+            Signer::Nobody { .. } => None,
+        };
+        let what = What::ApprovalUsed {
+            tag: word.tag.clone(),
+            object: word.object.clone(),
+            plan: None,
+        };
+        let people = vec![named(Role::Signer, &word.by)];
+        let principal = Principal::Author { key };
+        let entry = self.entry(environment, principal, people, what);
+        self.log(vec![entry]).await
+    }
+
+    /// The same, of a word that is heeded at every look: once.
+    pub(crate) async fn log_word_once(
+        &self,
+        environment: &EnvironmentName,
+        word: &Word,
+    ) -> Result<(), RuntimeError> {
+        match self.was_told(environment, word.object.to_string()) {
+            true => Ok(()),
+            false => self.log_word(environment, word).await,
         }
     }
 
-    fn entry_of(&self, look: &Look, what: What) -> AuditEntry {
-        let author = || Named {
-            role: Role::Author,
-            name: look.revision.author.clone(),
+    /// Writes, once, which tags do not count, and why.
+    pub(crate) async fn log_void(
+        &self,
+        environment: &EnvironmentName,
+        action: &str,
+        void: &[Refused],
+    ) -> Result<(), RuntimeError> {
+        let entries = self.void_entries((environment, None), action, void);
+        self.log(entries).await
+    }
+
+    fn void_entries(
+        &self,
+        (environment, plan): (&EnvironmentName, Option<Digest>),
+        action: &str,
+        void: &[Refused],
+    ) -> Vec<AuditEntry> {
+        let news = void.iter().map(ToString::to_string);
+        let news = news.filter(|reason| !self.was_told(environment, reason.clone()));
+        let entries = news.map(|reason| {
+            let what = What::Refused {
+                action: action.to_owned(),
+                plan,
+                revision: None,
+                reason: without_people(&reason, &Verdict::default()),
+            };
+            let principal = Principal::Author { key: None };
+            self.entry(environment, principal, Vec::new(), what)
+        });
+        entries.collect()
+    }
+
+    /// Writes that the trust of a commit is taken as it is, because nothing older could vouch for it.
+    pub(crate) async fn log_pin(
+        &self,
+        environment: &EnvironmentName,
+        pin: &Pin,
+        trust: &Trust,
+    ) -> Result<(), RuntimeError> {
+        let what = What::TrustPinned {
+            revision: pin.commit.clone(),
+            trust: Digest::of_json(trust),
         };
+        let entry = self.entry(environment, Principal::Reconciler, Vec::new(), what);
+        self.log(vec![entry]).await
+    }
+
+    fn entry_of(&self, look: &Look, judged: &Verdict, what: What) -> AuditEntry {
         let (principal, people) = match look.trigger {
-            Trigger::Push => (Principal::Author { key: None }, vec![author()]),
+            Trigger::Push => behind(Some(&look.revision.author), judged),
             Trigger::Drift => (Principal::Reconciler, Vec::new()),
         };
+        self.entry(&look.target.environment, principal, people, what)
+    }
+
+    fn entry(
+        &self,
+        environment: &EnvironmentName,
+        principal: Principal,
+        people: Vec<Named>,
+        what: What,
+    ) -> AuditEntry {
         AuditEntry {
             at: self.ports.clock.now(),
-            environment: Some(look.target.environment.clone()),
+            environment: Some(environment.clone()),
             run: None,
             principal,
             what,
@@ -135,26 +284,34 @@ impl Reconciler {
         revision: &Revision,
         what: What,
     ) -> AuditEntry {
-        AuditEntry {
-            at: self.ports.clock.now(),
-            environment: Some(environment.clone()),
-            run: None,
-            principal: Principal::Author { key: None },
-            what,
-            people: vec![Named {
-                role: Role::Author,
-                name: revision.author.clone(),
-            }],
-        }
+        let people = vec![named(Role::Author, &revision.author)];
+        self.entry(environment, Principal::Author { key: None }, people, what)
     }
 }
 
-fn refused(plan: &Plan, reason: String) -> What {
-    What::Refused {
-        action: "apply".to_owned(),
-        plan: Some(plan.digest),
-        revision: Some(plan.revision.clone()),
-        reason,
+/// Who is behind a commit that was judged: the key that is proven to have signed it, its author as
+/// git says, and everybody who signed or approved a part.
+fn behind(author: Option<&str>, judged: &Verdict) -> (Principal, Vec<Named>) {
+    let key = judged.authors.first().and_then(|tip| match &tip.signer {
+        Signer::Person { key, .. } => Some(key.clone()),
+        Signer::Nobody { .. } => None,
+    });
+    let signers = judged.authors.iter().filter_map(|one| one.signer.name());
+    let signers: BTreeSet<&str> = signers.collect();
+    let mut people: Vec<Named> = author
+        .map(|name| named(Role::Author, name))
+        .into_iter()
+        .collect();
+    people.extend(signers.into_iter().map(|name| named(Role::Signer, name)));
+    let approvers = judged.approvals.iter();
+    people.extend(approvers.map(|one| named(Role::Approver, &one.by)));
+    (Principal::Author { key }, people)
+}
+
+fn named(role: Role, name: &str) -> Named {
+    Named {
+        role,
+        name: name.to_owned(),
     }
 }
 

@@ -184,6 +184,7 @@ impl Reconciler {
                 approvals: Default::default(),
                 knowledge: Default::default(),
                 secrets: Default::default(),
+                audit: Default::default(),
             })
         }))
     }

@@ -8,7 +8,7 @@ use stratum_core::condition::Hold;
 use stratum_core::digest::Digest;
 use stratum_core::finding::codes::UNVERIFIED;
 use stratum_core::finding::{Finding, any_error};
-use stratum_core::ids::{EnvironmentName, ObjectId};
+use stratum_core::ids::{CommitId, EnvironmentName};
 use stratum_core::plan::{BaseId, Plan};
 use stratum_core::ports::EnvironmentRow;
 use stratum_core::rules::{Pin, Rules};
@@ -18,7 +18,7 @@ use stratum_core::signed::{Authored, SignedTag, Signer};
 use stratum_core::verdict::{Decision, Verdict};
 
 use crate::error::RuntimeError;
-use crate::guard::{Case, Guard, Word};
+use crate::guard::{Case, Guard, Heard, Said, Word};
 use crate::head::{Head, Target};
 use crate::reconcile::Reconciler;
 
@@ -49,7 +49,7 @@ impl Grounds {
 
 /// What a look found, to know when another is worth it.
 #[derive(Debug, Clone, Default)]
-struct Heard {
+struct Seen {
     /// The tags as they were.
     tags: Option<Digest>,
     /// Suspended by a tag.
@@ -63,9 +63,11 @@ struct Heard {
 pub(crate) struct Words {
     tags: Arc<Vec<SignedTag>>,
     digest: Option<Digest>,
-    heard: BTreeMap<EnvironmentName, Heard>,
+    heard: BTreeMap<EnvironmentName, Seen>,
     /// The environments of the very first look: each pins its own commit.
     first: Option<BTreeSet<EnvironmentName>>,
+    /// What the audit log was told of tags that are looked at again and again.
+    told: BTreeSet<(EnvironmentName, String)>,
 }
 
 impl Reconciler {
@@ -97,7 +99,13 @@ impl Reconciler {
         }
     }
 
-    fn heard<T>(&self, environment: &EnvironmentName, ask: impl FnOnce(&mut Heard) -> T) -> T {
+    /// Whether the audit log was told this of a tag before; it is from now on.
+    pub(crate) fn was_told(&self, environment: &EnvironmentName, told: String) -> bool {
+        let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        !words.told.insert((environment.clone(), told))
+    }
+
+    fn heard<T>(&self, environment: &EnvironmentName, ask: impl FnOnce(&mut Seen) -> T) -> T {
         let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
         ask(words.heard.entry(environment.clone()).or_default())
     }
@@ -184,6 +192,9 @@ impl Reconciler {
         let Some(rules) = rules else {
             return Ok(Err(findings));
         };
+        if let Some(pin) = pin.as_ref().filter(|pin| row.pin.as_ref() != Some(pin)) {
+            self.log_pin(&target.environment, pin, &rules.trust).await?;
+        }
         row.pin = pin;
         let (tags, digest) = self.tags();
         self.heard(&target.environment, |heard| heard.tags = digest);
@@ -216,40 +227,46 @@ impl Reconciler {
         Ok(Some(pins.min_by_key(|pin| pin.at).unwrap_or(own)))
     }
 
-    /// The word that suspends the environment, if one does.
+    /// What was said last about suspending the environment.
     pub(crate) async fn suspension(
         self: &Arc<Self>,
         grounds: &Grounds,
-    ) -> Result<Option<Word>, RuntimeError> {
-        let (own, grounds) = (Arc::clone(self), grounds.clone());
-        let environment = grounds.case.environment.clone();
-        let word = self
+    ) -> Result<Said, RuntimeError> {
+        let (own, asked) = (Arc::clone(self), grounds.clone());
+        let environment = &grounds.case.environment;
+        let heard = self
             .blocking(move || {
                 own.guard()
-                    .suspended(&grounds.case, &grounds.rules, &grounds.tags)
+                    .suspended(&asked.case, &asked.rules, &asked.tags)
             })
             .await?;
-        self.heard(&environment, |heard| heard.suspended = word.is_some());
-        Ok(word)
+        self.log_void(environment, "suspend", &heard.void).await?;
+        let suspended = matches!(heard.said, Said::Suspend(_));
+        self.heard(environment, |heard| heard.suspended = suspended);
+        Ok(heard.said)
     }
 
-    /// Whether someone who may said that the held run shall be tried again.
-    pub(crate) async fn is_retried(
+    /// Who said that the held run shall be tried again, if someone who may did; and the tags that
+    /// were meant to say so.
+    pub(crate) async fn retried(
         self: &Arc<Self>,
         grounds: &Grounds,
         hold: &Hold,
-    ) -> Result<bool, RuntimeError> {
-        let (own, grounds, run) = (Arc::clone(self), grounds.clone(), hold.run.clone());
-        let word = self
+    ) -> Result<Heard<Option<Word>>, RuntimeError> {
+        let (own, asked, run) = (Arc::clone(self), grounds.clone(), hold.run.clone());
+        let heard = self
             .blocking(move || {
                 own.guard()
-                    .retried(&grounds.case, &grounds.rules, &grounds.tags, &run)
+                    .retried(&asked.case, &asked.rules, &asked.tags, &run)
             })
             .await?;
-        if let Some(word) = &word {
+        let environment = &grounds.case.environment;
+        self.log_void(environment, "retry", &heard.void).await?;
+        if let Some(word) = &heard.said {
+            self.log_word(environment, word).await?;
             tracing::info!(run = %hold.run, by = %word.by, "tried again, as a tag says");
         }
-        Ok(word.is_some())
+        Ok(heard)
     }
 
     /// Judges a plan on these grounds.
@@ -279,23 +296,29 @@ impl Reconciler {
         if case.commit == case.base && !case.new {
             return Ok(true);
         }
-        let Ok(inputs) = ObjectId::new(case.commit.as_str()) else {
-            return Ok(false);
-        };
-        let digest = Digest::of_bytes(inputs.as_str().as_bytes());
-        let plan = Arc::new(Plan {
-            environment: case.environment.clone(),
-            revision: case.commit.clone(),
-            inputs: digest,
-            base: BaseId { serial: 0, digest },
-            digest,
-            steps: Vec::new(),
-            drifted: Vec::new(),
-            blocked: Vec::new(),
-            resources: 0,
-        });
+        let plan = Arc::new(nothing(&case.environment, &case.commit));
         let verdict = self.verdict(grounds, Trigger::Push, &plan).await?;
-        let whole = verdict.whole.map(|whole| whole.decision);
-        Ok(whole == Some(Decision::Allow))
+        let whole = verdict.whole.as_ref().map(|whole| &whole.decision);
+        let admitted = whole == Some(&Decision::Allow);
+        if admitted {
+            self.log_admitted(&plan, &verdict).await?;
+        }
+        Ok(admitted)
+    }
+}
+
+/// A plan without steps: for what is judged, or refused, before there is one.
+pub(crate) fn nothing(environment: &EnvironmentName, commit: &CommitId) -> Plan {
+    let digest = Digest::of_bytes(commit.as_str().as_bytes());
+    Plan {
+        environment: environment.clone(),
+        revision: commit.clone(),
+        inputs: digest,
+        base: BaseId { serial: 0, digest },
+        digest,
+        steps: Vec::new(),
+        drifted: Vec::new(),
+        blocked: Vec::new(),
+        resources: 0,
     }
 }

@@ -19,12 +19,14 @@ use stratum_core::ports::{Base, EnvironmentRow, Loaded, RunOutcome, Site, Tree};
 use stratum_core::record;
 use stratum_core::run::{Run, Trigger};
 use stratum_core::settings::{DriftMode, Settings};
+use stratum_core::signed::Refused;
 use stratum_core::verdict::Verdict;
 
 use crate::calls::Calls;
 use crate::error::RuntimeError;
 use crate::findings::first_reason;
 use crate::grounds::Grounds;
+use crate::guard::Said;
 use crate::head::Target;
 use crate::observe::Asker;
 use crate::progress::{EnvironmentReport, Progress};
@@ -91,9 +93,24 @@ impl Reconciler {
         ))
     }
 
-    /// Looks at one environment.
-    #[tracing::instrument(skip_all, fields(environment = %target.environment, revision = target.commit.short()))]
+    /// Looks at one environment. Where policy cannot judge, nothing is applied, and that is a denial.
     pub(crate) async fn look(
+        self: &Arc<Self>,
+        target: &Target,
+        row: Option<EnvironmentRow>,
+    ) -> Result<EnvironmentReport, RuntimeError> {
+        match self.look_at(target, row.clone()).await {
+            Err(RuntimeError::Gate(error)) => {
+                let row = row.unwrap_or_else(|| self.blank_row(&target.environment));
+                self.deny_unjudged(target, row, Vec::new(), error.to_string())
+                    .await
+            }
+            other => other,
+        }
+    }
+
+    #[tracing::instrument(skip_all, fields(environment = %target.environment, revision = target.commit.short()))]
+    async fn look_at(
         self: &Arc<Self>,
         target: &Target,
         row: Option<EnvironmentRow>,
@@ -108,13 +125,22 @@ impl Reconciler {
         let grounds = match self.grounds(target, &mut row).await? {
             Ok(grounds) => grounds,
             Err(findings) => {
-                row.desired_revision = Some(target.commit.clone());
-                return self.stalled(row, first_reason(&findings), findings).await;
+                let reason = first_reason(&findings);
+                return self.deny_unjudged(target, row, findings, reason).await;
             }
         };
-        if let Some(word) = self.suspension(&grounds).await? {
-            let reason = format!("suspended by {} (`{}`)", word.by, word.tag);
-            return self.suspend(target, row, reason).await;
+        match self.suspension(&grounds).await? {
+            Said::Suspend(word) => {
+                let reason = format!("suspended by {} (`{}`)", word.by, word.tag);
+                if row.condition != Condition::Suspended || row.reason != reason {
+                    self.log_word(&target.environment, &word).await?;
+                }
+                return self.suspend(target, row, reason).await;
+            }
+            Said::Resume(word) if row.condition == Condition::Suspended => {
+                self.log_word(&target.environment, &word).await?;
+            }
+            Said::Resume(_) | Said::Nothing => {}
         }
         let same = row.inputs.is_some() && {
             let (own, tree, closure) = (Arc::clone(self), Arc::clone(&tree), row.closure.clone());
@@ -236,9 +262,12 @@ impl Reconciler {
             .hold
             .clone()
             .filter(|hold| hold.inputs == desired.inputs);
-        let hold = match hold {
-            Some(hold) if self.is_retried(&grounds, &hold).await? => None,
-            hold => hold,
+        let (hold, void) = match hold {
+            Some(hold) => {
+                let heard = self.retried(&grounds, &hold).await?;
+                (heard.said.is_none().then_some(hold), heard.void)
+            }
+            None => (None, Vec::new()),
         };
         let look = Look {
             target,
@@ -253,7 +282,7 @@ impl Reconciler {
             concern: None,
         };
         match hold {
-            Some(hold) => Ok(Err(self.keep_held(look, &hold).await?)),
+            Some(hold) => Ok(Err(self.keep_held(look, &hold, &void).await?)),
             None => Ok(Ok(look)),
         }
     }
@@ -263,6 +292,7 @@ impl Reconciler {
         &self,
         mut look: Look,
         hold: &Hold,
+        void: &[Refused],
     ) -> Result<EnvironmentReport, RuntimeError> {
         let due = self.drift_due(&look.target.settings, &look.row);
         if due.is_some_and(|due| due <= self.ports.clock.now()) {
@@ -270,8 +300,9 @@ impl Reconciler {
             self.observe_all(&mut look, &base).await?;
             look.row.condition = Condition::Unknown; // So that the time of the look is written.
         }
-        self.stalled(look.row, record::held(hold), look.findings)
-            .await
+        let void = void.iter().map(|tag| format!("; {tag}"));
+        let reason = record::held(hold) + &void.collect::<String>();
+        self.stalled(look.row, reason, look.findings).await
     }
 
     /// Where local resources lie; a root that would move away from resources is refused.
@@ -354,12 +385,7 @@ impl Reconciler {
         };
         let mut findings = look.findings.clone();
         findings.extend(check(&plan, &base, &look.target.own()));
-        let judged = self.verdict(&look.grounds, look.trigger, &plan).await;
-        let verdict = match judged {
-            Ok(verdict) => verdict,
-            Err(RuntimeError::Gate(error)) => return Err(self.undecided(look, &plan, error).await),
-            Err(error) => return Err(error),
-        };
+        let verdict = self.verdict(&look.grounds, look.trigger, &plan).await?;
         findings.extend(look.grounds.unverified(&verdict));
         let mut entries = self.verdict_entries(look, &plan, &verdict);
         (self.progress)(&Progress::Planned {
@@ -374,7 +400,7 @@ impl Reconciler {
         );
         self.note_refusal(&look.target.environment, refused);
         if let Err(refusal) = &result {
-            entries.push(self.refusal_entry(look, &plan, refusal));
+            entries.push(self.refusal_entry(look, &plan, &verdict, refusal));
         }
         Ok(Ok(Judged {
             plan,
@@ -415,6 +441,7 @@ impl Reconciler {
             look.concern = Some(why);
         }
         if judged.plan.is_empty() {
+            self.log(judged.entries).await?;
             return self.arrived(look, &judged.plan).await;
         }
         self.keep_secrets(&look.target.environment, &look.verified)

@@ -17,7 +17,8 @@ use stratum_core::ports::{
 use stratum_core::resource::{Instance, ResourceState, depends_on};
 use stratum_core::run::Trigger;
 use stratum_core::settings::{EnvironmentSettings, Settings};
-use stratum_core::verdict::Verdict;
+use stratum_core::signed::Refused;
+use stratum_core::verdict::{Decision, Judgement, Verdict};
 
 use crate::calls::Calls;
 use crate::error::RuntimeError;
@@ -77,6 +78,19 @@ pub struct Preview {
     pub findings: Vec<Finding>,
     /// What policy says.
     pub verdict: Verdict,
+    /// Tags that were meant to suspend or resume it, or to have it tried again, and do not count.
+    pub void: Vec<Refused>,
+}
+
+impl Preview {
+    fn without_plan(findings: Vec<Finding>) -> Self {
+        Self {
+            plan: None,
+            findings,
+            verdict: Verdict::default(),
+            void: Vec::new(),
+        }
+    }
 }
 
 /// Makes a plan and changes nothing.
@@ -90,11 +104,7 @@ pub async fn preview(request: PreviewRequest<'_>) -> Result<Preview, RuntimeErro
         None => None,
     };
     let Some(desired) = desired else {
-        return Ok(Preview {
-            plan: None,
-            findings,
-            verdict: Verdict::default(),
-        });
+        return Ok(Preview::without_plan(findings));
     };
     let own = request
         .settings
@@ -121,11 +131,7 @@ pub async fn preview(request: PreviewRequest<'_>) -> Result<Preview, RuntimeErro
                 Ok(base) => base,
                 Err(found) => {
                     findings.extend(found);
-                    return Ok(Preview {
-                        plan: None,
-                        findings,
-                        verdict: Verdict::default(),
-                    });
+                    return Ok(Preview::without_plan(findings));
                 }
             };
             let planned = asker
@@ -148,22 +154,28 @@ fn conclude(
         Ok(plan) => {
             findings.extend(check(&plan, base, own));
             let plan = Arc::new(plan);
-            let verdict = judge(request, &plan)?;
+            let judged = judge(request, &plan)?;
+            findings.extend(judged.findings);
             Ok(Preview {
                 plan: Some(plan),
                 findings,
-                verdict,
+                verdict: judged.verdict,
+                void: judged.void,
             })
         }
         Err(found) => {
             findings.extend(found);
-            Ok(Preview {
-                plan: None,
-                findings,
-                verdict: Verdict::default(),
-            })
+            Ok(Preview::without_plan(findings))
         }
     }
+}
+
+/// What policy would say.
+struct Judged {
+    verdict: Verdict,
+    /// What is wrong with the rules that the commit brings.
+    findings: Vec<Finding>,
+    void: Vec<Refused>,
 }
 
 fn guard<'a>(request: &'a PreviewRequest<'_>) -> Guard<'a> {
@@ -179,7 +191,11 @@ fn guard<'a>(request: &'a PreviewRequest<'_>) -> Guard<'a> {
 /// What is wrong with the sealed values of the commit, by the trust of what is applied.
 fn verify(request: &PreviewRequest<'_>, desired: &Desired) -> Result<Vec<Finding>, RuntimeError> {
     let (guard, case) = (guard(request), case(request));
-    let rules = guard.rules(&case.base)?;
+    let rules = match guard.rules(&case.base) {
+        // Said where the plan is judged.
+        Err(RuntimeError::Gate(_)) => return Ok(Vec::new()),
+        rules => rules?,
+    };
     let tags = request.repository.words()?;
     let tree = request.repository.tree(request.head)?;
     let what = Verification {
@@ -193,7 +209,8 @@ fn verify(request: &PreviewRequest<'_>, desired: &Desired) -> Result<Vec<Finding
         highest: request.highest,
         may_go_back: &|_, _, _| false,
     };
-    Ok(verify_and_ask(&guard, &case, &rules, &tags, desired, what)?.findings)
+    let (report, _) = verify_and_ask(&guard, &case, &rules, &tags, desired, what)?;
+    Ok(report.findings)
 }
 
 /// The commit, as if it were pushed now onto what is applied.
@@ -222,12 +239,47 @@ fn case(request: &PreviewRequest<'_>) -> Case {
 }
 
 /// What policy would say if this commit were pushed now.
-fn judge(request: &PreviewRequest<'_>, plan: &Arc<Plan>) -> Result<Verdict, RuntimeError> {
+fn judge(request: &PreviewRequest<'_>, plan: &Arc<Plan>) -> Result<Judged, RuntimeError> {
     let (guard, case) = (guard(request), case(request));
+    let moved = case.new || case.base != case.commit;
+    let findings = match moved {
+        true => guard.check(&case.commit)?,
+        false => Vec::new(),
+    };
+    let (verdict, void) = match by_rules(request, &guard, &case, plan) {
+        // Where policy cannot judge, that is a denial.
+        Err(RuntimeError::Gate(error)) => {
+            let whole = Judgement::by(Decision::Deny, "none", error.to_string());
+            let verdict = Verdict {
+                whole: Some(whole),
+                ..Verdict::default()
+            };
+            (verdict, Vec::new())
+        }
+        other => other?,
+    };
+    Ok(Judged {
+        verdict,
+        findings,
+        void,
+    })
+}
+
+/// By the rules of the base.
+fn by_rules(
+    request: &PreviewRequest<'_>,
+    guard: &Guard<'_>,
+    case: &Case,
+    plan: &Arc<Plan>,
+) -> Result<(Verdict, Vec<Refused>), RuntimeError> {
     let rules = guard.rules(&case.base)?;
     let tags = request.repository.words()?;
-    let asked = guard.request(&case, &rules, Arc::clone(plan), &tags)?;
-    Ok(request.gate.judge(&asked)?)
+    let mut void = guard.suspended(case, &rules, &tags)?.void;
+    if let Some(hold) = request.row.and_then(|row| row.hold.as_ref()) {
+        void.extend(guard.retried(case, &rules, &tags, &hold.run)?.void);
+    }
+    let asked = guard.request(case, &rules, Arc::clone(plan), &tags)?;
+    Ok((request.gate.judge(&asked)?, void))
 }
 
 fn read(

@@ -4,11 +4,17 @@ use std::sync::Arc;
 
 use stratum_core::approve::Refusal;
 use stratum_core::condition::Condition;
-use stratum_core::ports::{Publication, RunOutcome};
+use stratum_core::finding::Finding;
+use stratum_core::ids::RunId;
+use stratum_core::plan::Plan;
+use stratum_core::ports::{EnvironmentRow, Publication, RunOutcome};
 use stratum_core::record::{self, Outcome};
-use stratum_core::run::{Run, RunSummary, StepCounts};
+use stratum_core::run::{Run, RunSummary, StepCounts, Trigger};
+use stratum_core::verdict::Verdict;
 
 use crate::error::RuntimeError;
+use crate::grounds::nothing;
+use crate::head::Target;
 use crate::look::{Judged, Look};
 use crate::progress::{EnvironmentReport, Progress};
 use crate::reconcile::Reconciler;
@@ -27,16 +33,8 @@ impl Reconciler {
             Refusal::Findings(found) => found,
             Refusal::Denied(_) | Refusal::NeedsApproval { .. } => look.findings.clone(),
         };
-        let environment = &look.target.environment;
-        let last = self.ports.store.history(Some(environment), 1).await?;
-        let again = last.into_iter().find(|run| {
-            run.outcome == Some(RunOutcome::Denied)
-                && run.revision == look.target.commit
-                && run.plan_digest == judged.plan.digest
-                && run.reason == reason
-        });
-        let id = match again {
-            Some(run) => run.id,
+        let id = match self.refused_before(&judged.plan, &reason).await? {
+            Some(id) => id,
             None => {
                 let (plan, verdict) = (&judged.plan, &judged.verdict);
                 let run = self.new_run(&look, plan, &findings, verdict).await?;
@@ -44,7 +42,74 @@ impl Reconciler {
                 run.id
             }
         };
-        let mut row = look.row;
+        self.denied(look.row, id, reason, findings).await
+    }
+
+    /// The same, where the rules cannot be used, so that nothing could be planned or judged.
+    pub(crate) async fn deny_unjudged(
+        self: &Arc<Self>,
+        target: &Target,
+        mut row: EnvironmentRow,
+        findings: Vec<Finding>,
+        reason: String,
+    ) -> Result<EnvironmentReport, RuntimeError> {
+        let plan = Arc::new(nothing(&target.environment, &target.commit));
+        let lease = self.lease(&target.environment).await?;
+        let id = match self.refused_before(&plan, &reason).await? {
+            Some(id) => id,
+            None => {
+                let (own, commit) = (Arc::clone(self), target.commit.clone());
+                let revision = self
+                    .blocking(move || Ok(own.ports.repository.revision(&commit)?))
+                    .await?;
+                self.log_refused(&target.environment, &revision, &reason)
+                    .await?;
+                let started_at = self.ports.clock.now();
+                let run = Run {
+                    id: RunId::at(started_at, self.ports.randomness.next() as u32),
+                    environment: target.environment.clone(),
+                    trigger: Trigger::Push,
+                    revision,
+                    previous: row.revision.clone(),
+                    skipped: Vec::new(),
+                    lease: lease.number,
+                    started_at,
+                    on_failure: target.own().on_failure,
+                    plan,
+                    findings: findings.clone(),
+                    verdict: Verdict::default(),
+                };
+                self.remember_refusal(&run, &reason).await?;
+                run.id
+            }
+        };
+        row.desired_revision = Some(target.commit.clone());
+        self.denied(row, id, reason, findings).await
+    }
+
+    /// The run of the same refusal of the same plan, if that was the last one.
+    async fn refused_before(
+        &self,
+        plan: &Plan,
+        reason: &str,
+    ) -> Result<Option<RunId>, RuntimeError> {
+        let last = self.ports.store.history(Some(&plan.environment), 1).await?;
+        let again = last.into_iter().find(|run| {
+            run.outcome == Some(RunOutcome::Denied)
+                && run.revision == plan.revision
+                && run.plan_digest == plan.digest
+                && run.reason == reason
+        });
+        Ok(again.map(|run| run.id))
+    }
+
+    async fn denied(
+        &self,
+        mut row: EnvironmentRow,
+        id: RunId,
+        reason: String,
+        findings: Vec<Finding>,
+    ) -> Result<EnvironmentReport, RuntimeError> {
         row.last_run = Some(id.clone());
         // So that the row is written, with the time of the look.
         row.condition = Condition::Unknown;

@@ -1,5 +1,6 @@
 //! Sealed values on their way: verified against the trust of the base, kept, marked as in force.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use stratum_core::value::Value;
 
 use crate::error::RuntimeError;
 use crate::grounds::Grounds;
-use crate::guard::{Case, Guard};
+use crate::guard::{Case, Guard, Heard, Word};
 use crate::head::Target;
 use crate::look::Look;
 use crate::reconcile::Reconciler;
@@ -165,6 +166,7 @@ fn used(desired: &Desired) -> BTreeSet<Digest> {
 }
 
 /// Verifies, and then asks policy: who may seal, what may be read, what may go back. Blocking.
+/// Answers also the words by which something went back.
 pub(crate) fn verify_and_ask(
     guard: &Guard<'_>,
     case: &Case,
@@ -172,10 +174,13 @@ pub(crate) fn verify_and_ask(
     tags: &[SignedTag],
     desired: &Desired,
     what: Verification<'_>,
-) -> Result<SealReport, RuntimeError> {
+) -> Result<(SealReport, Heard<Vec<Word>>), RuntimeError> {
     let older = guard.may_go_back(case, rules, tags)?;
+    let heeded = RefCell::new(Vec::new());
     let may_go_back = |path: &str, key: &str, version: u64| {
-        older.contains(&(path.to_owned(), key.to_owned(), version))
+        let word = older.said.get(&(path.to_owned(), key.to_owned(), version));
+        heeded.borrow_mut().extend(word.cloned());
+        word.is_some()
     };
     let mut report = verify_sealed(Verification {
         may_go_back: &may_go_back,
@@ -197,7 +202,11 @@ pub(crate) fn verify_and_ask(
             report.findings.push(denied(message, value));
         }
     }
-    Ok(report)
+    let words = Heard {
+        said: heeded.into_inner(),
+        void: older.void,
+    };
+    Ok((report, words))
 }
 
 impl Reconciler {
@@ -211,8 +220,8 @@ impl Reconciler {
     ) -> Result<(Verified, Vec<Finding>), RuntimeError> {
         let highest = self.ports.vault.highest(&target.environment).await?;
         let (own, target, desired) = (Arc::clone(self), target.clone(), Arc::clone(desired));
-        let grounds = grounds.clone();
-        self.blocking(move || {
+        let (environment, grounds) = (target.environment.clone(), grounds.clone());
+        let verifying = self.blocking(move || {
             let Grounds { case, rules, tags } = &grounds;
             let what = Verification {
                 repository: own.ports.repository.as_ref(),
@@ -225,10 +234,17 @@ impl Reconciler {
                 highest: &highest,
                 may_go_back: &|_, _, _| false,
             };
-            let report = verify_and_ask(&own.guard(), case, rules, tags, &desired, what)?;
-            Ok((Verified::of(report.values, &desired), report.findings))
-        })
-        .await
+            let (report, words) = verify_and_ask(&own.guard(), case, rules, tags, &desired, what)?;
+            let verified = Verified::of(report.values, &desired);
+            Ok((verified, report.findings, words))
+        });
+        let (verified, findings, words) = verifying.await?;
+        self.log_void(&environment, "allow-rollback", &words.void)
+            .await?;
+        for word in &words.said {
+            self.log_word_once(&environment, word).await?;
+        }
+        Ok((verified, findings))
     }
 
     /// Keeps the sealed values that are about to be used, before anything is begun with them.

@@ -28,7 +28,7 @@ mod write;
 mod writer;
 
 pub use log::{
-    Expected, ExportError, Exported, LogReader, PartReport, Problem, Proof, Report, Shown,
+    Expected, ExportError, Exported, Health, LogReader, PartReport, Problem, Proof, Report, Shown,
     key_words, log_folder, log_keys, within,
 };
 pub use open::Access;

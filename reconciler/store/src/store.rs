@@ -184,6 +184,14 @@ impl SqliteStore {
         Ok((expected, waiting))
     }
 
+    /// Whether the audit log has entries that are more than a month old.
+    pub async fn has_old_entries(&self, now: Timestamp) -> Result<bool, AuditError> {
+        match &self.log {
+            Some(log) => Ok(!log.overdue(now, 1).await?.is_empty()),
+            None => Ok(false),
+        }
+    }
+
     /// Deletes the entries of every part of the audit log whose month lies more than `months` months
     /// back, after the log says so; answers the parts. Their hashes stay, and all proofs hold.
     pub async fn prune_log(&self, now: Timestamp, months: u32) -> Result<Vec<String>, AuditError> {

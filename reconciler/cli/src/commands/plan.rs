@@ -148,6 +148,7 @@ impl<'a> Planner<'a> {
                 plan: None,
                 findings: loaded.findings,
                 verdict: stratum_core::verdict::Verdict::default(),
+                void: Vec::new(),
             };
             if arguments.markdown {
                 let all = Gathered::unreadable(nothing.findings);

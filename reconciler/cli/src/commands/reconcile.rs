@@ -28,6 +28,7 @@ use crate::holder;
 use crate::identity::{Guarded, NOT_LOCKED};
 use crate::log;
 use crate::proposals::Proposals;
+use crate::retention::{self, Retention};
 use crate::serve::{self, Desk, Sources, Webhook};
 use crate::show;
 use crate::show::live::Board;
@@ -66,15 +67,6 @@ pub(crate) struct ReconcileArguments {
     /// Put the local resources of each environment under DIR, for a trial
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
-
-    /// Keep the entries of the audit log for this many months; their hashes stay
-    #[arg(
-        long,
-        value_name = "MONTHS",
-        default_value_t = 84,
-        env = "STRATUM_AUDIT_MONTHS"
-    )]
-    audit_months: u32,
 
     /// Answer at ADDRESS:PORT: /webhook, /healthz, /readyz, /metrics
     #[arg(
@@ -189,6 +181,10 @@ async fn work(
     let sink = sink(voice, Arc::clone(&desk), told);
     let options = options(arguments, place)?;
     let ports = ports(arguments, place, &guarded, Arc::clone(&wake))?;
+    let retention = Retention::new(&store, &ports);
+    for part in retention.prune(Timestamp::now()).await? {
+        voice.say(&retention::over(&part));
+    }
     let reconciler = Reconciler::new(ports, options, sink, stop.clone());
     listen(voice, &desk, wake, stop.clone())?;
     if arguments.once {
@@ -199,6 +195,7 @@ async fn work(
         store.close().await;
         return Ok(exit_of(&reports));
     }
+    retention.watch();
     if let Some(listener) = listener {
         if let Ok(address) = listener.local_addr() {
             voice.say(&format!("answering at http://{address}"));

@@ -10,6 +10,7 @@ use stratum_core::ports::{
 };
 use stratum_store::SqliteStore;
 
+use crate::commands::audit;
 use crate::commands::watch::{self, Answer, WatchArguments};
 use crate::context::{Context, Place};
 use crate::exit::Exit;
@@ -59,6 +60,9 @@ fn text(context: &Context, view: &StatusView) -> String {
     if let Some(trouble) = &view.forge {
         text.push_str(&show::forge::trouble(theme, trouble, now));
     }
+    if let Some(audit) = &view.audit {
+        text.push_str(&show::audit::line(theme, audit, now));
+    }
     text
 }
 
@@ -80,6 +84,10 @@ pub(crate) async fn view(
             environments.insert(name, view);
         }
     }
+    let audit = match store {
+        Some(store) => audit::health(place, store).await?,
+        None => None,
+    };
     Ok(StatusView {
         version: VERSION,
         environments: environments.into_values().collect(),
@@ -87,6 +95,7 @@ pub(crate) async fn view(
             Some(store) => store.trouble().await?,
             None => None,
         },
+        audit,
     })
 }
 

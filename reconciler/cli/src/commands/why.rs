@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use stratum_core::approve::{Refusal, approve, command};
+use stratum_core::finding::{Finding, any_error};
 use stratum_core::ids::EnvironmentName;
 use stratum_core::ports::{EnvironmentRow, Store as _};
 use stratum_core::signed::{NOT_LOOKED_AT, Signer};
@@ -25,6 +26,8 @@ struct Why {
     /// What an approval must name.
     ballot: Option<String>,
     decision: &'static str,
+    /// What the checks found.
+    errors: Vec<String>,
     denied: Vec<Denied>,
     authors: Vec<String>,
     approvals: Vec<String>,
@@ -102,7 +105,7 @@ fn answer(
     let (decision, could_approve) = match &refusal {
         Some(Refusal::NeedsApproval { by, .. }) => ("needs-approval", by.clone()),
         Some(Refusal::Denied(_)) => ("deny", Vec::new()),
-        Some(Refusal::Findings(_)) => ("not judged: the checks found errors", Vec::new()),
+        Some(Refusal::Findings(_)) => ("deny", Vec::new()),
         None if made.plan.is_none() => ("not judged: there is no plan", Vec::new()),
         None => ("allow", Vec::new()),
     };
@@ -113,6 +116,7 @@ fn answer(
         reason: row.map(|row| row.reason.clone()).unwrap_or_default(),
         ballot: verdict.ballot.map(|digest| digest.to_string()),
         decision,
+        errors: errors(made),
         denied: denied(made, asked),
         authors: authors(verdict),
         approvals: verdict
@@ -120,10 +124,26 @@ fn answer(
             .iter()
             .map(|one| format!("{} until {} (`{}`)", one.by, one.expires, one.tag))
             .collect(),
-        void: verdict.void.iter().map(ToString::to_string).collect(),
+        void: verdict
+            .void
+            .iter()
+            .chain(&made.void)
+            .map(ToString::to_string)
+            .collect(),
         would_allow: would_allow(row, made, &could_approve),
         could_approve,
     }
+}
+
+/// What stands in the way whatever policy says.
+fn errors(made: &Preview) -> Vec<String> {
+    let errors = made.findings.iter().filter(|finding| finding.is_error());
+    let line = |finding: &Finding| {
+        let place = finding.source.as_ref().map(|source| format!("{source}: "));
+        let place = place.unwrap_or_default();
+        format!("{place}{} [{}]", finding.message, finding.code)
+    };
+    errors.map(line).collect()
 }
 
 /// What is not allowed; only what was asked about, where that is one resource.
@@ -205,7 +225,11 @@ fn would_allow(row: Option<&EnvironmentRow>, made: &Preview, could: &[String]) -
             command(&tag)
         ));
     }
-    if refused && could.is_empty() && !unproven {
+    if any_error(&made.findings) {
+        ways.push(
+            "files without these errors: `stratum check` shows them with their lines".to_owned(),
+        );
+    } else if refused && could.is_empty() && !unproven {
         ways.push(
             "no approval would: another change, or first a change of `policies/`, `trust/` or the \
              labels in `stratum.ncl`, which the rules that hold now judge"
@@ -239,6 +263,7 @@ fn text(why: &Why) -> String {
             }
         }
     };
+    list("What is wrong with it:", &why.errors);
     list("Who wrote it:", &why.authors);
     list("Approvals that count:", &why.approvals);
     list("Tags that do not:", &why.void);

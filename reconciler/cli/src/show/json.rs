@@ -16,6 +16,7 @@ use stratum_core::source::Source;
 use stratum_core::value::shown;
 use stratum_core::verdict::{Judgement, Policy, Verdict};
 
+use crate::show::audit::AuditView;
 use crate::show::plan::judgement;
 
 /// The version of every shape here.
@@ -239,6 +240,8 @@ pub(crate) struct StatusView {
     pub(crate) environments: Vec<EnvironmentView>,
     /// What keeps the forge from being told how commits fare; `null` when nothing does.
     pub(crate) forge: Option<ForgeTrouble>,
+    /// The audit log, once there is one.
+    pub(crate) audit: Option<AuditView>,
 }
 
 /// One environment of `status --json`.

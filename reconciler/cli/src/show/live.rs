@@ -50,7 +50,10 @@ impl Board {
             Progress::Planned { plan, findings, .. } => {
                 let mut lines: Vec<String> = findings
                     .iter()
-                    .map(|finding| format!("{}: {}", plan.environment, one_line(&finding.message)))
+                    .map(|finding| {
+                        let message = one_line(&finding.message);
+                        format!("{}: {message} [{}]", plan.environment, finding.code)
+                    })
                     .collect();
                 lines.push(format!("{}: {}", plan.environment, plan.summary()));
                 lines

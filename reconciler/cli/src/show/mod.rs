@@ -1,5 +1,6 @@
 //! How the engine's types are written for people and for programs; nothing here does I/O.
 
+pub(crate) mod audit;
 pub(crate) mod finding;
 pub(crate) mod forge;
 pub(crate) mod json;

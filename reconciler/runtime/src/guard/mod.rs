@@ -26,7 +26,7 @@ use crate::findings::first_reason;
 
 pub use request::Case;
 pub use secrets::{Older, ROLLBACK_TAGS};
-pub use words::{Word, WordOf};
+pub use words::{Heard, Said, Word, WordOf};
 
 /// Puts things before policy. Blocking.
 pub struct Guard<'a> {

@@ -14,7 +14,7 @@ use stratum_core::settings::{Settings, Signatures};
 use stratum_core::signed::{Approval, Authored, Refused, SignedCommit, SignedTag, Signer, trailer};
 use stratum_core::verdict::Decision;
 
-use super::{Guard, Word};
+use super::{Guard, Heard, Said, Word};
 use crate::error::RuntimeError;
 use crate::head::own_settings;
 
@@ -184,6 +184,7 @@ impl Guard<'_> {
         Ok(self.allowed(&question, &word.tag)?.map(|()| Approval {
             by: word.by,
             tag: word.tag,
+            object: Some(word.object),
             at: word.at,
             expires,
         }))
@@ -236,64 +237,68 @@ impl Guard<'_> {
         rules: &Arc<Rules>,
         tags: &[SignedTag],
         run: &RunId,
-    ) -> Result<Option<Word>, RuntimeError> {
-        for word in self.words(rules, tags, "stratum/retry/") {
-            match word {
-                Ok(word) if word.about == run.as_str() => {
-                    let act = Act::Retry { run: run.clone() };
-                    let question = self.question(case, rules, &word, act);
-                    match self.allowed(&question, &word.tag)? {
-                        Ok(()) => return Ok(Some(word)),
-                        Err(refused) => note(&refused),
-                    }
-                }
-                Ok(_) => {}
-                Err(refused) => note(&refused),
-            }
-        }
-        Ok(None)
+    ) -> Result<Heard<Option<Word>>, RuntimeError> {
+        let act = Act::Retry { run: run.clone() };
+        self.last(case, rules, tags, ("stratum/retry/", run.as_str()), act)
     }
 
-    /// The word by which the environment is suspended, if the last one said is that.
+    /// What was said last about suspending the environment.
     pub fn suspended(
         &self,
         case: &Case,
         rules: &Arc<Rules>,
         tags: &[SignedTag],
-    ) -> Result<Option<Word>, RuntimeError> {
-        let suspend = self.last(case, rules, tags, "stratum/suspend/", Act::Suspend)?;
-        let resume = self.last(case, rules, tags, "stratum/resume/", Act::Resume)?;
-        let resumed = resume.map(|word| word.at);
-        Ok(suspend.filter(|word| resumed.is_none_or(|at| at < word.at)))
+    ) -> Result<Heard<Said>, RuntimeError> {
+        let name = case.environment.as_str();
+        let about = ("stratum/suspend/", name);
+        let mut suspend = self.last(case, rules, tags, about, Act::Suspend)?;
+        let about = ("stratum/resume/", name);
+        let resume = self.last(case, rules, tags, about, Act::Resume)?;
+        suspend.void.extend(resume.void);
+        let said = match (suspend.said, resume.said) {
+            (Some(suspend), Some(resume)) if suspend.at <= resume.at => Said::Resume(resume),
+            (Some(suspend), _) => Said::Suspend(suspend),
+            (None, Some(resume)) => Said::Resume(resume),
+            (None, None) => Said::Nothing,
+        };
+        Ok(Heard {
+            said,
+            void: suspend.void,
+        })
     }
 
+    /// The last word about something that counts: `about` is the prefix of its tags, and the name.
     fn last(
         &self,
         case: &Case,
         rules: &Arc<Rules>,
         tags: &[SignedTag],
-        prefix: &str,
+        (prefix, name): (&str, &str),
         act: Act,
-    ) -> Result<Option<Word>, RuntimeError> {
-        let mut last: Option<Word> = None;
+    ) -> Result<Heard<Option<Word>>, RuntimeError> {
+        let mut heard: Heard<Option<Word>> = Heard::default();
         for word in self.words(rules, tags, prefix) {
             let word = match word {
-                Ok(word) if names(&word.about, case.environment.as_str()) => word,
+                Ok(word) if names(&word.about, name) => word,
                 Ok(_) => continue,
                 Err(refused) => {
-                    note(&refused);
+                    let about = refused.tag.strip_prefix(prefix);
+                    if about.is_some_and(|about| names(about, name)) {
+                        heard.void.push(refused);
+                    }
                     continue;
                 }
             };
             let question = self.question(case, rules, &word, act.clone());
-            let later = last.as_ref().is_none_or(|last| last.at < word.at);
+            let later = heard.said.as_ref().is_none_or(|last| last.at < word.at);
             match self.allowed(&question, &word.tag)? {
-                Ok(()) if later => last = Some(word),
+                Ok(()) if later => heard.said = Some(word),
                 Ok(()) => {}
-                Err(refused) => note(&refused),
+                Err(refused) => heard.void.push(refused),
             }
         }
-        Ok(last)
+        heard.void.iter().for_each(note);
+        Ok(heard)
     }
 }
 
@@ -304,7 +309,7 @@ fn names(about: &str, name: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('+'))
 }
 
-fn note(refused: &Refused) {
+pub(super) fn note(refused: &Refused) {
     tracing::warn!(tag = %refused.tag, why = %refused.why, "a tag does not count");
 }
 

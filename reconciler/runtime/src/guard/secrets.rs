@@ -1,6 +1,6 @@
 //! What policy says about sealed values: who may seal, what may be read, and what may go back.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use stratum_core::ports::{Act, Principal, Question};
@@ -8,9 +8,8 @@ use stratum_core::rules::Rules;
 use stratum_core::signed::SignedTag;
 use stratum_core::verdict::Decision;
 
-use super::Guard;
-use super::request::{Case, facts};
-use super::words::Word;
+use super::request::{Case, facts, note};
+use super::{Guard, Heard, Word};
 use crate::error::RuntimeError;
 
 /// A value that may go back: path, key, version.
@@ -84,13 +83,17 @@ impl Guard<'_> {
         case: &Case,
         rules: &Arc<Rules>,
         tags: &[SignedTag],
-    ) -> Result<BTreeSet<Older>, RuntimeError> {
-        let mut allowed = BTreeSet::new();
+    ) -> Result<Heard<BTreeMap<Older, Word>>, RuntimeError> {
+        let mut heard: Heard<BTreeMap<Older, Word>> = Heard::default();
         for word in self.words(rules, tags, ROLLBACK_TAGS) {
             let word = match word {
                 Ok(word) => word,
                 Err(refused) => {
-                    tracing::warn!(tag = refused.tag, why = refused.why, "a tag does not count");
+                    let own = refused.tag.strip_prefix(ROLLBACK_TAGS);
+                    let own = own.and_then(|about| about.strip_prefix(case.environment.as_str()));
+                    if own.is_some_and(|rest| rest.starts_with('/')) {
+                        heard.void.push(refused);
+                    }
                     continue;
                 }
             };
@@ -102,15 +105,12 @@ impl Guard<'_> {
             };
             let question = self.question(case, rules, &word, act);
             match self.allowed(&question, &word.tag)? {
-                Ok(()) => {
-                    allowed.insert((path, key, version));
-                }
-                Err(refused) => {
-                    tracing::warn!(tag = refused.tag, why = refused.why, "a tag does not count");
-                }
+                Ok(()) => drop(heard.said.insert((path, key, version), word)),
+                Err(refused) => heard.void.push(refused),
             }
         }
-        Ok(allowed)
+        heard.void.iter().for_each(note);
+        Ok(heard)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! stratum/approve/<digest>[+<anything>]        one plan may be applied
-//! stratum/retry/<run>                          a held Revision may be tried again
+//! stratum/retry/<run>[+<anything>]             a held Revision may be tried again
 //! stratum/suspend/<environment>[+<anything>]   nothing more is applied there
 //! stratum/resume/<environment>[+<anything>]    it is again
 //! ```
@@ -13,6 +13,7 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use stratum_core::ids::ObjectId;
 use stratum_core::rules::Rules;
 use stratum_core::signed::{Refused, SignedTag, Signer, trailer};
 
@@ -24,6 +25,8 @@ use super::authors::belongs;
 pub struct Word {
     /// Its name without `refs/tags/`.
     pub tag: String,
+    /// The tag object.
+    pub object: ObjectId,
     /// What follows the prefix it was looked for under.
     pub about: String,
     /// Who said it, by name in trust.
@@ -40,6 +43,27 @@ pub struct Word {
 
 /// What one tag came to.
 pub type WordOf = Result<Word, Refused>;
+
+/// What the tags about one thing came to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Heard<T> {
+    /// What counts.
+    pub said: T,
+    /// What was meant to count and does not.
+    pub void: Vec<Refused>,
+}
+
+/// What was said last about suspending an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Said {
+    /// Nothing that counts.
+    #[default]
+    Nothing,
+    /// Suspend it.
+    Suspend(Word),
+    /// Go on.
+    Resume(Word),
+}
 
 impl Guard<'_> {
     /// The words whose tag begins with `prefix` (for example `stratum/approve/`), each with its
@@ -66,6 +90,7 @@ impl Guard<'_> {
                 "it was signed under the name `{own_name}`"
             )));
         }
+        let object = ObjectId::new(&tag.id).map_err(|error| refused(error.to_string()))?;
         let expires = expiry(&tag.message).map_err(refused)?;
         if expires.is_some_and(|expires| expires <= self.now) {
             return Err(refused("it has expired".to_owned()));
@@ -81,6 +106,7 @@ impl Guard<'_> {
             Signer::Nobody { why } => Err(refused(why)),
             Signer::Person { name, kind, key } => Ok(Word {
                 tag: tag.name.clone(),
+                object,
                 about: about.to_owned(),
                 by: name.clone(),
                 signer: Signer::Person { name, kind, key },

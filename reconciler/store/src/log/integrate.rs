@@ -148,7 +148,9 @@ pub(crate) fn settled(folder: &Path, head: &Head) -> bool {
         size: head.size,
     };
     let mut whole = || tree::range(&mut reader, 0, head.size).is_ok_and(|root| root == head.root);
-    same && newest() && whole() && LogKey::is_there(&folder.join("keys"))
+    // The superuser may write where nobody else may, but not on a disk that is read-only.
+    let writable = || rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_ok();
+    same && newest() && whole() && writable() && LogKey::is_there(&folder.join("keys"))
 }
 
 struct Growing<'g> {

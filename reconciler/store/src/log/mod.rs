@@ -14,6 +14,7 @@
 mod diagnose;
 mod export;
 mod files;
+mod health;
 mod integrate;
 mod keeper;
 mod keys;
@@ -28,6 +29,7 @@ mod veil;
 mod verify;
 
 pub use export::{ExportError, Exported};
+pub use health::Health;
 pub(crate) use integrate::Head;
 pub(crate) use keeper::Keeper;
 pub(crate) use leaf::{Leaf, bundle, people};

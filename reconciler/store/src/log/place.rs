@@ -8,6 +8,8 @@ use crate::log::tree::{WIDTH, hashes};
 
 /// The signed checkpoint of a part.
 pub(crate) const CHECKPOINT: &str = "checkpoint";
+/// The folder of the entries of a part; gone when their time is over.
+pub(crate) const ENTRIES: &str = "tile/entries";
 /// The public keys that sign a part.
 pub(crate) const KEYS: &str = "keys";
 

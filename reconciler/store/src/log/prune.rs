@@ -10,6 +10,7 @@ use stratum_core::ports::NoteSigner;
 use crate::log::files;
 use crate::log::integrate::digest;
 use crate::log::part::{self, LogError, at};
+use crate::log::place::ENTRIES;
 
 /// The parts in `folder` whose month lies more than `months` months before `now`, with what the log
 /// must say before their entries are deleted. The newest part is never among them.
@@ -37,8 +38,6 @@ pub(crate) fn overdue(
     }
     Ok(found)
 }
-
-const ENTRIES: &str = "tile/entries";
 
 /// Deletes the entries of a part.
 pub(crate) fn prune(folder: &Path, name: &str) -> Result<(), LogError> {

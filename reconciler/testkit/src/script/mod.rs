@@ -64,6 +64,7 @@ impl Content {
             approvals: Default::default(),
             knowledge: Default::default(),
             secrets: Default::default(),
+            audit: Default::default(),
         };
         Self {
             settings,

@@ -1,9 +1,11 @@
 //! The state: whether it is whole, and who holds which lease.
 
+use jiff::Timestamp;
 use stratum_core::ports::{Store as _, StoreError};
 use stratum_store::{Access, SqliteStore};
 
 use super::{Check, rebuild};
+use crate::commands::audit;
 use crate::context::Place;
 use crate::failure::CommandError;
 use crate::holder;
@@ -38,7 +40,29 @@ async fn read(place: &Place) -> Result<Vec<Check>, StoreError> {
         checks.extend(held.map(|held| lease(row.name.as_str(), &held)));
     }
     store.unfinished().await?;
+    checks.extend(log(place, &store).await);
     Ok(checks)
+}
+
+/// The audit log: who signs it, and whether its checkpoints hold.
+async fn log(place: &Place, store: &SqliteStore) -> Option<Check> {
+    const NAME: &str = "audit log";
+    let remedy = "`stratum audit verify` names the place; put the folder back as it was";
+    match audit::health(place, store).await {
+        Ok(None) => None,
+        Ok(Some(view)) => {
+            let sentence = view.sentence(Timestamp::now());
+            Some(match view.problem {
+                None => Check::good(NAME, sentence),
+                Some(_) => Check::bad(NAME, sentence, remedy),
+            })
+        }
+        Err(error) => {
+            let sentence = error.render(&Theme::PLAIN);
+            let sentence = one_line(sentence.trim_start_matches("error: "));
+            Some(Check::bad(NAME, sentence, remedy))
+        }
+    }
 }
 
 fn lease(environment: &str, held: &str) -> Check {
