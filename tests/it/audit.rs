@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 use signed_note::{Note, StandardVerifier, VerifierList};
 use tlog_tiles::{Checkpoint, Error, Hash, Tile, TileHashReader, TileReader};
 
-use crate::ground::Ground;
+use crate::ground::{Ground, PROGRAM, run};
 
 fn log(ground: &Ground) -> PathBuf {
     ground.bare().join("stratum/audit")
@@ -250,10 +251,122 @@ fn a_log_that_cannot_be_written_stops_the_work_and_nothing_is_applied() {
         "a hint: {}",
         refused.side
     );
-    assert!(!ground.made("b").exists(), "nothing was applied");
+    assert!(!ground.made("staging/b").exists(), "nothing was applied");
     assert_eq!(ground.stratum(&["audit", "verify"]).code, 1);
     fs::rename(tiles.join("away"), &part).unwrap();
     let again = ground.once();
     assert!(again.code == 0 || again.code == 4, "{}", again.side);
+    assert_eq!(again.code == 0, ground.made("staging/b").exists());
     assert_eq!(ground.stratum(&["audit", "verify"]).code, 0);
+}
+
+#[test]
+fn entries_are_kept_as_long_as_the_applied_settings_say() {
+    let found = Command::new("faketime").arg("--version").output();
+    if found.is_err() {
+        eprintln!("skipped: `faketime` is not installed");
+        return;
+    }
+    let ground = Ground::with_a_file();
+    let keep = |months: u32| {
+        let text =
+            format!("{{ name = \"t\", environments.staging = {{}}, audit.months = {months} }}\n");
+        ground.write("stratum.ncl", &text);
+        ground.push(&format!("{months} months"));
+    };
+    keep(240);
+    let mut command = Command::new("faketime");
+    let then = [
+        "-f",
+        "@2019-03-10 10:00:00",
+        PROGRAM,
+        "reconcile",
+        "--once",
+        "--root",
+    ];
+    command.args(then).arg(ground.made(""));
+    run(&ground.bare(), &mut command).ends_with(0);
+    let entries = log(&ground).join("0001-2019-03/tile/entries");
+    let verified = || {
+        ground
+            .stratum(&["audit", "verify", "--json"])
+            .ends_with(0)
+            .json()
+    };
+    ground.write(
+        "infra/staging.ncl",
+        "{ local_data.b = { input = \"b\" } }\n",
+    );
+    ground.push("another month");
+    ground.once().ends_with(0);
+    ground.once().ends_with(0);
+    assert!(entries.exists());
+    // What was pushed and not yet applied deletes nothing.
+    keep(12);
+    let answer = ground.once().ends_with(0);
+    assert!(
+        entries.exists() && !answer.side.contains("is over"),
+        "{}",
+        answer.side
+    );
+    let answer = ground.once().ends_with(0);
+    assert!(
+        answer.side.contains("the time of part 0001-2019-03"),
+        "{}",
+        answer.side
+    );
+    assert!(!entries.exists());
+    let verified = verified();
+    assert_eq!(verified["parts"][0]["pruned"], true, "{verified}");
+    let pruned = ground
+        .stratum(&["audit", "list", "--kind", "pruned"])
+        .ends_with(0);
+    assert!(
+        pruned.out.contains("entries of 0001-2019-03"),
+        "{}",
+        pruned.out
+    );
+    for command in ["status", "doctor"] {
+        let said = ground.stratum(&[command]).ends_with(0).out;
+        assert!(
+            said.contains("the entries of 2019-03 are deleted"),
+            "{said}"
+        );
+        assert!(said.contains("signed by Ed25519 "), "{said}");
+    }
+}
+
+#[test]
+fn a_log_that_is_not_as_it_was_signed_is_seen_at_a_glance() {
+    let ground = Ground::with_a_file();
+    ground.push("one");
+    ground.once().ends_with(0);
+    let part = fs::read_dir(log(&ground)).unwrap().flatten();
+    let part = part
+        .map(|entry| entry.path())
+        .find(|path| path.join("checkpoint").exists());
+    let path = part.unwrap().join("checkpoint");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replacen('\n', "\n1", 1)).unwrap();
+    let status = ground.stratum(&["status"]).ends_with(0);
+    assert!(
+        status
+            .out
+            .contains("`stratum audit verify` names the place"),
+        "{}",
+        status.out
+    );
+    let doctor = ground.stratum(&["doctor"]).ends_with(1);
+    assert!(
+        doctor.out.contains("is not one of this text"),
+        "{}",
+        doctor.out
+    );
+    fs::remove_dir_all(log(&ground)).unwrap();
+    let doctor = ground.stratum(&["doctor"]).ends_with(1);
+    assert!(
+        doctor.out.contains("the state knows of entries"),
+        "{}",
+        doctor.out
+    );
 }

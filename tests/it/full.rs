@@ -25,7 +25,11 @@ impl Disk {
     }
 
     fn resize(&self, kilobytes: u64) {
-        let options = format!("remount,size={kilobytes}k");
+        self.set(&format!("size={kilobytes}k"));
+    }
+
+    fn set(&self, option: &str) {
+        let options = format!("remount,{option}");
         assert!(self.call("mount", &["-o", &options]));
     }
 
@@ -55,14 +59,14 @@ impl Drop for Disk {
 
 const STEPS: usize = 30;
 
-/// Commands in a chain, each with an input that packing does not make smaller, and each of which
-/// leaves a line when it runs.
-fn chain(ground: &Ground) -> String {
+/// Commands in a chain, each with an input of `noise` words that packing does not make smaller, and
+/// each of which leaves a line when it runs, after a pause.
+fn chain(ground: &Ground, noise: usize, pause: &str) -> String {
     let effects = ground.made("effects");
     let mut seed = 7_u64;
     let mut text = "{\n  local_exec = {\n".to_owned();
     for step in 0..STEPS {
-        let noise: String = (0..1000)
+        let noise: String = (0..noise)
             .map(|_| {
                 seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 format!("{:016x}", seed ^ (seed >> 29))
@@ -74,7 +78,7 @@ fn chain(ground: &Ground) -> String {
         };
         text.push_str(&format!(
             "    s{step} = {{\n      inputs = {{ noise = \"{noise}\" }},\n      \
-             create = [\"sh\", \"-c\", \"echo s{step} >> {}\"],\n      delete = [\"true\"],\n      \
+             create = [\"sh\", \"-c\", \"sleep {pause}; echo s{step} >> {}\"],\n      delete = [\"true\"],\n      \
              meta = {{ depends_on = [{before}] }},\n    }},\n",
             effects.display()
         ));
@@ -99,7 +103,7 @@ fn a_disk_that_is_really_full_stops_the_apply_and_room_lets_it_go_on() {
     ground.push("one");
     call(&once).ends_with(0);
 
-    ground.write("infra/staging.ncl", &chain(&ground));
+    ground.write("infra/staging.ncl", &chain(&ground, 1000, "0"));
     // Evaluated by a plan that keeps nothing; what is kept by the reconciler must have room too.
     ground.push("two");
     let effects = || fs::read_to_string(ground.made("effects")).unwrap_or_default();
@@ -131,6 +135,103 @@ fn a_disk_that_is_really_full_stops_the_apply_and_room_lets_it_go_on() {
     assert!(effects().lines().count() <= done + 1, "{}", effects());
     disk.resize(64 * 1024);
     call(&once).ends_with(0);
-    let wanted: String = (0..STEPS).map(|step| format!("s{step}\n")).collect();
-    assert_eq!(effects(), wanted, "each command ran once, in order");
+    assert_eq!(effects(), whole_chain(), "each command ran once, in order");
+}
+
+/// What the chain left, when each command ran once.
+fn whole_chain() -> String {
+    (0..STEPS).map(|step| format!("s{step}\n")).collect()
+}
+
+#[test]
+fn an_audit_log_whose_disk_is_full_lets_nothing_more_begin() {
+    let ground = Ground::with_a_file();
+    let state = ground.made("state/state.db");
+    let Some(disk) = Disk::mount(&ground.made("state/audit"), 4096) else {
+        return;
+    };
+    let (path, root) = (state.to_str().unwrap(), ground.made(""));
+    let call = |arguments: &[&str]| {
+        let state = ["--state", path];
+        stratum(&ground.bare(), &[&state[..], arguments].concat())
+    };
+    let once = ["reconcile", "--once", "--root", root.to_str().unwrap()];
+    ground.push("one");
+    call(&once).ends_with(0);
+    call(&["audit", "verify"]).ends_with(0);
+
+    ground.write("infra/staging.ncl", &chain(&ground, 1, "0.2"));
+    ground.push("two");
+    disk.resize(disk.used());
+    let effects = || fs::read_to_string(ground.made("effects")).unwrap_or_default();
+    let full = call(&once);
+    assert_ne!(full.code, 0);
+    let said = format!("{}{}", full.out, full.side);
+    assert!(
+        said.contains("No space left on device") && said.contains("audit"),
+        "{said}"
+    );
+    // What was begun before it was noticed is in the state; nothing more was begun.
+    let done = effects().lines().count();
+    assert!(done < STEPS, "{done} steps: {said}");
+    let again = call(&once);
+    assert_ne!(again.code, 0);
+    assert_eq!(
+        effects().lines().count(),
+        done,
+        "{}{}",
+        again.out,
+        again.side
+    );
+    assert!(
+        again.side.contains("No space left on device"),
+        "{}",
+        again.side
+    );
+
+    disk.resize(4096);
+    call(&once).ends_with(0);
+    assert_eq!(effects(), whole_chain(), "each command ran once, in order");
+    call(&["audit", "verify"]).ends_with(0);
+    let applied = call(&["audit", "list", "--json", "--kind", "apply"]);
+    let done = applied.out.matches("\"event\":\"done\"").count();
+    // With the file that was made first, and then taken away.
+    assert_eq!(done, STEPS + 2, "every event is in the log, once");
+}
+
+#[test]
+fn where_the_log_may_only_be_read_nothing_is_applied() {
+    let ground = Ground::with_a_file();
+    let state = ground.made("state/state.db");
+    let Some(disk) = Disk::mount(&ground.made("state/audit"), 4096) else {
+        return;
+    };
+    let (path, root) = (state.to_str().unwrap(), ground.made(""));
+    let call = |arguments: &[&str]| {
+        let state = ["--state", path];
+        stratum(&ground.bare(), &[&state[..], arguments].concat())
+    };
+    let once = ["reconcile", "--once", "--root", root.to_str().unwrap()];
+    ground.push("one");
+    call(&once).ends_with(0);
+    ground.write(
+        "infra/staging.ncl",
+        "{ local_file.b = { path = \"b\", content = \"b\" } }\n",
+    );
+    ground.push("two");
+    disk.set("ro");
+    let refused = call(&once);
+    assert_ne!(refused.code, 0);
+    assert!(
+        refused.side.contains("Read-only file system"),
+        "{}",
+        refused.side
+    );
+    assert!(refused.side.contains("audit"), "{}", refused.side);
+    assert!(!ground.made("staging/b").exists(), "nothing was applied");
+    // Reading is not writing.
+    call(&["audit", "verify"]).ends_with(0);
+    disk.set("rw");
+    call(&once).ends_with(0);
+    assert!(ground.made("staging/b").exists());
 }

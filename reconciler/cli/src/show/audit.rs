@@ -28,7 +28,7 @@ impl AuditView {
     /// One sentence.
     pub(crate) fn sentence(&self, now: Timestamp) -> String {
         if let Some(problem) = &self.problem {
-            return format!("{problem}; `stratum audit verify` names the place");
+            return problem.clone();
         }
         let keys = self.keys.iter().filter_map(|key| key_words(key));
         let keys: Vec<String> = keys
@@ -63,7 +63,12 @@ pub(crate) fn line(theme: &Theme, audit: &AuditView, now: Timestamp) -> String {
         Some(_) => (Mark::Bad, Role::Bad),
         None => (Mark::Good, Role::Quiet),
     };
-    let line = theme.wrapped(0, &format!("audit log: {}", audit.sentence(now)));
+    let next = match audit.problem {
+        Some(_) => "; `stratum audit verify` names the place",
+        None => "",
+    };
+    let line = format!("audit log: {}{next}", audit.sentence(now));
+    let line = theme.wrapped(0, &line);
     let line = theme.paint(role, line.trim_end());
     format!("\n{} {line}\n", theme.marked(mark, role))
 }
@@ -91,6 +96,8 @@ mod tests {
             problem: Some("`x` is not there".to_owned()),
             ..view
         };
-        assert!(broken.sentence(Timestamp::MIN).contains("audit verify"));
+        let line = line(&Theme::PLAIN, &broken, Timestamp::MIN);
+        let expected = "\n!! audit log: `x` is not there; `stratum audit verify` names the place\n";
+        assert_eq!(line, expected);
     }
 }

@@ -2,7 +2,7 @@
 //! something was.
 
 mod against;
-mod part;
+mod entries;
 mod tiles;
 
 use std::collections::{BTreeMap, BTreeSet};

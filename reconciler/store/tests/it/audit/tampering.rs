@@ -286,10 +286,8 @@ async fn a_checkpoint_of_another_part_or_of_before_is_found() {
     fs::write(&other, &kept[2].1).unwrap();
     let found = desk.reader().verify(&expected).unwrap().problem.unwrap();
     assert_eq!(found.path.as_ref(), Some(&other), "{found:?}");
-    let elsewhere = Expected {
-        checkpoints: vec![newest.clone()],
-        ..Expected::default()
-    };
+    let mut elsewhere = Expected::default();
+    elsewhere.checkpoints.push(newest.clone());
     let found = desk.reader().verify(&elsewhere).unwrap().problem.unwrap();
     assert_eq!(found.path.as_ref(), Some(&other), "{found:?}");
     fs::write(&other, newest).unwrap();
