@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 
 use cedar_policy::{
     Entities, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression as Value, Schema,
@@ -14,9 +15,23 @@ use stratum_core::trust::Trust;
 use crate::place::one_line;
 
 /// The id of something of a type.
-pub(crate) fn uid(kind: &str, id: &str) -> Result<EntityUid, String> {
+pub(crate) fn uid(kind: &'static str, id: &str) -> Result<EntityUid, String> {
+    Ok(EntityUid::from_type_name_and_id(
+        type_name(kind)?,
+        EntityId::new(id),
+    ))
+}
+
+/// The types of the schema, each parsed once: Cedar's parser takes longer than most decisions.
+fn type_name(kind: &'static str) -> Result<EntityTypeName, String> {
+    static KNOWN: Mutex<BTreeMap<&'static str, EntityTypeName>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(name) = known.get(kind) {
+        return Ok(name.clone());
+    }
     let name = EntityTypeName::from_str(kind).map_err(|error| error.to_string())?;
-    Ok(EntityUid::from_type_name_and_id(name, EntityId::new(id)))
+    known.insert(kind, name.clone());
+    Ok(name)
 }
 
 pub(crate) fn text(text: impl Into<String>) -> Value {

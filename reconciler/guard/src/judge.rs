@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::{
     AuthorizationError, Authorizer, Context, Decision as Answer, Entities, EntityUid, Request,
-    Schema,
+    Response, Schema,
 };
 use stratum_core::plan::{Plan, Step};
 use stratum_core::ports::{Act, PlanRequest, Principal, Question};
@@ -138,38 +138,57 @@ impl Court<'_> {
             Some(self.schema),
         )
         .map_err(|error| one_line(&error.to_string()))?;
-        let response = Authorizer::new().is_authorized(&request, &self.law.set, &self.entities);
+        if let Some(said) = self.screened(&request) {
+            debug_assert!(self.asked(&request).allowed, "the screen allows too much");
+            return Ok(said);
+        }
+        Ok(self.asked(&request))
+    }
+
+    /// The answer of the policies put together, where it is "allowed": then it is that of them all.
+    fn screened(&self, request: &Request) -> Option<Said> {
+        let screen = self.law.screen.as_ref()?;
+        let response = Authorizer::new().is_authorized(request, screen, &self.entities);
+        let failed = response.diagnostics().errors().next().is_some();
+        let allowed = response.decision() == Answer::Allow && !failed;
+        allowed.then(|| self.said(&response))
+    }
+
+    /// The answer of every policy by itself.
+    fn asked(&self, request: &Request) -> Said {
+        let response = Authorizer::new().is_authorized(request, &self.law.set, &self.entities);
         let mut errors = response.diagnostics().errors();
-        if let Some(error) = errors.next() {
-            let AuthorizationError::PolicyEvaluationError(inner) = error;
-            let policies = vec![Policy {
+        let Some(error) = errors.next() else {
+            return self.said(&response);
+        };
+        let AuthorizationError::PolicyEvaluationError(inner) = error;
+        Said {
+            allowed: false,
+            failed: true,
+            policies: vec![Policy {
                 id: inner.policy_id().to_string(),
                 reason: format!(
                     "the policy could not be evaluated, which denies: {}",
                     one_line(&error.to_string())
                 ),
-            }];
-            return Ok(Said {
-                allowed: false,
-                failed: true,
-                policies,
-            });
+            }],
         }
-        let mut ids: Vec<String> = response
-            .diagnostics()
-            .reason()
-            .map(ToString::to_string)
-            .collect();
+    }
+
+    /// A response without errors.
+    fn said(&self, response: &Response) -> Said {
+        let reasons = response.diagnostics().reason();
+        let mut ids: Vec<String> = reasons.map(ToString::to_string).collect();
         ids.sort();
         let policies = ids.into_iter().map(|id| Policy {
             reason: self.law.reasons.get(&id).cloned().unwrap_or_default(),
             id,
         });
-        Ok(Said {
+        Said {
             allowed: response.decision() == Answer::Allow,
             failed: false,
             policies: policies.collect(),
-        })
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use stratum_core::rules::PolicyFile;
 use stratum_core::source::Source;
 
 use crate::place::{invalid, place, syntax};
+use crate::screen::screen;
 use crate::{DEFAULTS, validate};
 
 /// So many files, and so many sets, are kept parsed.
@@ -42,6 +43,8 @@ pub(crate) struct Parsed {
 #[derive(Debug)]
 pub(crate) struct Law {
     pub(crate) set: PolicySet,
+    /// The same, put together; see [`screen`].
+    pub(crate) screen: Option<PolicySet>,
     pub(crate) reasons: BTreeMap<String, String>,
     /// Whether any policy looks at which resource it is.
     pub(crate) personal: bool,
@@ -152,10 +155,13 @@ impl Laws {
         let policies = all
             .values()
             .map(|article| article.policy.new_id(PolicyId::new(&article.id)));
+        let policies: Vec<Policy> = policies.collect();
+        let screen = screen(policies.iter());
         let set = PolicySet::from_policies(policies).map_err(|error| error.to_string())?;
         let reasons = all.values().map(|one| (one.id.clone(), one.reason.clone()));
         Ok(Law {
             set,
+            screen,
             reasons: reasons.collect(),
             personal: all.values().any(|article| article.personal),
         })

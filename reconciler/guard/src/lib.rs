@@ -18,6 +18,7 @@ mod imagined;
 mod judge;
 mod law;
 mod place;
+mod screen;
 mod signatures;
 mod words;
 

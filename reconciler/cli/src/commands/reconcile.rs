@@ -191,9 +191,6 @@ async fn work(
         let reports = reconciler.run_once().await?;
         telling::tell_once(announcer.as_deref()).await;
         context.ui.redraw(Vec::new());
-        if let Err(error) = store.bring_in().await {
-            tracing::warn!(%error, "entries of the audit log wait in the state for the next start");
-        }
         answer(context, place, store.as_ref(), &reports).await?;
         store.close().await;
         return Ok(exit_of(&reports));

@@ -60,10 +60,13 @@ pub(crate) fn integrate(
     growing.end()
 }
 
+/// The file that whoever brings entries in locks.
+const LOCK: &str = "lock";
+
 /// Only one process at a time brings entries in.
 pub(crate) fn lock(folder: &Path) -> Result<fs::File, LogError> {
     at(folder, files::folder(folder))?;
-    let path = folder.join("lock");
+    let path = folder.join(LOCK);
     let mut options = fs::OpenOptions::new();
     let file = at(
         &path,
@@ -148,8 +151,8 @@ pub(crate) fn settled(folder: &Path, head: &Head) -> bool {
         size: head.size,
     };
     let mut whole = || tree::range(&mut reader, 0, head.size).is_ok_and(|root| root == head.root);
-    // The superuser may write where nobody else may, but not on a disk that is read-only.
-    let writable = || rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_ok();
+    let mut options = fs::OpenOptions::new();
+    let mut writable = || options.write(true).open(folder.join(LOCK)).is_ok();
     same && newest() && whole() && writable() && LogKey::is_there(&folder.join("keys"))
 }
 
