@@ -129,9 +129,8 @@ fn begin(
     context.block_on(work(context, arguments, voice, &place))
 }
 
-/// Opens the state, and takes out of its audit log what is over.
+/// Opens the state, and what opens secrets.
 async fn open(
-    context: &Context,
     arguments: &ReconcileArguments,
     voice: &Voice,
     place: &Place,
@@ -140,11 +139,6 @@ async fn open(
     let guarded = Guarded::open(store, &arguments.identity).await?;
     if !guarded.hardening.keys_locked {
         voice.say(NOT_LOCKED);
-    }
-    let (now, months) = (Timestamp::now(), arguments.audit_months);
-    for part in guarded.store.prune_log(now, months).await? {
-        let said = format!("the time of part {part} of the audit log is over");
-        context.ui.say(&said);
     }
     Ok(guarded)
 }
@@ -165,7 +159,7 @@ async fn work(
         Some(address) => Some(serve::bind(address).await?),
         None => None,
     };
-    let guarded = open(context, arguments, voice, place).await?;
+    let guarded = open(arguments, voice, place).await?;
     let store = Arc::clone(&guarded.store);
     let stop = Stop::default();
     let wake = Arc::new(RefWatcher::new(&place.repository));
