@@ -239,6 +239,24 @@ fn a_secret_may_not_stand_where_it_would_be_shown() {
 }
 
 #[test]
+fn policy_says_which_may_be_read() {
+    let mint = Mint::new(SETTINGS, &infra(1));
+    let policy = "@id(\"no-keys\")\n@reason(\"keys are read by nobody\")\nforbid (principal, \
+                  action == Action::\"readSecret\", resource is Secret)\nwhen { resource.path like \
+                  \"*generated_private_key*\" };\n";
+    mint.ground.write("policies/keys.cedar", policy);
+    mint.clone(&["check"]);
+    mint.ground.push("first");
+    for answer in [mint.bare(&["plan"]), mint.once()] {
+        let said = format!("{}{}", answer.out, answer.side);
+        assert_ne!(answer.code, 0, "{said}");
+        let refused = "`generated/generated_private_key.tls#private_key_pem` may not be read";
+        assert!(said.contains(refused), "{said}");
+        assert!(said.contains("infra/staging.ncl:5"), "{said}");
+    }
+}
+
+#[test]
 fn taking_one_away_needs_an_approval() {
     let mint = Mint::new(
         SETTINGS,
@@ -405,6 +423,9 @@ fn by_a_branch_a_secret_is_reviewed_before_it_is_used() {
     let old = git(&bare, &["show", &format!("{tip}:{file}")]);
     mint.ground.write(file, &format!("{old}\n"));
     mint.ground.push("an old one");
+    let planned = mint.bare(&["plan"]).ends_with(1);
+    let said = format!("{}{}", planned.out, planned.side);
+    assert!(said.contains("STR0706"), "{said}");
     mint.reconcile(&with, None);
     assert_eq!(mint.made("conf"), second);
 }

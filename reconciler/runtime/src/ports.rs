@@ -6,8 +6,9 @@ use std::sync::Arc;
 use stratum_core::ids::ProviderName;
 use stratum_core::ports::{
     Audit, Clock, Gate, Loader, Probe, Proposer, Provider, ProviderSchema, Randomness, Repository,
-    SealCheck, SecretStore, Secrets, Signatures, Store, Wake,
+    SealCheck, SecretStore, Secrets, Signatures, Store, TypeSchema, Wake,
 };
+use stratum_core::resource::Resource;
 
 use crate::error::RuntimeError;
 
@@ -66,6 +67,18 @@ impl Providers {
         self.0.get(name).ok_or_else(|| RuntimeError::NoProvider {
             provider: name.clone(),
         })
+    }
+
+    /// The type of a resource; `None` when no provider has it.
+    pub(crate) fn type_of(&self, resource: &Resource) -> Option<&TypeSchema> {
+        let provider = self.0.get(&resource.provider)?;
+        provider.schema().types.get(resource.address.r#type())
+    }
+
+    /// Whether a resource makes secrets.
+    pub(crate) fn makes_secrets(&self, resource: &Resource) -> bool {
+        self.type_of(resource)
+            .is_some_and(TypeSchema::makes_secrets)
     }
 
     /// The schemas of all.

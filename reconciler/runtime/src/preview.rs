@@ -209,7 +209,8 @@ fn verify(request: &PreviewRequest<'_>, desired: &Desired) -> Result<Vec<Finding
         highest: request.highest,
         may_go_back: &|_, _, _| false,
     };
-    let (report, _) = verify_and_ask(&guard, &case, &rules, &tags, desired, what)?;
+    let about = (desired, request.providers);
+    let (report, _) = verify_and_ask(&guard, &case, &rules, &tags, about, what)?;
     Ok(report.findings)
 }
 

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use stratum_core::ids::Address;
 use stratum_core::plan::Plan;
-use stratum_core::ports::{Base, ProposalRequest, TypeSchema, WantedSecret};
-use stratum_core::resource::Resource;
+use stratum_core::ports::{Base, ProposalRequest, WantedSecret};
 use stratum_core::value::{Reference, Value, resolve_record};
 
 use crate::error::RuntimeError;
@@ -18,16 +17,6 @@ use crate::reconcile::Reconciler;
 const KEEP: (&str, &str) = ("keep", "branch");
 
 impl Reconciler {
-    /// Whether a resource makes secrets.
-    pub(crate) fn makes_secrets(&self, resource: &Resource) -> bool {
-        let schemas = self.ports.providers.schemas();
-        let mut mine = schemas
-            .iter()
-            .filter(|schema| schema.provider == resource.provider);
-        mine.find_map(|schema| schema.types.get(resource.address.r#type()))
-            .is_some_and(TypeSchema::makes_secrets)
-    }
-
     /// Proposes the secrets that the plan waits for. Answers why that could not be done, if so.
     ///
     /// *Errors*: what could not be read. That nothing could be proposed is no error: what waits
@@ -90,7 +79,7 @@ impl Reconciler {
         let resource = look.desired.resources.get(address)?;
         let (keep, branch) = KEEP;
         let kept = resource.attributes.get(keep).and_then(Value::as_text);
-        if kept != Some(branch) || !self.makes_secrets(resource) {
+        if kept != Some(branch) || !self.ports.providers.makes_secrets(resource) {
             return None;
         }
         let look_up = |reference: &Reference| {

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use stratum_core::desired::Desired;
 use stratum_core::digest::Digest;
 use stratum_core::finding::{Finding, codes};
-use stratum_core::ids::{CommitId, EnvironmentName};
+use stratum_core::ids::{Address, CommitId, EnvironmentName};
 use stratum_core::ports::{
     Base, KeptSecret, Loader, Repository, SealCheck, SealReport, SealRequest, SealedSecret,
-    SecretKey, Tree,
+    SecretKey, Tree, generated_path,
 };
 use stratum_core::resource::Resource;
 use stratum_core::rules::Rules;
@@ -18,13 +18,14 @@ use stratum_core::settings::Settings;
 use stratum_core::signed::SignedTag;
 use stratum_core::source::Source;
 use stratum_core::trust::Trust;
-use stratum_core::value::Value;
+use stratum_core::value::{Path, Value};
 
 use crate::error::RuntimeError;
 use crate::grounds::Grounds;
 use crate::guard::{Case, Guard, Heard, Word};
 use crate::head::Target;
 use crate::look::Look;
+use crate::ports::Providers;
 use crate::reconcile::Reconciler;
 
 /// What the sealed values of one environment are verified with.
@@ -172,7 +173,7 @@ pub(crate) fn verify_and_ask(
     case: &Case,
     rules: &Arc<Rules>,
     tags: &[SignedTag],
-    desired: &Desired,
+    (desired, providers): (&Desired, &Providers),
     what: Verification<'_>,
 ) -> Result<(SealReport, Heard<Vec<Word>>), RuntimeError> {
     let older = guard.may_go_back(case, rules, tags)?;
@@ -198,8 +199,14 @@ pub(crate) fn verify_and_ask(
         if used.contains(&value.digest)
             && let Some(why) = guard.refuses_reading(case, rules, &path)?
         {
-            let message = format!("`{path}` may not be read: {why}");
-            report.findings.push(denied(message, value));
+            report
+                .findings
+                .push(unread(&path, &why, Some(&value.source)));
+        }
+    }
+    for (path, source) in read_when_made(desired, providers) {
+        if let Some(why) = guard.refuses_reading(case, rules, &path)? {
+            report.findings.push(unread(&path, &why, source.as_ref()));
         }
     }
     let words = Heard {
@@ -207,6 +214,43 @@ pub(crate) fn verify_and_ask(
         void: older.void,
     };
     Ok((report, words))
+}
+
+/// The secrets that are made here and that a resource names, with where the first one does.
+fn read_when_made(desired: &Desired, providers: &Providers) -> BTreeMap<String, Option<Source>> {
+    let mut found = BTreeMap::new();
+    let resources = &desired.resources;
+    if !resources.values().any(|one| providers.makes_secrets(one)) {
+        return found;
+    }
+    for resource in resources.values() {
+        for (name, value) in &resource.attributes {
+            value.references(&mut |to| {
+                let target = Address {
+                    environment: desired.environment.clone(),
+                    local: to.resource.clone(),
+                };
+                let makes = resources
+                    .get(&target)
+                    .and_then(|one| providers.type_of(one));
+                let attribute = makes.and_then(|one| one.attributes.get(to.path.attribute()));
+                if attribute.is_some_and(|attribute| attribute.sealed) {
+                    let path = format!("{}#{}", generated_path(&to.resource), to.path);
+                    let source = resource.source(&Path::of(name)).cloned();
+                    found.entry(path).or_insert(source);
+                }
+            });
+        }
+    }
+    found
+}
+
+fn unread(path: &str, why: &str, source: Option<&Source>) -> Finding {
+    let message = format!("`{path}` may not be read: {why}");
+    Finding {
+        source: source.cloned(),
+        ..Finding::error(&codes::SEALED_SEALER, message).hint(ASKED)
+    }
 }
 
 impl Reconciler {
@@ -234,7 +278,8 @@ impl Reconciler {
                 highest: &highest,
                 may_go_back: &|_, _, _| false,
             };
-            let (report, words) = verify_and_ask(&own.guard(), case, rules, tags, &desired, what)?;
+            let about = (desired.as_ref(), &own.ports.providers);
+            let (report, words) = verify_and_ask(&own.guard(), case, rules, tags, about, what)?;
             let verified = Verified::of(report.values, &desired);
             Ok((verified, report.findings, words))
         });
@@ -285,7 +330,7 @@ impl Reconciler {
     pub(crate) fn waits_for_unsealing(&self, look: &Look, base: &Base) -> Option<String> {
         let standing = self.ports.secrets.standing();
         let why = standing.sealed()?;
-        let makes = |resource: &Resource| self.makes_secrets(resource);
+        let makes = |resource: &Resource| self.ports.providers.makes_secrets(resource);
         let needs = !base.sealed.is_empty()
             || names_secrets(&look.desired)
             || look.desired.resources.values().any(makes);
@@ -293,10 +338,13 @@ impl Reconciler {
     }
 }
 
+/// Where policy says it.
+const ASKED: &str = "`policies/` of the applied commit says who may seal and what may be read";
+
 fn denied(message: String, value: &SealedSecret) -> Finding {
     Finding::error(&codes::SEALED_SEALER, message)
         .at(value.source.clone())
-        .hint("`policies/` of the applied commit says who may seal and what may be read")
+        .hint(ASKED)
 }
 
 fn names_secrets(desired: &Desired) -> bool {

@@ -7,6 +7,7 @@ mod audit;
 mod clock;
 mod forge;
 mod gate;
+mod generated;
 mod loader;
 mod probe;
 mod provider;
@@ -26,6 +27,10 @@ pub use forge::{
     PullNumber, Wording, Written,
 };
 pub use gate::{Act, Gate, GateError, PlanRequest, Principal, Question, ballot};
+pub use generated::{
+    MadeSecret, NoProposals, ProposalError, ProposalRequest, Proposer, SecretName, WantedSecret,
+    generated_path,
+};
 pub use loader::{EvaluationCache, LoadError, Loaded, Loader};
 pub use probe::{Probe, ProbeError};
 pub use provider::{
@@ -36,9 +41,8 @@ pub use provider::{
 pub use repository::{Publication, Repository, RepositoryError, Tips, Wake};
 pub use retry::Retry;
 pub use sealing::{
-    AtRest, KeptSecret, KeyRow, MadeSecret, Marker, NoProposals, NoSecrets, ProposalError,
-    ProposalRequest, Proposer, SealCheck, SealReport, SealRequest, SealedSecret, SecretError,
-    SecretKey, SecretName, SecretStore, Secrets, Standing, WantedSecret, generated_path, reveal,
+    AtRest, KeptSecret, KeyRow, Marker, NoSecrets, SealCheck, SealReport, SealRequest,
+    SealedSecret, SecretError, SecretKey, SecretStore, Secrets, Standing, reveal,
 };
 pub use signatures::Signatures;
 pub use store::{

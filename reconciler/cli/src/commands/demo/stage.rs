@@ -143,10 +143,7 @@ impl Stage {
             if all {
                 return Ok(found);
             }
-            if begun.elapsed() > PATIENCE || self.is_over() {
-                return Err(self.silence());
-            }
-            tokio::time::sleep(EVERY).await;
+            self.wait(begun).await?;
         }
     }
 
@@ -165,10 +162,7 @@ impl Stage {
             if here.is_some_and(|row| row.revision.as_ref() == Some(commit)) {
                 return Ok(());
             }
-            if begun.elapsed() > PATIENCE || self.is_over() {
-                return Err(self.silence());
-            }
-            tokio::time::sleep(EVERY).await;
+            self.wait(begun).await?;
         }
     }
 
@@ -191,10 +185,7 @@ impl Stage {
             if let Some(row) = here {
                 return Ok(row.reason);
             }
-            if begun.elapsed() > PATIENCE || self.is_over() {
-                return Err(self.silence());
-            }
-            tokio::time::sleep(EVERY).await;
+            self.wait(begun).await?;
         }
     }
 
@@ -217,10 +208,7 @@ impl Stage {
             if let Some(run) = denied {
                 return Ok(run);
             }
-            if begun.elapsed() > PATIENCE || self.is_over() {
-                return Err(self.silence());
-            }
-            tokio::time::sleep(EVERY).await;
+            self.wait(begun).await?;
         }
     }
 
@@ -260,6 +248,17 @@ impl Stage {
         store.close().await;
         found.sort_by(|(a, _), (b, _)| a.environment.cmp(&b.environment));
         Ok(found)
+    }
+
+    /// Waits a moment.
+    ///
+    /// *Errors*: it took too long since `begun`, or the reconciler is gone.
+    async fn wait(&mut self, begun: Instant) -> Result<(), CommandError> {
+        if begun.elapsed() > PATIENCE || self.is_over() {
+            return Err(self.silence());
+        }
+        tokio::time::sleep(EVERY).await;
+        Ok(())
     }
 
     /// Whether the reconciler ended, which it should not.
