@@ -252,7 +252,7 @@ fn policy_says_which_may_be_read() {
         assert_ne!(answer.code, 0, "{said}");
         let refused = "`generated/generated_private_key.tls#private_key_pem` may not be read";
         assert!(said.contains(refused), "{said}");
-        assert!(said.contains("infra/staging.ncl:5"), "{said}");
+        assert!(said.contains("infra/staging.ncl:6"), "{said}");
     }
 }
 
