@@ -223,17 +223,22 @@ async fn owners_are_set_as_root_and_refused_otherwise() {
 #[tokio::test]
 async fn secrets_are_refused_until_the_reconciler_is_unsealed() {
     let place = Place::new("t/local_file.a");
-    let wanted = r#"{"path": "a", "content": {"$stratum": {"secret": {"path": "p", "key": "k"}}}}"#;
-    let error = place.make(0, wanted).await.unwrap_err();
+    let digest = stratum_core::digest::Digest::of_bytes(b"");
+    let wanted = format!(
+        r#"{{"path": "a", "content": {{"$stratum": {{"secret":
+            {{"path": "p", "key": "k", "digest": "{digest}"}}}}}}}}"#
+    );
+    let error = place.make(0, &wanted).await.unwrap_err();
     assert!(error.message.contains("is sealed"), "{error}");
     assert!(!place.root().join("a").exists());
 }
 
 /// A content that joins text with version `version` of the secret.
 fn with_secret(version: u64) -> String {
+    let digest = stratum_core::digest::Digest::of_bytes(&version.to_be_bytes());
     format!(
         r#"{{"path": "a", "content": {{"$stratum": {{"join": ["pw=", {{"$stratum": {{"secret":
-            {{"path": "db", "key": "pw", "version": {version}}}}}}}]}}}}}}"#
+            {{"path": "db", "key": "pw", "version": {version}, "digest": "{digest}"}}}}}}]}}}}}}"#
     )
 }
 
