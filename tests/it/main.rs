@@ -27,4 +27,5 @@ mod secrets_commands;
 mod secrets_import;
 mod secrets_memory;
 mod serve;
+mod state;
 mod surface;

@@ -27,15 +27,6 @@ pub(crate) fn is_alive(holder: &str) -> Option<bool> {
     Some(start_of(pid).as_deref() == Some(start))
 }
 
-/// A holder as people read it.
-pub(crate) fn sentence(holder: &str) -> String {
-    let mut parts = holder.split(' ');
-    match (parts.next(), parts.nth(1)) {
-        (Some(host), Some(pid)) => format!("process {pid} on `{host}`"),
-        _ => format!("`{holder}`"),
-    }
-}
-
 fn host() -> String {
     first_word("/proc/sys/kernel/hostname")
 }
@@ -78,12 +69,6 @@ mod tests {
         assert_eq!(is_alive(&gone), Some(false));
         assert_eq!(is_alive("elsewhere b 1 1"), None);
         assert_eq!(is_alive("nonsense"), None);
-    }
-
-    #[test]
-    fn people_read_process_and_machine() {
-        assert_eq!(sentence("box b 12 99"), "process 12 on `box`");
-        assert_eq!(sentence("odd"), "`odd`");
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub enum RuntimeError {
     #[error("the audit log failed")]
     Audit(#[from] AuditError),
     /// The lease is someone else's.
-    #[error("the lease was not given")]
+    #[error(transparent)]
     Lease(#[from] LeaseError),
     /// The tree could not be loaded.
     #[error("the revision could not be loaded")]

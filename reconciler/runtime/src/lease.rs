@@ -24,6 +24,7 @@ impl Reconciler {
             .await?;
         let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         leases.insert(environment.clone(), lease.clone());
+        self.no_longer_elsewhere(environment);
         Ok(lease)
     }
 

@@ -9,6 +9,7 @@ mod audit;
 mod calls;
 mod carry;
 mod drift;
+mod elsewhere;
 mod error;
 mod findings;
 mod grounds;

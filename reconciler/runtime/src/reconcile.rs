@@ -7,6 +7,7 @@ use std::time::Duration;
 use stratum_core::ids::EnvironmentName;
 use stratum_core::ports::{Lease, Retry};
 
+use crate::elsewhere::Elsewhere;
 use crate::error::RuntimeError;
 use crate::grounds::Words;
 use crate::head::Head;
@@ -45,12 +46,13 @@ pub struct Reconciler {
     pub(crate) leases: Mutex<BTreeMap<EnvironmentName, Lease>>,
     pub(crate) read: Mutex<Option<Arc<Head>>>,
     pub(crate) words: Mutex<Words>,
+    pub(crate) elsewhere: Mutex<Vec<Elsewhere>>,
 }
 
 impl Reconciler {
     /// A reconciler over these ports.
     pub fn new(ports: Ports, options: Options, progress: ProgressSink, stop: Stop) -> Arc<Self> {
-        let (leases, read, words) = Default::default();
+        let (leases, read, words, elsewhere) = Default::default();
         Arc::new(Self {
             ports,
             options,
@@ -59,6 +61,7 @@ impl Reconciler {
             leases,
             read,
             words,
+            elsewhere,
         })
     }
 

@@ -99,7 +99,7 @@ impl Reconciler {
         let drift = rows
             .iter()
             .filter_map(|row| self.drift_due(settings.as_deref()?, row));
-        let next = queued.chain(drift).min();
+        let next = queued.chain(drift).chain(self.elsewhere_until()).min();
         Ok(next.map_or(self.options.poll, |at| {
             until(now, at).max(Duration::from_millis(10))
         }))

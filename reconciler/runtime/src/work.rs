@@ -42,10 +42,17 @@ impl Job {
     }
 }
 
+/// How one job ended.
+struct Ended {
+    report: EnvironmentReport,
+    /// It was said before, and nothing is new about it.
+    known: bool,
+}
+
 /// The tasks at work, and the jobs that wait for a free one.
 #[derive(Default)]
 pub(crate) struct Crew {
-    tasks: JoinSet<EnvironmentReport>,
+    tasks: JoinSet<Ended>,
     waiting: VecDeque<(Job, Option<EnvironmentRow>)>,
     busy: BTreeSet<EnvironmentName>,
 }
@@ -74,10 +81,12 @@ impl Crew {
     async fn next(&mut self, reconciler: &Arc<Reconciler>) -> Option<EnvironmentReport> {
         loop {
             match self.tasks.join_next().await? {
-                Ok(report) => {
+                Ok(Ended { report, known }) => {
                     self.busy.remove(&report.environment);
                     self.fill(reconciler);
-                    (reconciler.progress)(&Progress::Ended(report.clone()));
+                    if !known {
+                        (reconciler.progress)(&Progress::Ended(report.clone()));
+                    }
                     return Some(report);
                 }
                 Err(error) => {
@@ -125,7 +134,9 @@ impl Reconciler {
             let ended = record::outcome(&left.run.plan, &left.events).is_some();
             let settled = ended && known.is_some_and(|last| *last >= left.run.id);
             let commit = left.run.revision.commit.clone();
-            let waits = !every && retries.waiting.contains(&(environment.clone(), commit));
+            let waits = !every
+                && (retries.waiting.contains(&(environment.clone(), commit))
+                    || self.is_elsewhere(&environment));
             if !settled && !waits && !crew.busy.contains(&environment) {
                 crew.add(self, Job::Resume(Box::new(left)), row);
             }
@@ -175,7 +186,9 @@ impl Reconciler {
                 }
             };
             let commit = target.commit.clone();
-            let waits = !every && retries.waiting.contains(&(environment.clone(), commit));
+            let waits = !every
+                && (retries.waiting.contains(&(environment.clone(), commit))
+                    || self.is_elsewhere(&environment));
             let due = retries.due.contains(&environment);
             if !waits && (every || due || self.needs_look(&target, row)) {
                 crew.add(self, Job::Look(target), row.cloned());
@@ -194,7 +207,7 @@ impl Reconciler {
     }
 
     /// Does one job; what may pass by itself is queued for another try.
-    async fn do_job(self: Arc<Self>, job: Job, row: Option<EnvironmentRow>) -> EnvironmentReport {
+    async fn do_job(self: Arc<Self>, job: Job, row: Option<EnvironmentRow>) -> Ended {
         let (environment, commit) = (job.environment().clone(), job.commit().clone());
         let result = match job {
             Job::Look(target) => self.look(&target, row.clone()).await,
@@ -202,12 +215,19 @@ impl Reconciler {
         };
         let error = match result {
             Ok(report) => match self.dequeue(&environment).await {
-                Ok(()) => return report,
+                Ok(()) => {
+                    return Ended {
+                        report,
+                        known: false,
+                    };
+                }
                 Err(error) => error,
             },
             Err(error) => error,
         };
-        self.broke_off(environment, commit, row, error).await
+        let known = self.note_elsewhere(&error);
+        let report = self.broke_off(environment, commit, row, error, known).await;
+        Ended { report, known }
     }
 
     async fn broke_off(
@@ -216,9 +236,12 @@ impl Reconciler {
         commit: CommitId,
         row: Option<EnvironmentRow>,
         error: RuntimeError,
+        known: bool,
     ) -> EnvironmentReport {
         let reason = error.sentence();
-        tracing::warn!(%environment, error = %reason, "the look broke off");
+        if !known {
+            tracing::warn!(%environment, error = %reason, "the look broke off");
+        }
         let interrupted = matches!(error, RuntimeError::Stopped | RuntimeError::Lease(_));
         if let (Retry::Later(wait), false) = (error.retry(), interrupted)
             && let Err(error) = self.enqueue(&environment, &commit, wait, &reason).await

@@ -47,6 +47,6 @@ pub use sealing::{
 pub use signatures::Signatures;
 pub use store::{
     Base, Entry, EnvironmentRow, EvaluationRow, Lease, LeaseError, Observation, QueueEntry,
-    RunOutcome, StateChange, Store, StoreError, Unfinished,
+    RunOutcome, StateChange, Store, StoreError, Unfinished, who,
 };
 pub use tree::{Tree, TreeEntry, TreeError, TreeKind};

@@ -73,7 +73,10 @@ pub struct Lease {
 #[derive(Debug, Error)]
 pub enum LeaseError {
     /// Another process holds it.
-    #[error("`{environment}` is being reconciled by another process ({holder})")]
+    #[error(
+        "`{environment}` is being reconciled by {}; it is taken over when that ends",
+        who(holder)
+    )]
     Held {
         /// The environment.
         environment: EnvironmentName,
@@ -83,6 +86,15 @@ pub enum LeaseError {
     /// The store failed.
     #[error("the lease could not be taken")]
     Store(#[from] StoreError),
+}
+
+/// A holder of a lease (`host boot pid start`) as people read it.
+pub fn who(holder: &str) -> String {
+    let mut parts = holder.split(' ');
+    match (parts.next(), parts.nth(1)) {
+        (Some(host), Some(pid)) => format!("process {pid} on `{host}`"),
+        _ => format!("`{holder}`"),
+    }
 }
 
 /// Why the store did not do as asked.
@@ -384,4 +396,15 @@ pub trait Store: Send + Sync {
 
     /// Takes an entry out, unless it was replaced by one with other inputs meanwhile.
     async fn ack(&self, entry: &QueueEntry) -> Result<(), StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_read_process_and_machine() {
+        assert_eq!(who("box b 12 99"), "process 12 on `box`");
+        assert_eq!(who("odd"), "`odd`");
+    }
 }

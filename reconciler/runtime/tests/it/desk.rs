@@ -29,6 +29,9 @@ use stratum_testkit::store::MemoryStore;
 use stratum_testkit::world::{MemoryProvider, World};
 use tokio::sync::Notify;
 
+/// A holder of leases that lives, besides the processes of a desk.
+pub const LIVING: &str = "living";
+
 /// The world outside a process: what survives when it is killed.
 pub struct Desk {
     pub script: Script,
@@ -94,7 +97,7 @@ impl Desk {
         let me = holder.clone();
         let options = Options {
             holder,
-            alive: Arc::new(move |other| Some(other == me)),
+            alive: Arc::new(move |other| Some(other == me || other == LIVING)),
             roots: Roots {
                 state_folder: "/simulated".into(),
                 trial: None,

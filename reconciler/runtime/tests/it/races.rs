@@ -8,7 +8,7 @@ use stratum_core::ports::{RunOutcome, Store as _};
 use stratum_testkit::script::{Content, environment, thing};
 use stratum_testkit::world::{Fault, Operation};
 
-use crate::desk::Desk;
+use crate::desk::{Desk, LIVING};
 
 fn one(value: &str) -> Content {
     Content::of(vec![thing("a", value, &[])])
@@ -79,6 +79,34 @@ async fn a_second_process_waits_while_the_first_lives() {
     // And the old holder can write nothing any more.
     let row = desk.row().await;
     assert!(desk.store.put_environment(&other, &row).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_living_holder_is_asked_now_and_then_and_taken_over_from_when_it_ends() {
+    let desk = Desk::new(1);
+    let now = stratum_core::ports::Clock::now(desk.clock.as_ref());
+    let ttl = Duration::from_secs(60);
+    let other = desk
+        .store
+        .acquire(&environment(), LIVING, now, ttl, &|_| None)
+        .await
+        .unwrap();
+    desk.script.push(one("1"));
+    let process = desk.start();
+    let running = tokio::spawn({
+        let reconciler = process.reconciler.clone();
+        async move { reconciler.run().await }
+    });
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let asked = process.store.writes();
+    assert!(
+        (10..=60).contains(&asked),
+        "asked {asked} times in a minute"
+    );
+    desk.store.release(&other).await.unwrap();
+    until(async || desk.values().get("a").is_some_and(|value| value == "1")).await;
+    process.stop.stop();
+    running.await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,10 +9,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::crash;
 use crate::reader::with_suffix;
 
+/// What the name of a file ends with until the file is whole.
+const DRAFT: &str = ".new";
+
+/// Whether a file was never whole: what a crash left, and nobody reads.
+pub(crate) fn is_draft(path: &Path) -> bool {
+    path.as_os_str()
+        .as_encoded_bytes()
+        .ends_with(DRAFT.as_bytes())
+}
+
 /// Writes a file under another name, flushes it, and gives it its own. Its name is durable once
 /// [`flush_folder`] was called for its folder. Only its owner may read it.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let draft = with_suffix(path, ".new");
+    let draft = with_suffix(path, DRAFT);
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
     let mut file = options.open(&draft)?;
@@ -30,7 +40,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     static DRAFTS: AtomicU64 = AtomicU64::new(0);
     let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
-    let draft = with_suffix(path, &format!(".{}-{number}.new", std::process::id()));
+    let draft = with_suffix(path, &format!(".{}-{number}{DRAFT}", std::process::id()));
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
     let mut file = options.open(&draft)?;

@@ -1,7 +1,7 @@
 //! The state: whether it is whole, and who holds which lease.
 
 use jiff::Timestamp;
-use stratum_core::ports::{Store as _, StoreError};
+use stratum_core::ports::{Store as _, StoreError, who};
 use stratum_store::{Access, SqliteStore};
 
 use super::{Check, rebuild};
@@ -67,7 +67,7 @@ async fn log(place: &Place, store: &SqliteStore) -> Option<Check> {
 
 fn lease(environment: &str, held: &str) -> Check {
     const NAME: &str = "lease";
-    let who = holder::sentence(held);
+    let who = who(held);
     match holder::is_alive(held) {
         Some(true) => Check::good(NAME, format!("`{environment}` is reconciled by {who}")),
         Some(false) => {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Problem, of_file};
+use crate::log::files;
 use crate::log::leaf;
 use crate::log::part::Reader;
 use crate::log::place::Tile;
@@ -45,7 +46,7 @@ pub(super) fn stale(folder: &Path, size: u64) -> Result<(), (PathBuf, String)> {
         let index = tree::tiles(size, level.unwrap_or(0));
         let tile = Tile::of(level, index, size);
         let partial = folder.join(tile.partial_folder());
-        let Ok(files) = fs::read_dir(&partial) else {
+        let Ok(entries) = fs::read_dir(&partial) else {
             continue;
         };
         if tile.width == 0 {
@@ -54,7 +55,10 @@ pub(super) fn stale(folder: &Path, size: u64) -> Result<(), (PathBuf, String)> {
         let Ok((now, _)) = reader.bytes(tile) else {
             continue;
         };
-        for file in files.flatten() {
+        for file in entries.flatten() {
+            if files::is_draft(&file.path()) {
+                continue;
+            }
             let width = file.file_name().to_string_lossy().parse::<u64>();
             let width = width.unwrap_or(0);
             if width > tile.width {

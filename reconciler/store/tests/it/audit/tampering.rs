@@ -331,6 +331,17 @@ fn copy_all(from: &Path, to: &Path) {
 }
 
 #[tokio::test]
+async fn what_a_crash_left_half_written_is_no_part_of_the_log() {
+    let desk = with_entries(3).await;
+    let folder = part(&desk).join("tile/0/000.p");
+    fs::write(folder.join("4.new"), "torn").unwrap();
+    assert_eq!(desk.report().problem, None);
+    // Anything else that lies there was put there.
+    fs::write(folder.join("new"), "torn").unwrap();
+    assert!(desk.report().problem.is_some());
+}
+
+#[tokio::test]
 async fn a_tile_that_was_changed_stops_the_next_start() {
     let desk = with_entries(300).await;
     let tile = part(&desk).join("tile/1/000.p/1");
