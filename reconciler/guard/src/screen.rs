@@ -103,7 +103,7 @@ mod tests {
             when { context.n == 4 } when { context.n + 9223372036854775807 > 0 };
         @id("e") forbid (principal, action, resource) when { context has s && context.s like "x*y" };
         @id("f") forbid (principal == P::"p", action, resource) when { context.n == 6 };
-        @id("g") forbid (principal == P::"q", action in [A::"x", A::"y"], resource is R);
+        @id("g") forbid (principal == P::"q", action in [Action::"x", Action::"y"], resource is R);
         @id("h") forbid (principal, action, resource) unless { [0, 1, 2, 3, 4, 5, 6].contains(context.n) };
     "#;
 

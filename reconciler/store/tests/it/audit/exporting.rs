@@ -82,9 +82,15 @@ async fn a_changed_or_missing_file_of_an_export_is_found() {
             changed[place] ^= 1;
             fs::write(&file, changed).unwrap();
             assert!(is_found(), "{} at {place}", file.display());
+            // Where only hashes are, whether a tile or the checkpoint was changed cannot be told.
             if let Ok(Some(found)) = verified() {
+                let folder = file.parent().unwrap().to_string_lossy().into_owned();
+                let hashes_only = folder.contains("tile/") && !folder.contains("entries");
                 let named = found.path.as_deref() == Some(file.as_path());
-                assert!(named || file.ends_with("export.json"), "{place}: {found:?}");
+                assert!(
+                    named || hashes_only || file.ends_with("export.json"),
+                    "{place}: {found:?}"
+                );
             }
         }
         fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
