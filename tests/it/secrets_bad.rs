@@ -145,7 +145,7 @@ fn a_value_that_was_moved_is_refused() {
         scene.ground.write(production, &text);
         scene.ground.write(
             "infra/production.ncl",
-            "{\n  local_file.b = { path = \"b\", content = stratum.secret \"payments/db\" \
+            "let stratum = import \"stratum.ncl\" in\n{\n  local_file.b = { path = \"b\", content = stratum.secret \"payments/db\" \
              \"password\" },\n}\n",
         );
         scene.refused_in("production", what, &["STR0703", production, reason]);
