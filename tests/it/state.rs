@@ -87,6 +87,7 @@ fn a_state_of_the_first_format_is_read_as_it_is_and_brought_up_by_the_next_recon
         "audit_head",
         "announced",
         "forge_trouble",
+        "made_secrets",
     ];
     let mut age = Command::new("python3");
     age.args(["-c", AGE]).arg(&path).args(later);

@@ -48,6 +48,17 @@ pub(crate) async fn header(connection: &mut SqliteConnection) -> Result<Header, 
     })
 }
 
+/// Whether the file has a table. One of an older format, which only a reader meets, lacks those
+/// that came later, and knows nothing of what stands in them.
+pub(crate) async fn has(connection: &mut SqliteConnection, table: &str) -> Result<bool, Failure> {
+    let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?";
+    let tables: i64 = sqlx::query_scalar(sql)
+        .bind(table)
+        .fetch_one(connection)
+        .await?;
+    Ok(tables > 0)
+}
+
 /// Brings the file to the newest format, in one transaction; nothing happens when it is there.
 pub(crate) async fn migrate(connection: &mut SqliteConnection) -> Result<(), Failure> {
     let missing = |header: Header| {

@@ -11,9 +11,6 @@ use crate::schema;
 /// How many of the newest runs are looked through: what is older was announced or is too old.
 const LOOKED_THROUGH: u32 = 2_000;
 
-/// The first format of the file that has the trouble with the forge.
-const FIRST_WITH_TROUBLE: i64 = 5;
-
 /// Runs that ended at or after `since` and were not announced, oldest first.
 pub(crate) async fn unannounced(
     connection: &mut SqliteConnection,
@@ -38,12 +35,11 @@ pub(crate) async fn unannounced(
     Ok(runs)
 }
 
-/// What keeps the forge from being told, as it was noted last. A file of an older format, which
-/// only a reader meets, knows nothing of it.
+/// What keeps the forge from being told, as it was noted last.
 pub(crate) async fn trouble(
     connection: &mut SqliteConnection,
 ) -> Result<Option<ForgeTrouble>, Failure> {
-    if schema::header(connection).await?.format < FIRST_WITH_TROUBLE {
+    if !schema::has(connection, "forge_trouble").await? {
         return Ok(None);
     }
     let text: Option<String> = sqlx::query_scalar("SELECT trouble FROM forge_trouble")

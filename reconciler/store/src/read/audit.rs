@@ -4,6 +4,7 @@ use sqlx::SqliteConnection;
 
 use crate::error::{Failure, unreadable};
 use crate::log::Head;
+use crate::schema;
 
 /// How far the log is, and the oldest rows that wait: as many as `bytes` hold, and at least one.
 pub(crate) async fn waiting(
@@ -42,9 +43,7 @@ pub(crate) async fn head(connection: &mut SqliteConnection) -> Result<Option<Hea
 pub(crate) async fn known(
     connection: &mut SqliteConnection,
 ) -> Result<(Option<Head>, u64), Failure> {
-    let sql = "SELECT count(*) FROM sqlite_schema WHERE name = 'audit_waiting'";
-    let has_log: i64 = sqlx::query_scalar(sql).fetch_one(&mut *connection).await?;
-    if has_log == 0 {
+    if !schema::has(connection, "audit_waiting").await? {
         return Ok((None, 0));
     }
     let count = sqlx::query_scalar("SELECT count(*) FROM audit_waiting");

@@ -6,6 +6,7 @@ use stratum_core::ids::EnvironmentName;
 use stratum_core::ports::MadeSecret;
 
 use crate::error::{Failure, unreadable};
+use crate::schema;
 
 /// A row: path, key, version, digest, key of the state, wrapped bytes.
 type Row = (String, String, i64, String, String, Vec<u8>);
@@ -16,6 +17,9 @@ pub(crate) async fn of_path(
     environment: &EnvironmentName,
     path: &str,
 ) -> Result<Vec<MadeSecret>, Failure> {
+    if !schema::has(connection, "made_secrets").await? {
+        return Ok(Vec::new());
+    }
     let sql = "SELECT path, key, version, digest, wrapped_by, wrapped FROM made_secrets \
                WHERE environment = ? AND path = ? ORDER BY key, version";
     let rows: Vec<Row> = sqlx::query_as(sql)
@@ -32,6 +36,9 @@ pub(crate) async fn one(
     environment: &EnvironmentName,
     digest: &Digest,
 ) -> Result<Option<MadeSecret>, Failure> {
+    if !schema::has(connection, "made_secrets").await? {
+        return Ok(None);
+    }
     let sql = "SELECT path, key, version, digest, wrapped_by, wrapped FROM made_secrets \
                WHERE environment = ? AND digest = ? LIMIT 1";
     let row: Option<Row> = sqlx::query_as(sql)

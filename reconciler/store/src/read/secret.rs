@@ -9,6 +9,7 @@ use stratum_core::ports::{KeptSecret, KeyRow, SecretKey};
 
 use crate::error::{Failure, unreadable};
 use crate::rest::Table;
+use crate::schema;
 use crate::time::from_nanoseconds;
 
 /// The highest version of each value that was ever in force.
@@ -16,6 +17,9 @@ pub(crate) async fn highest(
     connection: &mut SqliteConnection,
     environment: &EnvironmentName,
 ) -> Result<BTreeMap<SecretKey, u64>, Failure> {
+    if !schema::has(connection, "secret_versions").await? {
+        return Ok(BTreeMap::new());
+    }
     let sql = "SELECT path, key, highest FROM secret_versions WHERE environment = ?";
     let rows: Vec<(String, String, i64)> = sqlx::query_as(sql)
         .bind(environment.as_str())
@@ -34,6 +38,9 @@ pub(crate) async fn kept(
     environment: &EnvironmentName,
     digest: &Digest,
 ) -> Result<Option<KeptSecret>, Failure> {
+    if !schema::has(connection, "secrets").await? {
+        return Ok(None);
+    }
     let sql = "SELECT path, key, version, age FROM secrets \
                WHERE environment = ? AND digest = ? LIMIT 1";
     let row: Option<(String, String, i64, Vec<u8>)> = sqlx::query_as(sql)
