@@ -114,7 +114,7 @@ mod tests {
         assert!(screen.policies().count() < set.policies().count());
         let mut allowed = 0;
         for n in 0..9 {
-            for (who, s) in [("p", "xy"), ("q", "none"), ("r", "x-y"), ("r", "none")] {
+            for (who, s) in [("p", "none"), ("q", "none"), ("r", "xy"), ("r", "none")] {
                 let context = json!({ "n": n, "s": s });
                 let request = Request::new(
                     format!("P::\"{who}\"").parse().unwrap(),
