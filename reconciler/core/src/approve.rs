@@ -6,7 +6,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::digest::Digest;
-use crate::finding::{Finding, any_error};
+use crate::finding::{Finding, any_error, first_reason};
 use crate::plan::Plan;
 use crate::signed::{Authored, NOT_LOOKED_AT, Refused, Signer};
 use crate::verdict::{Decision, Judgement, Verdict};
@@ -41,7 +41,7 @@ impl Approved {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Refusal {
     /// A check found an error.
-    #[error("{}", first_error(.0))]
+    #[error("{}", first_reason(.0))]
     Findings(Vec<Finding>),
     /// Policy does not allow it.
     #[error("{}", .0.join("; "))]
@@ -84,18 +84,6 @@ fn any_of(names: &[String]) -> String {
         [] => "somebody in `trust/`".to_owned(),
         [one] => one.clone(),
         [first @ .., last] => format!("{} or {last}", first.join(", ")),
-    }
-}
-
-fn first_error(findings: &[Finding]) -> String {
-    let errors: Vec<_> = findings
-        .iter()
-        .filter(|finding| finding.is_error())
-        .collect();
-    match errors.as_slice() {
-        [] => "nothing is wrong".to_owned(),
-        [one] => one.message.clone(),
-        [first, rest @ ..] => format!("{} (and {} more)", first.message, rest.len()),
     }
 }
 

@@ -201,6 +201,27 @@ pub mod codes {
     }
 }
 
+/// The first error among findings, with its place, its code, what to do about it, and how many more
+/// there are.
+pub fn first_reason(findings: &[Finding]) -> String {
+    let mut errors = findings.iter().filter(|finding| finding.is_error());
+    let Some(first) = errors.next() else {
+        return "its files could not be read".to_owned();
+    };
+    let place = first
+        .source
+        .as_ref()
+        .map(|source| format!("{source}: "))
+        .unwrap_or_default();
+    let more = match errors.count() {
+        0 => String::new(),
+        count => format!(" (and {count} more)"),
+    };
+    let remedy = first.hint.as_ref();
+    let remedy = remedy.map(|hint| format!("; {hint}")).unwrap_or_default();
+    format!("{place}{} [{}]{remedy}{more}", first.message, first.code)
+}
+
 #[cfg(test)]
 mod tests {
     use super::codes::ALL;

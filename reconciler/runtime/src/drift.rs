@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use stratum_core::finding::first_reason;
 use stratum_core::ids::Address;
 use stratum_core::observed::{Observed, Report};
 use stratum_core::planning::DriftRule;
@@ -12,7 +13,6 @@ use stratum_core::ports::{Base, Observation};
 use stratum_core::settings::DriftMode;
 
 use crate::error::RuntimeError;
-use crate::findings::first_reason;
 use crate::look::Look;
 use crate::progress::EnvironmentReport;
 use crate::reconcile::Reconciler;

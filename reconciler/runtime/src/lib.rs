@@ -11,7 +11,6 @@ mod carry;
 mod drift;
 mod elsewhere;
 mod error;
-mod findings;
 mod grounds;
 pub mod guard;
 mod head;

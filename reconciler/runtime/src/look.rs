@@ -10,6 +10,7 @@ use stratum_core::check::check;
 use stratum_core::condition::{Condition, Hold};
 use stratum_core::desired::{Desired, Revision};
 use stratum_core::digest::Digest;
+use stratum_core::finding::first_reason;
 use stratum_core::finding::{Finding, any_error};
 use stratum_core::ids::{CommitId, EnvironmentName, RunId};
 use stratum_core::observed::Observed;
@@ -24,7 +25,6 @@ use stratum_core::verdict::Verdict;
 
 use crate::calls::Calls;
 use crate::error::RuntimeError;
-use crate::findings::first_reason;
 use crate::grounds::Grounds;
 use crate::guard::Said;
 use crate::head::Target;

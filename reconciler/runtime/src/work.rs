@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use stratum_core::condition::Condition;
+use stratum_core::finding::first_reason;
 use stratum_core::ids::{CommitId, EnvironmentName};
 use stratum_core::ports::{EnvironmentRow, Retry, Unfinished};
 use stratum_core::record;
 use tokio::task::JoinSet;
 
 use crate::error::RuntimeError;
-use crate::findings::first_reason;
 use crate::head::{Head, Target};
 use crate::progress::{EnvironmentReport, Progress};
 use crate::reconcile::Reconciler;

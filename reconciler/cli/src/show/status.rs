@@ -186,11 +186,12 @@ fn counts(environment: &EnvironmentView) -> String {
 fn next(environment: &EnvironmentView) -> Option<String> {
     let behind = environment.desired_revision.is_some()
         && environment.desired_revision != environment.revision;
-    match (
-        environment.condition,
-        &environment.held,
-        &environment.last_run,
-    ) {
+    // What came after a held commit is in the way itself: reverting the held one would not help.
+    let held = environment.held.as_ref().filter(|held| {
+        let wanted = environment.desired_revision.as_ref();
+        wanted.is_none_or(|wanted| wanted == *held)
+    });
+    match (environment.condition, held, &environment.last_run) {
         ("Stalled", Some(held), _) => Some(format!(
             "`git revert {}` or push a fix; `stratum show {}` has the story",
             held.short(),
@@ -238,6 +239,7 @@ mod tests {
         let mut stalled = environment("production", "Stalled");
         stalled.reason = "`production/local_exec.job`: it exited with 1".to_owned();
         stalled.held = Some(CommitId::new("b".repeat(40)).unwrap());
+        stalled.desired_revision = stalled.held.clone();
         stalled.drifted = 1;
         let all = [environment("staging", "Ready"), stalled];
         let expected = "\

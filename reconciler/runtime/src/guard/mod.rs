@@ -16,13 +16,12 @@ mod words;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use stratum_core::finding::Finding;
+use stratum_core::finding::{Finding, first_reason};
 use stratum_core::ids::CommitId;
 use stratum_core::ports::{Gate, GateError, Loader, Repository, RepositoryError, Signatures};
 use stratum_core::rules::{Rules, policies};
 
 use crate::error::RuntimeError;
-use crate::findings::first_reason;
 
 pub use request::Case;
 pub use secrets::{Older, ROLLBACK_TAGS};

@@ -1,4 +1,4 @@
-//! What the store costs: `cargo run --release -p stratum-store --example measure [steps] [callers]`.
+//! What the store costs: `cargo run --release -p stratum-store --example journal [steps] [callers]`.
 //!
 //! Applies a plan of `steps` steps: `callers` tasks each append `Begun` and then `Done`, as the
 //! runtime does, so that about `callers` entries share a transaction. Then opens the state again
