@@ -13,9 +13,8 @@ use stratum_core::ports::{
 use stratum_core::value::Record;
 use stratum_guard::{CedarGate, InProcess};
 use stratum_load::{Evaluators, NickelLoader};
-use stratum_providers::generated::GeneratedProvider;
-use stratum_providers::local::LocalProvider;
 use stratum_providers::registry::RegistryProvider;
+use stratum_providers::{generated, local};
 use stratum_runtime::Providers;
 
 use crate::failure::CommandError;
@@ -45,9 +44,9 @@ pub(crate) fn providers() -> Result<Providers, CommandError> {
     let defect = |error: stratum_core::ids::IdError| {
         CommandError::machine("a provider could not be made").because(&error)
     };
-    let local = LocalProvider::new(this_program()?).map_err(defect)?;
+    let local = local::provider(this_program()?).map_err(defect)?;
     let registry = RegistryProvider::new().map_err(defect)?;
-    let generated = GeneratedProvider::new(Arc::new(OpenSsl)).map_err(defect)?;
+    let generated = generated::provider(Arc::new(OpenSsl)).map_err(defect)?;
     let all: [Arc<dyn Provider>; 3] = [Arc::new(local), Arc::new(generated), Arc::new(registry)];
     Ok(Providers::new(all))
 }

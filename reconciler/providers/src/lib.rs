@@ -1,7 +1,7 @@
 //! Native providers, one file for each type.
 //!
-//! - [`local::LocalProvider`]: files, folders, links, programs and services of this machine.
-//! - [`generated::GeneratedProvider`]: secrets that stratum makes itself.
+//! - [`local::provider`]: files, folders, links, programs and services of this machine.
+//! - [`generated::provider`]: secrets that stratum makes itself.
 //! - [`registry::RegistryProvider`]: what the repository registers and nothing acts on yet.
 //! - [`probe::HealthProbe`]: health checks.
 //!
@@ -16,3 +16,6 @@ mod process;
 pub mod reexec;
 pub mod registry;
 mod schema;
+mod types;
+
+pub use types::TypedProvider;

@@ -1,7 +1,7 @@
 //! The parts of this room that run in processes of their own: the reconciler's program, executed
 //! again with one of these words as its first argument.
 //!
-//! A program that makes a [`LocalProvider`](crate::local::LocalProvider) with its own path must
+//! A program that makes a [`local::provider`](crate::local::provider) with its own path must
 //! call [`run`] first thing in `main`, before it reads its arguments or starts a thread.
 
 use std::process::ExitCode;

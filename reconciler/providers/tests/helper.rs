@@ -11,7 +11,7 @@ use stratum_core::ids::{Address, RunId, StepId, Token};
 use stratum_core::ports::{ApplyCall, Call, NoSecrets, Provider, Site};
 use stratum_core::resource::{Checkpoint, Opaque};
 use stratum_core::value::Record;
-use stratum_providers::local::LocalProvider;
+use stratum_providers::{TypedProvider, local};
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -35,7 +35,7 @@ fn drive(root: &str, count: &str) -> Result<(), Failure> {
         root: root.into(),
         roots: Vec::new(),
     });
-    let provider = Arc::new(LocalProvider::new(std::env::current_exe()?)?);
+    let provider = Arc::new(local::provider(std::env::current_exe()?)?);
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         let places = Arc::new(tokio::sync::Semaphore::new(8));
@@ -56,7 +56,7 @@ fn drive(root: &str, count: &str) -> Result<(), Failure> {
     })
 }
 
-async fn apply(provider: &LocalProvider, site: &Site, step: u32) -> Result<(), Failure> {
+async fn apply(provider: &TypedProvider, site: &Site, step: u32) -> Result<(), Failure> {
     let address: Address = format!("test/local_exec.s{step}").parse()?;
     let planned: Record = serde_json::from_str(
         r#"{"create": ["sh", "-c", "sleep 0.02; echo x >> ran/${STRATUM_ADDRESS##*.}; sleep 0.02"],

@@ -12,17 +12,19 @@ use jiff::Timestamp;
 use stratum_core::duration;
 use stratum_core::plan::Reversibility;
 use stratum_core::ports::{
-    ApplyCall, ApplyError, Call, CheckpointCall, Complaint, Effect, LocateCall, Located, PlanCall,
-    Proposal, ProviderError, ReadCall, RestoreCall, TypeSchema, ValueType, reveal,
+    ApplyCall, ApplyError, Call, CheckpointCall, Complaint, Effect, ImportCall, LocateCall,
+    Located, PlanCall, Proposal, ProviderError, ReadCall, RestoreCall, TypeSchema, ValueType,
+    reveal,
 };
 use stratum_core::resource::{Instance, Opaque};
 use stratum_core::value::{Path, Record, Value};
 
-use super::{Certificate, GeneratedType, Maker};
+use super::{Certificate, Maker, not_adopted};
 use crate::schema::{
     attributes, complain_about_duration, complain_about_secrets, complaint, computed, defaulting,
     optional, required, same, text, texts, with_defaults,
 };
+use crate::types::ResourceType;
 
 /// The private key, which is a secret.
 const KEY: &str = "private_key_pem";
@@ -153,7 +155,7 @@ fn addresses(record: &Record) -> Result<Vec<IpAddr>, String> {
 }
 
 #[async_trait]
-impl GeneratedType for SelfSigned {
+impl ResourceType for SelfSigned {
     fn schema(&self) -> &TypeSchema {
         &self.schema
     }
@@ -225,5 +227,9 @@ impl GeneratedType for SelfSigned {
             Ok(made) => Ok(Located::Done(Some(made))),
             Err(error) => Err(ProviderError::person(error.message)),
         }
+    }
+
+    async fn import(&self, call: ImportCall<'_>) -> Result<Instance, ProviderError> {
+        not_adopted(&call)
     }
 }

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use stratum_core::plan::Reversibility;
 use stratum_core::ports::{
-    ApplyCall, ApplyError, Call, CheckpointCall, Complaint, LocateCall, Located, MadeSecret,
-    PlanCall, Proposal, ProviderError, ReadCall, RestoreCall, SecretError, SecretName, TypeSchema,
-    generated_path,
+    ApplyCall, ApplyError, Call, CheckpointCall, Complaint, ImportCall, LocateCall, Located,
+    MadeSecret, PlanCall, Proposal, ProviderError, ReadCall, RestoreCall, SecretError, SecretName,
+    TypeSchema, generated_path,
 };
 use stratum_core::resource::{Instance, Opaque};
 use stratum_core::value::{Record, SecretReference, Value};
 
 use super::recipe::{VERSION, given, whole};
-use super::{GeneratedType, KEEP, Maker, Recipe, proposed};
+use super::{KEEP, Maker, Recipe, not_adopted, proposed};
 use crate::schema::text;
+use crate::types::ResourceType;
 
 /// One recipe as a type of resource.
 pub(super) struct Made {
@@ -133,7 +134,7 @@ fn said(error: &SecretError) -> String {
 }
 
 #[async_trait]
-impl GeneratedType for Made {
+impl ResourceType for Made {
     fn schema(&self) -> &TypeSchema {
         &self.schema
     }
@@ -263,6 +264,10 @@ impl GeneratedType for Made {
         };
         let instance = self.instance(call.call, planned, secret).await;
         Ok(Located::Done(Some(instance.map_err(closed)?)))
+    }
+
+    async fn import(&self, call: ImportCall<'_>) -> Result<Instance, ProviderError> {
+        not_adopted(&call)
     }
 }
 

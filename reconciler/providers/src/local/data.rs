@@ -10,9 +10,9 @@ use stratum_core::ports::{
 use stratum_core::resource::{Instance, Opaque};
 use stratum_core::value::{Path, Record, Value};
 
-use super::LocalType;
 use super::attributes::{before, instance};
 use crate::schema::{attributes, computed, optional, replacing, same};
+use crate::types::ResourceType;
 
 /// The type.
 pub(crate) struct Data {
@@ -67,7 +67,7 @@ fn made(planned: &Record, prior: Option<&Instance>, token: &Token) -> Instance {
 }
 
 #[async_trait]
-impl LocalType for Data {
+impl ResourceType for Data {
     fn schema(&self) -> &TypeSchema {
         &self.schema
     }

@@ -26,7 +26,6 @@ use stratum_core::ports::{
 use stratum_core::resource::{Instance, Opaque};
 use stratum_core::value::{Path, Record, Value};
 
-use super::LocalType;
 use super::attributes::{before, broken, instance, own_folder, refused, working_folder};
 use super::lanes::Lanes;
 use super::opened::{self, ENV, INPUTS};
@@ -36,6 +35,7 @@ use crate::schema::{
     attributes, complain_about_command, complain_about_duration, complain_about_secrets, computed,
     defaulting, given, optional, required, same, text, texts, unusable, with_defaults,
 };
+use crate::types::ResourceType;
 
 /// The exit code of `read` that says "gone".
 const GONE: i32 = 3;
@@ -269,7 +269,7 @@ async fn carry_out(
 }
 
 #[async_trait]
-impl LocalType for Exec {
+impl ResourceType for Exec {
     fn schema(&self) -> &TypeSchema {
         &self.schema
     }

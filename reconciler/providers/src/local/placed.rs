@@ -23,7 +23,6 @@ use stratum_core::resource::{Instance, Opaque};
 use stratum_core::value::{Path, Record, Value};
 use zeroize::Zeroizing;
 
-use super::LocalType;
 use super::attributes::{before, broken, refused};
 use super::entry::{self, Content, Entry, Wanted};
 use super::folder::{self, FolderError};
@@ -32,6 +31,7 @@ use super::owner::{Owner, WantedOwner, is_owner_text, parse_mode};
 use super::place::{self, PlaceError, Spot};
 use super::thing::{Thing, hides};
 use crate::schema::{complain_about_secrets, complaint, text, with_defaults};
+use crate::types::ResourceType;
 
 /// What is particular to one of the types.
 pub(crate) trait Shape: Send + Sync + 'static {
@@ -293,7 +293,7 @@ async fn opened(call: Call<'_>, record: Option<&Record>) -> Result<Option<Thing>
 }
 
 #[async_trait]
-impl<S: Shape> LocalType for Placed<S> {
+impl<S: Shape> ResourceType for Placed<S> {
     fn schema(&self) -> &TypeSchema {
         &self.schema
     }

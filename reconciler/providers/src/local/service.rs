@@ -27,7 +27,6 @@ use stratum_core::ports::{
 use stratum_core::resource::{HealthCheck, Instance, Opaque};
 use stratum_core::value::{Path, Record, Value};
 
-use super::LocalType;
 use super::attributes::{before, broken, instance, own_folder, refused, working_folder};
 use super::opened::{self, ENV, FILES};
 use super::supervised::{ServiceError, Supervised};
@@ -37,6 +36,7 @@ use crate::schema::{
     attributes, complain_about_command, complain_about_secrets, complaint, computed, defaulting,
     given, optional, required, same, text, text_map, texts, with_defaults,
 };
+use crate::types::ResourceType;
 
 /// What a program without a health check must survive to count as started.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -285,7 +285,7 @@ fn alive(supervised: &Supervised) -> Result<Option<Status>, String> {
 }
 
 #[async_trait]
-impl LocalType for Service {
+impl ResourceType for Service {
     fn schema(&self) -> &TypeSchema {
         &self.schema
     }

@@ -12,7 +12,7 @@ use stratum_core::ports::{
 use stratum_core::resource::{Checkpoint, Instance, ResourceState};
 use stratum_core::secret::Secret;
 use stratum_core::value::{Record, SecretReference, Value};
-use stratum_providers::generated::{Certificate, GeneratedProvider, Maker, PublicKey};
+use stratum_providers::generated::{Certificate, Maker, PublicKey};
 use stratum_testkit::conformance::{self, Case};
 use stratum_testkit::sealing::MemorySecrets;
 
@@ -52,8 +52,8 @@ impl Maker for Counting {
     }
 }
 
-fn provider() -> GeneratedProvider {
-    GeneratedProvider::new(Arc::new(Counting::default())).unwrap()
+fn provider() -> stratum_providers::TypedProvider {
+    stratum_providers::generated::provider(Arc::new(Counting::default())).unwrap()
 }
 
 fn site() -> Site {
@@ -126,7 +126,7 @@ async fn every_type_keeps_to_the_contract() {
 
 /// One resource, driven step by step.
 struct Drive {
-    provider: GeneratedProvider,
+    provider: stratum_providers::TypedProvider,
     secrets: Arc<MemorySecrets>,
     address: Address,
     site: Site,

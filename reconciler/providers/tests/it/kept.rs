@@ -11,7 +11,7 @@ use stratum_core::ports::{
 };
 use stratum_core::resource::{Checkpoint, Instance, Opaque, ResourceState};
 use stratum_core::value::Record;
-use stratum_providers::local::LocalProvider;
+use stratum_providers::{TypedProvider, local};
 use tempfile::TempDir;
 
 /// The program that is executed again.
@@ -21,14 +21,14 @@ pub(crate) fn record(text: &str) -> Record {
     serde_json::from_str(text).unwrap()
 }
 
-pub(crate) fn provider() -> LocalProvider {
-    LocalProvider::new(PathBuf::from(HELPER)).unwrap()
+pub(crate) fn provider() -> TypedProvider {
+    local::provider(PathBuf::from(HELPER)).unwrap()
 }
 
 /// One resource in a folder of its own.
 pub(crate) struct Place {
     pub(crate) folder: TempDir,
-    pub(crate) provider: LocalProvider,
+    pub(crate) provider: TypedProvider,
     pub(crate) address: Address,
     pub(crate) site: Site,
     pub(crate) timeout: Duration,
