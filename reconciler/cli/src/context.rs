@@ -75,19 +75,20 @@ impl Context {
             .unwrap_or_else(|| ".".to_owned())
     }
 
-    /// Carries out asynchronous work to its end.
+    /// Carries out asynchronous work to its end, on this thread: what blocks has threads of its own.
     pub(crate) fn block_on<T>(
         &self,
         work: impl Future<Output = Result<T, CommandError>>,
     ) -> Result<T, CommandError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| {
-                CommandError::machine("the threads that do the work could not be started")
-                    .because(&error)
-            })?;
-        runtime.block_on(work)
+        run(tokio::runtime::Builder::new_current_thread(), work)
+    }
+
+    /// As [`Self::block_on`], on a thread for each processor, for what lives on and answers others.
+    pub(crate) fn block_on_many<T>(
+        &self,
+        work: impl Future<Output = Result<T, CommandError>>,
+    ) -> Result<T, CommandError> {
+        run(tokio::runtime::Builder::new_multi_thread(), work)
     }
 }
 
@@ -105,6 +106,16 @@ impl Place {
             Err(error) => Err(error),
         }
     }
+}
+
+fn run<T>(
+    mut builder: tokio::runtime::Builder,
+    work: impl Future<Output = Result<T, CommandError>>,
+) -> Result<T, CommandError> {
+    let runtime = builder.enable_all().build().map_err(|error| {
+        CommandError::machine("the threads that do the work could not be started").because(&error)
+    })?;
+    runtime.block_on(work)
 }
 
 /// The path from the root.

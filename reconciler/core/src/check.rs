@@ -7,7 +7,11 @@ use crate::settings::EnvironmentSettings;
 
 /// Checks a plan against `protect`, the deletion budget, and the emptying of an environment.
 pub fn check(plan: &Plan, base: &Base, settings: &EnvironmentSettings) -> Vec<Finding> {
-    let removals: Vec<&Step> = plan.steps.iter().filter(|step| step.removes()).collect();
+    let removals: Vec<&Step> = plan
+        .steps
+        .iter()
+        .filter(|step| step.action.takes_away())
+        .collect();
     let mut findings: Vec<Finding> = removals
         .iter()
         .filter(|step| step.meta.protect)

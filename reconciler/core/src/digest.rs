@@ -1,7 +1,7 @@
 //! SHA-256 digests of bytes and of canonical JSON.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
@@ -24,9 +24,11 @@ impl Digest {
     /// *Guarantees*: equal values give equal digests, because every map in core is sorted. A value
     /// whose `Serialize` fails (core has none) gives the digest of what was written before.
     pub fn of_json(value: &impl Serialize) -> Self {
-        let mut writer = Hasher(sha2::Sha256::new());
+        // Gathered first, because JSON is written in pieces of a few bytes.
+        let mut writer = io::BufWriter::with_capacity(8 << 10, Hasher(sha2::Sha256::new()));
         let _infallible_for_core_types = serde_json::to_writer(&mut writer, value);
-        Self(writer.0.finalize().into())
+        let _infallible_for_a_hasher = writer.flush();
+        Self(writer.get_mut().0.finalize_reset().into())
     }
 
     /// The first twelve digits, for people.

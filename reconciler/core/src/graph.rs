@@ -3,121 +3,137 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::finding::{Finding, codes};
-use crate::ids::{Address, LocalAddress};
+use crate::ids::{Address, EnvironmentName, LocalAddress};
 use crate::resource::Resource;
 use crate::suggest;
 use crate::value::Path;
 
-/// The direct dependencies of every resource, and an order in which each stands after its own.
+/// The direct dependencies of every resource.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Graph {
-    /// Direct dependencies by address.
-    pub dependencies: BTreeMap<Address, BTreeSet<Address>>,
-    /// Every address, dependencies first; resources in a circle are left out.
-    pub order: Vec<Address>,
+pub struct Graph<'a> {
+    /// Every address, sorted; a resource is named by its index in here.
+    pub addresses: Vec<&'a Address>,
+    /// For each resource those that it depends on, sorted.
+    pub dependencies: Vec<Vec<usize>>,
 }
 
-impl Graph {
+impl<'a> Graph<'a> {
     /// Builds the graph from references and `meta.depends_on`.
     ///
-    /// *Errors*: one finding for each dangling dependency and one for each circle; what they name
-    /// is left out of the graph.
-    pub fn build(resources: &BTreeMap<Address, Resource>) -> (Self, Vec<Finding>) {
+    /// *Errors*: one finding for each dangling dependency, which is left out of the graph, and one
+    /// for a circle.
+    pub fn build(resources: &'a BTreeMap<Address, Resource>) -> (Self, Vec<Finding>) {
         let mut findings = Vec::new();
-        let dependencies = resources
-            .iter()
-            .map(|(address, resource)| {
-                (address.clone(), direct(resource, resources, &mut findings))
-            })
-            .collect();
-        let order = order(&dependencies);
-        if order.len() < resources.len() {
-            findings.push(circle(&dependencies, &order, resources));
-        }
-        (
-            Self {
-                dependencies,
-                order,
-            },
-            findings,
-        )
-    }
-}
-
-/// The resources that `resource` depends on; those that are not there become findings.
-fn direct(
-    resource: &Resource,
-    resources: &BTreeMap<Address, Resource>,
-    findings: &mut Vec<Finding>,
-) -> BTreeSet<Address> {
-    let mut found = BTreeSet::new();
-    let mut add = |local: &LocalAddress, path: Path| {
-        let environment = resource.address.environment.clone();
-        let target = Address {
-            environment,
-            local: local.clone(),
+        let mut graph = Self {
+            addresses: resources.keys().collect(),
+            dependencies: Vec::with_capacity(resources.len()),
         };
-        if resources.contains_key(&target) {
-            found.insert(target);
-        } else {
-            findings.push(dangling(resource, local, &path, resources));
+        for resource in resources.values() {
+            let required = graph.direct(resource, &mut findings);
+            graph.dependencies.push(required);
         }
-    };
-    for (attribute, value) in &resource.attributes {
-        value.references(&mut |reference| add(&reference.resource, Path::of(attribute)));
-    }
-    for (index, local) in resource.meta.depends_on.iter().enumerate() {
-        add(local, Path::of("meta").key("depends_on").index(index));
-    }
-    found
-}
-
-fn dangling(
-    resource: &Resource,
-    target: &LocalAddress,
-    path: &Path,
-    resources: &BTreeMap<Address, Resource>,
-) -> Finding {
-    let message = format!(
-        "`{}` refers to `{target}`, which is not there",
-        resource.address
-    );
-    let mut finding = Finding::error(&codes::DANGLING, message);
-    finding.source = resource.source(path).cloned();
-    let names: Vec<String> = resources
-        .keys()
-        .map(|address| address.local.to_string())
-        .collect();
-    finding.hint = suggest::hint(&target.to_string(), names.iter().map(String::as_str));
-    finding
-}
-
-/// Dependencies first, otherwise by address (Kahn's algorithm with a sorted front).
-fn order(dependencies: &BTreeMap<Address, BTreeSet<Address>>) -> Vec<Address> {
-    let addresses: Vec<&Address> = dependencies.keys().collect();
-    let index: BTreeMap<&Address, usize> = addresses
-        .iter()
-        .enumerate()
-        .map(|(index, address)| (*address, index))
-        .collect();
-    let mut dependants: Vec<Vec<usize>> = vec![Vec::new(); addresses.len()];
-    let mut missing: Vec<usize> = Vec::with_capacity(addresses.len());
-    for (own, required) in dependencies.values().enumerate() {
-        missing.push(required.len());
-        for target in required.iter().filter_map(|address| index.get(address)) {
-            dependants
-                .get_mut(*target)
-                .into_iter()
-                .for_each(|list| list.push(own));
+        let order = graph.order();
+        if order.len() < resources.len() {
+            findings.push(graph.circle(&order, resources));
         }
+        (graph, findings)
     }
-    walk(&dependants, missing)
-        .into_iter()
-        .filter_map(|index| addresses.get(index).map(|address| (*address).clone()))
-        .collect()
+
+    /// Those that depend on each resource, sorted.
+    pub fn dependants(&self) -> Vec<Vec<usize>> {
+        let mut dependants: Vec<Vec<usize>> = vec![Vec::new(); self.addresses.len()];
+        for (own, required) in self.dependencies.iter().enumerate() {
+            for target in required {
+                let list = dependants.get_mut(*target);
+                list.into_iter().for_each(|list| list.push(own));
+            }
+        }
+        dependants
+    }
+
+    fn find(&self, environment: &EnvironmentName, local: &LocalAddress) -> Option<usize> {
+        let wanted = (environment, local);
+        self.addresses
+            .binary_search_by(|address| (&address.environment, &address.local).cmp(&wanted))
+            .ok()
+    }
+
+    /// The resources that `resource` depends on; those that are not there become findings.
+    fn direct(&self, resource: &Resource, findings: &mut Vec<Finding>) -> Vec<usize> {
+        let mut found = Vec::new();
+        let mut add = |local: &LocalAddress, path: &dyn Fn() -> Path| match self
+            .find(&resource.address.environment, local)
+        {
+            Some(index) => found.push(index),
+            None => findings.push(self.dangling(resource, local, &path())),
+        };
+        for (attribute, value) in &resource.attributes {
+            value.references(&mut |reference| add(&reference.resource, &|| Path::of(attribute)));
+        }
+        for (index, local) in resource.meta.depends_on.iter().enumerate() {
+            add(local, &|| Path::of("meta").key("depends_on").index(index));
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    fn dangling(&self, resource: &Resource, target: &LocalAddress, path: &Path) -> Finding {
+        let message = format!(
+            "`{}` refers to `{target}`, which is not there",
+            resource.address
+        );
+        let mut finding = Finding::error(&codes::DANGLING, message);
+        finding.source = resource.source(path).cloned();
+        let names = self.addresses.iter().map(|address| &address.local);
+        let names: Vec<String> = names.map(ToString::to_string).collect();
+        finding.hint = suggest::hint(&target.to_string(), names.iter().map(String::as_str));
+        finding
+    }
+
+    /// Dependencies first, otherwise by address; resources in a circle are left out.
+    fn order(&self) -> Vec<usize> {
+        let missing = self.dependencies.iter().map(Vec::len).collect();
+        walk(&self.dependants(), missing)
+    }
+
+    fn circle(&self, order: &[usize], resources: &BTreeMap<Address, Resource>) -> Finding {
+        let placed: BTreeSet<usize> = order.iter().copied().collect();
+        let mut path: Vec<usize> = Vec::new();
+        let mut current = (0..self.addresses.len()).find(|own| !placed.contains(own));
+        while let Some(own) = current {
+            if let Some(start) = path.iter().position(|seen| *seen == own) {
+                path.drain(..start);
+                break;
+            }
+            path.push(own);
+            let required = self.dependencies.get(own);
+            current = required
+                .and_then(|required| required.iter().find(|target| !placed.contains(target)))
+                .copied();
+        }
+        let path: Vec<&Address> = path
+            .into_iter()
+            .filter_map(|own| self.addresses.get(own).copied())
+            .collect();
+        let names: Vec<String> = path
+            .iter()
+            .map(|address| format!("`{}`", address.local))
+            .collect();
+        let message = format!("dependency cycle: {} depends on itself", names.join(" -> "));
+        let mut finding = Finding::error(&codes::CYCLE, message)
+            .hint("take one of these references or `depends_on` entries away");
+        finding.source = path
+            .first()
+            .and_then(|address| resources.get(*address))
+            .and_then(|resource| resource.source(&Path::default()))
+            .cloned();
+        finding
+    }
 }
 
-/// Indexes in an order in which each stands after those it misses; those in a circle are left out.
+/// Indexes in an order in which each stands after those it misses, otherwise sorted; those in a
+/// circle are left out (Kahn's algorithm with a sorted front).
 pub(crate) fn walk(dependants: &[Vec<usize>], mut missing: Vec<usize>) -> Vec<usize> {
     let mut front: BTreeSet<usize> = missing
         .iter()
@@ -138,41 +154,6 @@ pub(crate) fn walk(dependants: &[Vec<usize>], mut missing: Vec<usize>) -> Vec<us
         }
     }
     order
-}
-
-fn circle(
-    dependencies: &BTreeMap<Address, BTreeSet<Address>>,
-    order: &[Address],
-    resources: &BTreeMap<Address, Resource>,
-) -> Finding {
-    let placed: BTreeSet<&Address> = order.iter().collect();
-    let mut path: Vec<&Address> = Vec::new();
-    let mut current = dependencies
-        .keys()
-        .find(|address| !placed.contains(address));
-    while let Some(address) = current {
-        if let Some(start) = path.iter().position(|seen| *seen == address) {
-            path.drain(..start);
-            break;
-        }
-        path.push(address);
-        current = dependencies
-            .get(address)
-            .and_then(|required| required.iter().find(|target| !placed.contains(*target)));
-    }
-    let names: Vec<String> = path
-        .iter()
-        .map(|address| format!("`{}`", address.local))
-        .collect();
-    let message = format!("dependency cycle: {} depends on itself", names.join(" -> "));
-    let mut finding = Finding::error(&codes::CYCLE, message)
-        .hint("take one of these references or `depends_on` entries away");
-    finding.source = path
-        .first()
-        .and_then(|address| resources.get(*address))
-        .and_then(|resource| resource.source(&Path::default()))
-        .cloned();
-    finding
 }
 
 #[cfg(test)]
@@ -208,16 +189,17 @@ mod tests {
 
     #[test]
     fn dependencies_come_first() {
-        let (graph, findings) =
-            Graph::build(&resources(&[("a", &["c"]), ("b", &["a"]), ("c", &[])]));
-        let order: Vec<_> = graph.order.iter().map(|a| a.name().as_str()).collect();
+        let resources = resources(&[("a", &["c"]), ("b", &["a"]), ("c", &[])]);
+        let (graph, findings) = Graph::build(&resources);
+        let name = |own: usize| graph.addresses[own].name().as_str();
+        let order: Vec<_> = graph.order().into_iter().map(name).collect();
         assert_eq!((order, findings), (vec!["c", "a", "b"], vec![]));
     }
 
     #[test]
     fn circle_is_named_with_its_place() {
-        let (_, findings) =
-            Graph::build(&resources(&[("a", &["b"]), ("b", &["c"]), ("c", &["b"])]));
+        let resources = resources(&[("a", &["b"]), ("b", &["c"]), ("c", &["b"])]);
+        let (_, findings) = Graph::build(&resources);
         assert_eq!(findings.len(), 1);
         assert!(
             findings[0].message.contains("`t.b` -> `t.c`"),
@@ -229,7 +211,8 @@ mod tests {
 
     #[test]
     fn dangling_names_the_nearest() {
-        let (_, findings) = Graph::build(&resources(&[("site", &[]), ("index", &["siet"])]));
+        let resources = resources(&[("site", &[]), ("index", &["siet"])]);
+        let (_, findings) = Graph::build(&resources);
         assert_eq!(findings[0].code.0, codes::DANGLING.code);
         assert_eq!(findings[0].hint.as_deref(), Some("did you mean `t.site`?"));
     }

@@ -281,17 +281,17 @@ impl Step {
             Action::Delete | Action::Remove => self.prior.is_some(),
         }
     }
-
-    /// Whether it takes something away.
-    pub fn removes(&self) -> bool {
-        match self.action {
-            Action::Delete | Action::Remove => true,
-            Action::Create | Action::Update | Action::Adopt | Action::Make => false,
-        }
-    }
 }
 
 impl Action {
+    /// Whether what is there goes.
+    pub fn takes_away(self) -> bool {
+        match self {
+            Self::Delete | Self::Remove => true,
+            Self::Create | Self::Update | Self::Adopt | Self::Make => false,
+        }
+    }
+
     /// The word for people and JSON; both halves of a replace are `replace`.
     pub fn as_str(self) -> &'static str {
         match self {

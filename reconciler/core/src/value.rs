@@ -197,6 +197,21 @@ impl Value {
         }
     }
 
+    /// Whether it holds neither a reference nor text that is still to be joined.
+    pub fn is_settled(&self) -> bool {
+        match self {
+            Self::List(items) => items.iter().all(Self::is_settled),
+            Self::Record(record) => record.values().all(Self::is_settled),
+            Self::Reference(_) | Self::Join(_) => false,
+            Self::Null
+            | Self::Bool(_)
+            | Self::Number(_)
+            | Self::Text(_)
+            | Self::Unknown
+            | Self::Secret(_) => true,
+        }
+    }
+
     /// Calls `visit` for every reference in it.
     pub fn references<'a>(&'a self, visit: &mut impl FnMut(&'a Reference)) {
         match self {

@@ -19,6 +19,9 @@ const PIPELINE: &str = include_str!("../../../schemas/pipeline.ncl");
 pub(crate) trait Shipped: Sync {
     /// The text of the file that is imported as `import`, exactly as written.
     fn text(&self, import: &str) -> Option<String>;
+
+    /// Whether a contract is there for a type of that name.
+    fn is_type(&self, name: &str) -> bool;
 }
 
 /// No files at all.
@@ -29,6 +32,10 @@ pub(crate) struct Nothing;
 impl Shipped for Nothing {
     fn text(&self, _import: &str) -> Option<String> {
         None
+    }
+
+    fn is_type(&self, _name: &str) -> bool {
+        false
     }
 }
 
@@ -51,6 +58,11 @@ impl Library {
 }
 
 impl Shipped for Library {
+    fn is_type(&self, name: &str) -> bool {
+        let mut types = self.schemas.iter().flat_map(|schema| schema.types.keys());
+        types.any(|r#type| r#type.as_str() == name)
+    }
+
     fn text(&self, import: &str) -> Option<String> {
         match import {
             "stratum.ncl" | "stratum/resource.ncl" => Some(RESOURCE.to_owned()),

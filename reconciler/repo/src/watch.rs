@@ -35,23 +35,33 @@ impl RefWatcher {
     ///
     /// Where the operating system refuses (too many watches), it says so in the log and polls.
     pub fn new(repository: &GitRepository) -> Self {
-        let (changes, _) = watch::channel(0);
-        let started = match repository.is_mirror() {
-            true => Ok(None),
-            false => start(repository, &changes).map(Some),
-        };
-        let (events, longest) = match started {
-            Ok(events) => (events, Duration::MAX),
+        let idle = Self::idle();
+        if repository.is_mirror() {
+            return idle;
+        }
+        match start(repository, &idle.changes) {
+            Ok(events) => Self {
+                _events: Some(events),
+                ..idle
+            },
             Err(error) => {
                 tracing::warn!(%error, "changes cannot be watched: the refs are polled instead");
-                (None, WITHOUT_EVENTS)
+                Self {
+                    longest: WITHOUT_EVENTS,
+                    ..idle
+                }
             }
-        };
+        }
+    }
+
+    /// Watches nothing, for whoever looks only once; it can still be poked.
+    pub fn idle() -> Self {
+        let (changes, _) = watch::channel(0);
         Self {
             changes,
             seen: AtomicU64::new(0),
-            longest,
-            _events: events,
+            longest: Duration::MAX,
+            _events: None,
         }
     }
 

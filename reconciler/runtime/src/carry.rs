@@ -20,7 +20,9 @@ use stratum_core::settings::Settings;
 
 use crate::apply::{Apply, Flight};
 use crate::error::RuntimeError;
-use crate::look::{Look, condition, renewal, report_of};
+use crate::judge::condition;
+use crate::lease::renewal;
+use crate::look::{Look, report_of};
 use crate::progress::{EnvironmentReport, Progress};
 use crate::reconcile::Reconciler;
 use crate::site::site_of;

@@ -1,6 +1,7 @@
 //! The right to reconcile an environment, kept once it was given.
 
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use stratum_core::ids::EnvironmentName;
 use stratum_core::ports::{Lease, StoreError};
@@ -56,4 +57,9 @@ impl Reconciler {
             }
         }
     }
+}
+
+/// How long a renewal of the lease waits, as a share of its life.
+pub(crate) fn renewal(ttl: Duration) -> Duration {
+    ttl / 3
 }

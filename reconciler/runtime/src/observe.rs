@@ -111,15 +111,15 @@ impl Asker<'_> {
         }
     }
 
-    async fn ask(
+    async fn ask<'q>(
         &self,
-        question: Question,
-    ) -> Result<(Question, Result<Proposal, ProviderError>), RuntimeError> {
-        let provider = self.providers.get(&question.provider)?;
+        question: Question<'q>,
+    ) -> Result<(Question<'q>, Result<Proposal, ProviderError>), RuntimeError> {
+        let provider = self.providers.get(question.provider)?;
         let call = PlanCall {
-            call: self.calls.call(&question.address),
-            prior: question.prior.as_ref(),
-            desired: question.desired.as_ref(),
+            call: self.calls.call(question.address),
+            prior: question.prior,
+            desired: question.desired.as_deref(),
         };
         let answer = self.calls.asking(provider.plan(call)).await;
         Ok((question, answer))

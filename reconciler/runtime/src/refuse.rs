@@ -15,7 +15,8 @@ use stratum_core::verdict::Verdict;
 use crate::error::RuntimeError;
 use crate::grounds::nothing;
 use crate::head::Target;
-use crate::look::{Judged, Look};
+use crate::judge::Judged;
+use crate::look::Look;
 use crate::progress::{EnvironmentReport, Progress};
 use crate::reconcile::Reconciler;
 

@@ -112,7 +112,7 @@ impl StepWork<'_> {
         token: &Token,
     ) -> Result<Option<Instance>, ApplyError> {
         if !self.step.calls_provider() {
-            return Ok(match self.step.removes() {
+            return Ok(match self.step.action.takes_away() {
                 true => None,
                 false => self.step.prior.clone(),
             });
@@ -182,7 +182,7 @@ impl StepWork<'_> {
             .meta
             .health
             .as_ref()
-            .filter(|_| !self.step.removes());
+            .filter(|_| !self.step.action.takes_away());
         let Some(check) = check else { return Ok(()) };
         wait_healthy(self.probe, self.calls.clock, check, &self.calls.site.root)
             .await

@@ -22,6 +22,7 @@ mod reader;
 mod rest;
 mod schema;
 mod secrets;
+mod state;
 mod store;
 mod time;
 mod write;

@@ -38,7 +38,7 @@ impl Gate for ReversibleOnly {
 }
 
 fn judge_step(step: &Step) -> Judgement {
-    if step.removes() && step.reversibility != Reversibility::Reversible {
+    if step.action.takes_away() && step.reversibility != Reversibility::Reversible {
         let reason = format!("removing this is {}", step.reversibility.as_str());
         return Judgement::by(Decision::Deny, "irreversible-delete", reason);
     }

@@ -126,7 +126,11 @@ fn begin(
         // Whoever watches waits for the first commit; who looks once would see nothing.
         place.repository.require_commit()?;
     }
-    context.block_on(work(context, arguments, voice, &place))
+    let work = work(context, arguments, voice, &place);
+    match arguments.once {
+        true => context.block_on(work),
+        false => context.block_on_many(work),
+    }
 }
 
 /// Opens the state, and what opens secrets.
@@ -162,7 +166,10 @@ async fn work(
     let guarded = open(arguments, voice, place).await?;
     let store = Arc::clone(&guarded.store);
     let stop = Stop::default();
-    let wake = Arc::new(RefWatcher::new(&place.repository));
+    let wake = Arc::new(match arguments.once {
+        true => RefWatcher::idle(),
+        false => RefWatcher::new(&place.repository),
+    });
     let announcer = telling::announcer(forge.as_ref(), &store).await?;
     let sources = Sources {
         store: Arc::clone(&store),

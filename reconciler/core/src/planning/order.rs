@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::graph::walk;
-use crate::ids::{Address, StepId};
+use crate::ids::StepId;
 use crate::plan::{Action, Step};
 
-use super::Planning;
-use super::steps::{ByAddress, Draft};
+use super::machine::Planning;
+use super::steps::Draft;
 
 /// For each draft, the drafts that must be done before.
 type Edges = Vec<BTreeSet<usize>>;
@@ -17,11 +17,12 @@ type Edges = Vec<BTreeSet<usize>>;
 /// Edges between resources that only share a place in the world, or whose dependency ended, are
 /// kept as long as they close no circle.
 pub(super) fn arrange(planning: &Planning<'_>, drafts: Vec<Draft>) -> Vec<Step> {
-    let by_address = ByAddress::of(&drafts);
+    let sides = Sides::of(planning, &drafts);
+    let known = known_dependencies(planning, &drafts);
     let mut edges: Edges = vec![BTreeSet::new(); drafts.len()];
-    require_dependencies(planning, &by_address, &mut edges);
+    require_dependencies(planning, &sides, &known, &mut edges);
     let firm = edges.clone();
-    free_before_use(planning, &drafts, &by_address, &mut edges);
+    free_before_use(&drafts, &sides, &known, &mut edges);
     respect_places(&drafts, &mut edges);
     let order = sorted(&edges).filter(|order| order.len() == drafts.len());
     let (edges, order) = match order {
@@ -34,60 +35,99 @@ pub(super) fn arrange(planning: &Planning<'_>, drafts: Vec<Draft>) -> Vec<Step> 
     number(drafts, &edges, &order)
 }
 
-fn add(edges: &mut Edges, step: Option<&usize>, required: Option<&usize>) {
+/// The drafts of each subject.
+struct Sides {
+    /// The one that makes or changes it.
+    forward: Vec<Option<usize>>,
+    /// The one that takes it away.
+    backward: Vec<Option<usize>>,
+}
+
+impl Sides {
+    fn of(planning: &Planning<'_>, drafts: &[Draft]) -> Self {
+        let none = vec![None; planning.subjects.len()];
+        let mut found = Self {
+            forward: none.clone(),
+            backward: none,
+        };
+        for (index, draft) in drafts.iter().enumerate() {
+            let side = if draft.step.action.takes_away() {
+                &mut found.backward
+            } else {
+                &mut found.forward
+            };
+            if let Some(slot) = side.get_mut(draft.subject) {
+                *slot = Some(index);
+            }
+        }
+        found
+    }
+
+    fn forward(&self, subject: usize) -> Option<usize> {
+        self.forward.get(subject).copied().flatten()
+    }
+
+    fn backward(&self, subject: usize) -> Option<usize> {
+        self.backward.get(subject).copied().flatten()
+    }
+}
+
+/// Each subject with one that it depends on in the state; they matter where something is taken
+/// away.
+fn known_dependencies(planning: &Planning<'_>, drafts: &[Draft]) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    if !drafts.iter().any(|draft| draft.step.action.takes_away()) {
+        return found;
+    }
+    for (own, subject) in planning.subjects.iter().enumerate() {
+        let known = subject
+            .state
+            .into_iter()
+            .flat_map(|state| &state.depends_on);
+        let targets = known.filter_map(|local| planning.find(&subject.address.environment, local));
+        found.extend(targets.map(|target| (own, target)));
+    }
+    found
+}
+
+fn add(edges: &mut Edges, step: Option<usize>, required: Option<usize>) {
     if let (Some(step), Some(required)) = (step, required)
         && step != required
-        && let Some(set) = edges.get_mut(*step)
+        && let Some(set) = edges.get_mut(step)
     {
-        set.insert(*required);
+        set.insert(required);
     }
 }
 
 /// Dependencies are made before and taken away after what depends on them; the old half of a
 /// replace goes before the new one comes.
-fn require_dependencies(planning: &Planning<'_>, by: &ByAddress<'_>, edges: &mut Edges) {
-    for (address, required) in &planning.graph.dependencies {
+fn require_dependencies(
+    planning: &Planning<'_>,
+    sides: &Sides,
+    known: &[(usize, usize)],
+    edges: &mut Edges,
+) {
+    for (own, required) in planning.dependencies.iter().enumerate() {
         for target in required {
-            add(edges, by.forward.get(address), by.forward.get(target));
+            add(edges, sides.forward(own), sides.forward(*target));
         }
+        add(edges, sides.forward(own), sides.backward(own));
     }
-    for (address, state) in &planning.input.base.resources {
-        for local in &state.depends_on {
-            let environment = address.environment.clone();
-            let target = Address {
-                environment,
-                local: local.clone(),
-            };
-            add(edges, by.backward.get(&target), by.backward.get(address));
-        }
-    }
-    for (address, make) in &by.forward {
-        add(edges, Some(make), by.backward.get(address));
+    for (own, target) in known {
+        add(edges, sides.backward(*target), sides.backward(*own));
     }
 }
 
 /// What no longer depends on a deleted resource is changed before the resource goes.
-fn free_before_use(
-    planning: &Planning<'_>,
-    drafts: &[Draft],
-    by: &ByAddress<'_>,
-    edges: &mut Edges,
-) {
-    for (address, state) in &planning.input.base.resources {
-        for local in &state.depends_on {
-            let environment = address.environment.clone();
-            let target = Address {
-                environment,
-                local: local.clone(),
-            };
-            let deleted = by.backward.get(&target).filter(|index| {
-                drafts
-                    .get(**index)
-                    .is_some_and(|draft| draft.step.action == Action::Delete)
-            });
-            if !by.backward.contains_key(address) {
-                add(edges, deleted, by.forward.get(address));
-            }
+fn free_before_use(drafts: &[Draft], sides: &Sides, known: &[(usize, usize)], edges: &mut Edges) {
+    let deletes = |index: &usize| {
+        let draft = drafts.get(*index);
+        draft.is_some_and(|draft| draft.step.action == Action::Delete)
+    };
+    for (own, target) in known {
+        if sides.backward(*own).is_none() {
+            let deleted = sides.backward(*target).filter(deletes);
+            add(edges, deleted, sides.forward(*own));
         }
     }
 }
@@ -100,24 +140,24 @@ fn respect_places(drafts: &[Draft], edges: &mut Edges) {
         let Some(place) = draft.place.as_deref() else {
             continue;
         };
-        match draft.step.action {
-            Action::Delete | Action::Remove => freed.insert(place, index),
-            Action::Create | Action::Update | Action::Adopt | Action::Make => {
-                made.insert(place, index)
-            }
+        let side = if draft.step.action.takes_away() {
+            &mut freed
+        } else {
+            &mut made
         };
+        side.insert(place, index);
     }
     for (place, index) in &made {
-        add(edges, Some(index), freed.get(place));
+        add(edges, Some(*index), freed.get(place).copied());
         for parent in parents(place) {
-            add(edges, Some(index), made.get(parent));
-            add(edges, Some(index), freed.get(parent));
+            add(edges, Some(*index), made.get(parent).copied());
+            add(edges, Some(*index), freed.get(parent).copied());
         }
     }
     for (place, index) in &freed {
         for parent in parents(place) {
-            add(edges, freed.get(parent), Some(index));
-            add(edges, made.get(parent), Some(index));
+            add(edges, freed.get(parent).copied(), Some(*index));
+            add(edges, made.get(parent).copied(), Some(*index));
         }
     }
 }

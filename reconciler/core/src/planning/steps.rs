@@ -1,41 +1,54 @@
 //! Outcomes become Steps.
 
-use std::collections::BTreeMap;
-
 use crate::digest::Digest;
 use crate::ids::{Address, ProviderName, StepId};
 use crate::kinds::Kind;
 use crate::observed::{Observed, Report};
-use crate::plan::{Action, BaseId, Change, Drifted, Plan, Reason, Reversibility, Step};
+use crate::plan::{Action, BaseId, Blocked, Change, Plan, Reason, Reversibility, Step};
 use crate::ports::{Base, Effect, Proposal};
-use crate::resource::{Instance, Meta, Resource, ResourceState};
+use crate::resource::{Instance, Meta, depends_on};
 use crate::value::{Path, Record, Value};
 
 use super::difference::difference;
-use super::{Outcome, Planning, order};
+use super::machine::{Outcome, Planning};
+use super::order;
+use super::subject::Subject;
 
 /// A Step before it has its place in the plan; `requires` are indexes of other drafts.
 pub(super) struct Draft {
+    /// The subject it is about.
+    pub(super) subject: usize,
     pub(super) step: Step,
     pub(super) place: Option<String>,
 }
 
 /// Puts the plan together from the outcomes.
-pub(super) fn assemble(planning: Planning<'_>) -> Plan {
+pub(super) fn assemble(planning: &Planning<'_>) -> Plan {
     let mut drafts = Vec::new();
     let mut drifted = Vec::new();
-    for address in planning.stages.keys() {
-        if let Some(outcome) = planning.outcome(address) {
-            draft(&planning, address, outcome, &mut drafts, &mut drifted);
+    let mut blocked = Vec::new();
+    for (own, subject) in planning.subjects.iter().enumerate() {
+        match planning.outcome(own) {
+            None | Some(Outcome::Nothing { drifted: None }) => {}
+            Some(Outcome::Nothing {
+                drifted: Some(found),
+            }) => drifted.push(found.clone()),
+            Some(Outcome::Blocked(reason)) => blocked.push(Blocked {
+                address: subject.address.clone(),
+                reason: reason.clone(),
+            }),
+            Some(outcome) => {
+                let subject = *subject;
+                Sketch { own, subject }.draft(outcome, &mut drafts);
+            }
         }
     }
-    let steps = order::arrange(&planning, drafts);
+    let steps = order::arrange(planning, drafts);
     let input = &planning.input;
     let base = BaseId {
         serial: input.base.serial,
         digest: input.base.digest(),
     };
-    let blocked = planning.all_blocked();
     let plan = Plan {
         environment: input.desired.environment.clone(),
         revision: input.desired.revision.clone(),
@@ -74,88 +87,72 @@ pub(super) fn confirm(plan: &Plan, base: &Base, seen: &Observed) -> Option<Plan>
     all.then(|| observed(plan.clone(), seen))
 }
 
-fn draft(
-    planning: &Planning<'_>,
-    address: &Address,
-    outcome: &Outcome,
-    drafts: &mut Vec<Draft>,
-    drifted: &mut Vec<Drifted>,
-) {
-    let sketch = Sketch::of(planning, address);
-    let state = planning.state(address);
-    match outcome {
-        Outcome::Nothing { drifted: found } => drifted.extend(found.clone()),
-        Outcome::Blocked(_) => {}
-        Outcome::Remember => drafts.push(sketch.remember(state)),
-        Outcome::Create { proposal, gone } => {
-            let reason = if *gone { Reason::Gone } else { Reason::New };
-            drafts.push(sketch.forward(Action::Create, reason, None, proposal));
-        }
-        Outcome::Adopt { proposal, id } => {
-            let reason = Reason::Adopted(id.clone());
-            drafts.push(sketch.forward(Action::Adopt, reason, None, proposal));
-        }
-        Outcome::Update { proposal } => {
-            let prior = planning.current(address);
-            let applied = state.map(|state| &state.instance.attributes);
-            let drift = prior.map(|prior| &prior.attributes) != applied
-                && applied == Some(&proposal.planned);
-            let reason = if drift {
-                Reason::Drifted
-            } else {
-                Reason::Changed
-            };
-            drafts.push(sketch.forward(Action::Update, reason, prior, proposal));
-        }
-        Outcome::Replace {
-            new,
-            removal,
-            replaced,
-        } => {
-            let tainted = state.is_some_and(|state| state.tainted);
-            let reason = if tainted && replaced.replace.is_empty() {
-                Reason::Tainted
-            } else {
-                Reason::CannotChange(replaced.replace.clone())
-            };
-            let prior = planning.current(address);
-            drafts.push(sketch.backward(Action::Remove, reason.clone(), prior, removal, state));
-            let mut make = sketch.forward(Action::Make, reason, None, new);
-            make.step.changes = sketch.changes(prior, Some(&new.planned));
-            drafts.push(make);
-        }
-        Outcome::Delete { proposal } => {
-            let prior = planning.current(address);
-            let reason = Reason::NotInRepository;
-            drafts.push(sketch.backward(Action::Delete, reason, prior, proposal, state));
-        }
-        Outcome::Forget => {
-            let proposal = Proposal {
-                planned: Record::new(),
-                replace: Vec::new(),
-                reversibility: Reversibility::Reversible,
-            };
-            let reason = Reason::NotInRepository;
-            let mut draft = sketch.backward(Action::Delete, reason, None, &proposal, state);
-            draft.step.effect = Effect::StateOnly;
-            drafts.push(draft);
-        }
-    }
-}
-
 /// What all steps of one resource share.
 struct Sketch<'a> {
-    planning: &'a Planning<'a>,
-    address: &'a Address,
-    resource: Option<&'a Resource>,
+    own: usize,
+    subject: Subject<'a>,
 }
 
-impl<'a> Sketch<'a> {
-    fn of(planning: &'a Planning<'_>, address: &'a Address) -> Self {
-        Self {
-            planning,
-            address,
-            resource: planning.input.desired.resources.get(address),
+impl Sketch<'_> {
+    /// The drafts of the steps that an outcome asks for.
+    fn draft(&self, outcome: &Outcome, drafts: &mut Vec<Draft>) {
+        let state = self.subject.state;
+        match outcome {
+            Outcome::Nothing { .. } | Outcome::Blocked(_) => {}
+            Outcome::Remember => drafts.push(self.remember()),
+            Outcome::Create { proposal, gone } => {
+                let reason = if *gone { Reason::Gone } else { Reason::New };
+                drafts.push(self.forward(Action::Create, reason, None, proposal));
+            }
+            Outcome::Adopt { proposal, id } => {
+                let reason = Reason::Adopted(id.clone());
+                drafts.push(self.forward(Action::Adopt, reason, None, proposal));
+            }
+            Outcome::Update { proposal } => {
+                let prior = self.subject.current();
+                let applied = state.map(|state| &state.instance.attributes);
+                let drift = prior.map(|prior| &prior.attributes) != applied
+                    && applied == Some(&proposal.planned);
+                let reason = if drift {
+                    Reason::Drifted
+                } else {
+                    Reason::Changed
+                };
+                drafts.push(self.forward(Action::Update, reason, prior, proposal));
+            }
+            Outcome::Replace {
+                new,
+                removal,
+                replaced,
+            } => {
+                let tainted = state.is_some_and(|state| state.tainted);
+                let reason = if tainted && replaced.replace.is_empty() {
+                    Reason::Tainted
+                } else {
+                    Reason::CannotChange(replaced.replace.clone())
+                };
+                let prior = self.subject.current();
+                drafts.push(self.backward(Action::Remove, reason.clone(), prior, removal));
+                let mut make = self.forward(Action::Make, reason, None, new);
+                make.step.changes = self.changes(prior, Some(&new.planned));
+                drafts.push(make);
+            }
+            Outcome::Delete { proposal } => {
+                let prior = self.subject.current();
+                let reason = Reason::NotInRepository;
+                drafts.push(self.backward(Action::Delete, reason, prior, proposal));
+            }
+            Outcome::Forget => {
+                let proposal = Proposal {
+                    planned: Record::new(),
+                    replace: Vec::new(),
+                    reversibility: Reversibility::Reversible,
+                };
+                let reason = Reason::NotInRepository;
+                let mut draft = self.backward(Action::Delete, reason, None, &proposal);
+                draft.step.effect = Effect::StateOnly;
+                drafts.push(draft);
+            }
         }
     }
 
@@ -169,7 +166,10 @@ impl<'a> Sketch<'a> {
         let mut draft = self.blank(action, reason, proposal.reversibility);
         draft.step.changes = self.changes(prior, Some(&proposal.planned));
         draft.step.prior = prior.cloned();
-        draft.step.desired = self.resource.map(|resource| resource.attributes.clone());
+        draft.step.desired = self
+            .subject
+            .resource
+            .map(|resource| resource.attributes.clone());
         draft.place = self.place(Some(&proposal.planned));
         draft.step.planned = Some(proposal.planned.clone());
         draft
@@ -181,13 +181,12 @@ impl<'a> Sketch<'a> {
         reason: Reason,
         prior: Option<&Instance>,
         proposal: &Proposal,
-        state: Option<&ResourceState>,
     ) -> Draft {
         let mut draft = self.blank(action, reason, proposal.reversibility);
         draft.step.changes = self.changes(prior, None);
         draft.step.prior = prior.cloned();
         draft.place = self.place(prior.map(|prior| &prior.attributes));
-        if let Some(state) = state {
+        if let Some(state) = self.subject.state {
             draft.step.meta = state.meta.clone();
             draft.step.provider = state.provider.clone();
             draft.step.kind = state.kind;
@@ -196,26 +195,35 @@ impl<'a> Sketch<'a> {
     }
 
     /// Only what stratum remembers changes; the provider is not called.
-    fn remember(&self, state: Option<&ResourceState>) -> Draft {
+    fn remember(&self) -> Draft {
         let mut draft = self.blank(
             Action::Update,
             Reason::Remembered,
             Reversibility::Reversible,
         );
-        let current = self.planning.current(self.address);
+        let current = self.subject.current();
         draft.step.effect = Effect::StateOnly;
         draft.step.prior = current.cloned();
-        draft.step.desired = self.resource.map(|resource| resource.attributes.clone());
+        draft.step.desired = self
+            .subject
+            .resource
+            .map(|resource| resource.attributes.clone());
         draft.step.planned = current.map(|instance| instance.attributes.clone());
-        draft.step.changes = self.remembered(state);
+        draft.step.changes = self.remembered();
         draft
     }
 
     /// The changes of settings and dependencies, as people read them.
-    fn remembered(&self, state: Option<&ResourceState>) -> Vec<Change> {
-        let now = self.resource.map(|resource| &resource.meta);
-        let before = state.map(|state| (&state.meta, &state.depends_on));
-        let depends_on = self.planning.depends_on(self.address);
+    fn remembered(&self) -> Vec<Change> {
+        let now = self.subject.resource.map(|resource| &resource.meta);
+        let before = self
+            .subject
+            .state
+            .map(|state| (&state.meta, &state.depends_on));
+        let depends_on = self
+            .subject
+            .resource
+            .map(|resource| depends_on(&resource.attributes, &resource.meta));
         let record = |meta: Option<&Meta>, depends_on: Option<&Vec<_>>| {
             let mut record = Record::new();
             for (key, value) in [
@@ -237,26 +245,28 @@ impl<'a> Sketch<'a> {
         let before = record(before.map(|b| b.0), before.map(|b| b.1));
         difference(
             Some(&before),
-            Some(&record(now, Some(&depends_on))),
+            Some(&record(now, depends_on.as_ref())),
             None,
-            self.resource,
+            self.subject.resource,
         )
     }
 
     fn blank(&self, action: Action, reason: Reason, reversibility: Reversibility) -> Draft {
-        let schema = self.planning.input.schema(self.address.r#type());
-        let state = self.planning.state(self.address);
+        let schema = self.subject.schema;
+        let state = self.subject.state;
         let provider = self
+            .subject
             .resource
             .map(|r| &r.provider)
             .or(state.map(|state| &state.provider));
         let kind = self
+            .subject
             .resource
             .map(|r| r.kind)
             .or(state.map(|state| state.kind));
         let step = Step {
             id: StepId(0),
-            address: self.address.clone(),
+            address: self.subject.address.clone(),
             kind: kind.unwrap_or(Kind::Infrastructure),
             provider: provider.cloned().unwrap_or_else(ProviderName::unknown),
             action,
@@ -270,53 +280,31 @@ impl<'a> Sketch<'a> {
             desired: None,
             planned: None,
             meta: self
+                .subject
                 .resource
                 .map(|resource| resource.meta.clone())
                 .unwrap_or_default(),
             source: self
+                .subject
                 .resource
                 .and_then(|r| r.source(&Path::default()))
                 .cloned(),
         };
-        Draft { step, place: None }
+        Draft {
+            subject: self.own,
+            step,
+            place: None,
+        }
     }
 
     fn changes(&self, before: Option<&Instance>, after: Option<&Record>) -> Vec<Change> {
-        let schema = self.planning.input.schema(self.address.r#type());
+        let schema = self.subject.schema;
         let before = before.map(|instance| &instance.attributes);
-        difference(before, after, schema, self.resource)
+        difference(before, after, schema, self.subject.resource)
     }
 
     fn place(&self, attributes: Option<&Record>) -> Option<String> {
-        let attribute = self
-            .planning
-            .input
-            .schema(self.address.r#type())?
-            .place
-            .as_ref()?;
+        let attribute = self.subject.schema?.place.as_ref()?;
         attributes?.get(attribute)?.as_text().map(order::normal)
-    }
-}
-
-/// Drafts by address: the step that makes or changes it, and the one that takes it away.
-#[derive(Default)]
-pub(super) struct ByAddress<'a> {
-    pub(super) forward: BTreeMap<&'a Address, usize>,
-    pub(super) backward: BTreeMap<&'a Address, usize>,
-}
-
-impl<'a> ByAddress<'a> {
-    pub(super) fn of(drafts: &'a [Draft]) -> Self {
-        let mut found = Self::default();
-        for (index, draft) in drafts.iter().enumerate() {
-            let side = match draft.step.action {
-                Action::Create | Action::Update | Action::Adopt | Action::Make => {
-                    &mut found.forward
-                }
-                Action::Delete | Action::Remove => &mut found.backward,
-            };
-            side.insert(&draft.step.address, index);
-        }
-        found
     }
 }

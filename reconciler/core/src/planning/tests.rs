@@ -1,11 +1,15 @@
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::desired::Closure;
 use crate::digest::Digest;
+use crate::graph::Graph;
 use crate::ids::{CommitId, EnvironmentName};
 use crate::kinds::Kind;
+use crate::observed::Report;
 use crate::plan::{Action, Reason, Reversibility};
-use crate::resource::Meta;
-use crate::value::Path;
+use crate::resource::{Meta, Resource, ResourceState};
+use crate::value::{Path, Reference, Value};
 
 fn text(text: &str) -> Value {
     Value::text(text)
@@ -50,9 +54,9 @@ fn desired(resources: Vec<Resource>) -> Desired {
 }
 
 /// A provider whose `id` is computed, whose `fixed` replaces, and that repeats the rest.
-fn propose(question: &Question) -> Result<Proposal, ProviderError> {
-    let prior = question.prior.as_ref().map(|prior| &prior.attributes);
-    let mut planned = question.desired.clone().unwrap_or_default();
+fn propose(question: &Question<'_>) -> Result<Proposal, ProviderError> {
+    let prior = question.prior.map(|prior| &prior.attributes);
+    let mut planned = question.desired.clone().unwrap_or_default().into_owned();
     let id = prior
         .and_then(|prior| prior.get("id").cloned())
         .unwrap_or(Value::Unknown);
@@ -75,13 +79,13 @@ fn propose(question: &Question) -> Result<Proposal, ProviderError> {
 /// The state that applying `desired` would leave.
 fn applied(desired: &Desired) -> Base {
     let (graph, _) = Graph::build(&desired.resources);
-    let resources = desired.resources.values().map(|resource| {
+    let resources = desired.resources.values().zip(&graph.dependencies);
+    let resources = resources.map(|(resource, required)| {
         let mut attributes = resource.attributes.clone();
         attributes.insert(
             "id".to_owned(),
             text(&format!("id-of-{}", resource.address.name())),
         );
-        let depends_on = graph.dependencies.get(&resource.address).unwrap();
         let state = ResourceState {
             address: resource.address.clone(),
             kind: resource.kind,
@@ -91,7 +95,10 @@ fn applied(desired: &Desired) -> Base {
                 ..Instance::default()
             },
             schema_version: 1,
-            depends_on: depends_on.iter().map(|a| a.local.clone()).collect(),
+            depends_on: required
+                .iter()
+                .map(|own| graph.addresses[*own].local.clone())
+                .collect(),
             meta: resource.meta.clone(),
             revision: commit(),
             tainted: false,
@@ -234,6 +241,32 @@ fn deletes_wait_for_those_that_let_go() {
         DriftMode::Report,
     );
     assert_eq!(words(&plan), ["Update a", "Delete b"]);
+}
+
+#[test]
+fn what_only_the_state_names_stands_at_its_place_among_the_others() {
+    let old = desired(vec![
+        resource("a", &[], &["b"]),
+        resource("b", &[], &[]),
+        resource("d", &[], &["b"]),
+    ]);
+    let id_of_b = Value::Reference(Reference {
+        resource: "thing.b".parse().unwrap(),
+        path: Path::of("id"),
+    });
+    let new = desired(vec![
+        resource("b", &[], &[]),
+        resource("c", &[("x", id_of_b)], &[]),
+    ]);
+    let plan = make(
+        &new,
+        &applied(&old),
+        &Observed::default(),
+        DriftMode::Report,
+    );
+    assert_eq!(words(&plan), ["Delete a", "Create c", "Delete d"]);
+    let made = plan.steps[1].planned.as_ref().unwrap();
+    assert_eq!(made["x"], text("id-of-b"));
 }
 
 #[test]

@@ -25,14 +25,15 @@ pub(crate) struct Import {
 pub(crate) struct Scan {
     /// The imports, in order.
     pub(crate) imports: Vec<Import>,
-    /// Every identifier and quoted text.
+    /// Every identifier and quoted text that was asked for.
     pub(crate) words: BTreeSet<String>,
     /// For `a.x = ..., a.y = ...` in the outermost record: how often, and where first, by `a`.
     pub(crate) pieces: BTreeMap<String, (usize, (u32, u32))>,
 }
 
-/// Reads the tokens of `text`, up to the first that is none: the parser will name that one.
-pub(crate) fn scan(text: &str) -> Scan {
+/// Reads the tokens of `text`, up to the first that is none: the parser will name that one. Of its
+/// words those are kept that `names` asks for.
+pub(crate) fn scan(text: &str, names: &dyn Fn(&str) -> bool) -> Scan {
     let tokens: Vec<(usize, Token<'_>)> = Lexer::new(text)
         .map_while(Result::ok)
         .map(|(start, token, _)| (start, token))
@@ -46,25 +47,28 @@ pub(crate) fn scan(text: &str) -> Scan {
         column: 1,
     };
     for (index, (start, token)) in tokens.iter().enumerate() {
-        cursor.advance(*start);
         let rest = tokens.get(index.saturating_add(1)..).unwrap_or_default();
         match token {
             Token::Normal(NormalToken::Import) => {
-                scan.imports.push(import(rest, cursor.at()));
+                scan.imports.push(import(rest, cursor.at(*start)));
             }
             Token::Normal(NormalToken::LBrace) => depth = depth.saturating_add(1),
             Token::Normal(NormalToken::RBrace) => depth = depth.saturating_sub(1),
             Token::Normal(NormalToken::Identifier(word)) => {
-                scan.words.insert((*word).to_owned());
+                if names(word) {
+                    scan.words.insert((*word).to_owned());
+                }
                 if depth == 1 && starts_field(&tokens, index) && is_piece(rest) {
                     let piece = scan.pieces.entry((*word).to_owned());
-                    let count = piece.or_insert((0, cursor.at()));
+                    let count = piece.or_insert_with(|| (0, cursor.at(*start)));
                     count.0 = count.0.saturating_add(1);
                 }
             }
             Token::Str(StringToken::Literal(word))
             | Token::MultiStr(MultiStringToken::Literal(word)) => {
-                scan.words.insert(word.clone());
+                if names(word) {
+                    scan.words.insert(word.clone());
+                }
             }
             Token::Normal(_) | Token::Str(_) | Token::MultiStr(_) => {}
         }
@@ -175,7 +179,8 @@ struct Cursor<'a> {
 }
 
 impl Cursor<'_> {
-    fn advance(&mut self, offset: usize) {
+    /// Line and column of `offset`, which lies behind those asked for before.
+    fn at(&mut self, offset: usize) -> (u32, u32) {
         for character in self
             .text
             .get(self.offset..offset)
@@ -190,9 +195,6 @@ impl Cursor<'_> {
             }
         }
         self.offset = offset;
-    }
-
-    fn at(&self) -> (u32, u32) {
         (self.line, self.column)
     }
 }

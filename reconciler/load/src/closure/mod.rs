@@ -10,7 +10,7 @@ use stratum_core::finding::{Finding, codes};
 use stratum_core::ports::{Tree, TreeError, TreeKind};
 use stratum_core::source::Source;
 
-use imports::{Import, scan};
+use imports::{Import, Scan, scan};
 
 use crate::evaluate::protocol::{Blob, Format};
 use crate::shipped::Shipped;
@@ -28,7 +28,7 @@ pub(crate) struct Closed {
     pub(crate) blobs: Vec<Blob>,
     /// The objects in the tree that they came from.
     pub(crate) objects: Closure,
-    /// Every word in them that names a field or a variable.
+    /// The words in them that name a type of what ships with stratum.
     pub(crate) words: BTreeSet<String>,
     /// How often the first file defines a field of a record piece by piece, by the record's name.
     pub(crate) pieces: BTreeMap<String, (usize, (u32, u32))>,
@@ -68,7 +68,9 @@ pub(crate) fn close(
             continue;
         };
         if blob.format == Format::Nickel {
-            follow(&blob, wanted.by.is_none(), &mut queue, &mut closed);
+            let names = |word: &str| shipped.is_type(word);
+            let scan = scan(&blob.text, &names);
+            follow(&blob, scan, wanted.by.is_none(), &mut queue, &mut closed);
         }
         closed.blobs.push(blob);
     }
@@ -82,8 +84,7 @@ struct Wanted {
     by: Option<(Source, String)>,
 }
 
-fn follow(blob: &Blob, first: bool, queue: &mut VecDeque<Wanted>, closed: &mut Closed) {
-    let scan = scan(&blob.text);
+fn follow(blob: &Blob, scan: Scan, first: bool, queue: &mut VecDeque<Wanted>, closed: &mut Closed) {
     if !blob.shipped {
         closed.words.extend(scan.words);
     }

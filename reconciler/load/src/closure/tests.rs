@@ -91,7 +91,7 @@ fn symlinks_and_bytes_are_not_read() {
 #[test]
 fn pieces_of_the_outermost_record_are_counted() {
     let text = "{ a.x = { b.y = 1 }, a.\"z\" = 2, c = a.x, d.e.f = 1 }";
-    let pieces = scan(text).pieces;
+    let pieces = scan(text, &|_| false).pieces;
     assert_eq!(pieces.get("a"), Some(&(2, (1, 3))));
     assert_eq!(pieces.get("b"), None);
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use stratum_core::digest::Digest;
 use stratum_core::ids::Address;
-use stratum_core::ports::{ApplyError, Certainty, Retry, Site};
+use stratum_core::ports::{ApplyError, Certainty, ProviderError, Retry, SecretError, Site};
 use stratum_core::resource::{Checkpoint, Instance, Opaque};
 use stratum_core::value::Record;
 
@@ -56,5 +56,14 @@ pub(crate) fn broken(message: impl Into<String>) -> ApplyError {
     ApplyError {
         certainty: Certainty::Unknown,
         ..refused(message, Retry::NeedsPerson)
+    }
+}
+
+/// A secret that a call needs could not be opened.
+pub(crate) fn closed(error: SecretError) -> ProviderError {
+    ProviderError {
+        message: error.to_string(),
+        retry: error.retry(),
+        waits: false,
     }
 }

@@ -26,7 +26,7 @@ use stratum_core::ports::{
 use stratum_core::resource::{Instance, Opaque};
 use stratum_core::value::{Path, Record, Value};
 
-use super::attributes::{before, broken, instance, own_folder, refused, working_folder};
+use super::attributes::{before, broken, closed, instance, own_folder, refused, working_folder};
 use super::lanes::Lanes;
 use super::opened::{self, ENV, INPUTS};
 use super::steps::{Outcome, StepError, Steps};
@@ -175,15 +175,6 @@ async fn see(call: Call<'_>, record: &Record, token: &str) -> Result<Seen, Provi
     match ended.failure() {
         None => Ok(Seen::Present(output(&ended))),
         Some(failure) => Err(ProviderError::later(format!("`read` ({shown}) {failure}"))),
-    }
-}
-
-/// A secret that a call needs could not be opened.
-fn closed(error: SecretError) -> ProviderError {
-    ProviderError {
-        message: error.to_string(),
-        retry: error.retry(),
-        waits: false,
     }
 }
 

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, fsync, mkdirat, openat, statat, unlinkat};
 use rustix::io::Errno;
 use stratum_core::digest::Digest;
+use stratum_core::ports::{ApplyError, ProviderError, Retry};
 use thiserror::Error;
 
-use super::attributes::OWN_FOLDER;
+use super::attributes::{OWN_FOLDER, broken, refused};
 use super::place::{PlaceError, Spot};
 
 /// Why something below a root could not be looked at or changed.
@@ -102,6 +103,50 @@ pub(crate) enum FolderError {
         /// What it said, for people.
         reason: Errno,
     },
+}
+
+/// The error of a call that only looks.
+pub(crate) fn unreadable(error: FolderError) -> ProviderError {
+    match retry(&error) {
+        Retry::WhenInputChanges => ProviderError::input(error.to_string()),
+        Retry::NeedsPerson => ProviderError::person(error.to_string()),
+        Retry::Later(_) => ProviderError::later(error.to_string()),
+    }
+}
+
+/// The error of a call that changes the world.
+pub(crate) fn failed(error: FolderError) -> ApplyError {
+    let message = error.to_string();
+    match &error {
+        FolderError::System { .. } | FolderError::Kept { .. } => broken(message),
+        FolderError::Place(_)
+        | FolderError::Way { .. }
+        | FolderError::Root { .. }
+        | FolderError::There { .. }
+        | FolderError::Changed { .. }
+        | FolderError::Strange { .. }
+        | FolderError::NotEmpty { .. }
+        | FolderError::Large { .. }
+        | FolderError::Unopened { .. }
+        | FolderError::Owner { .. } => refused(message, retry(&error)),
+    }
+}
+
+fn retry(error: &FolderError) -> Retry {
+    match error {
+        FolderError::Place(_) | FolderError::Way { .. } => Retry::WhenInputChanges,
+        FolderError::Changed { .. } | FolderError::System { .. } => {
+            Retry::Later(std::time::Duration::from_secs(10))
+        }
+        FolderError::Root { .. }
+        | FolderError::There { .. }
+        | FolderError::Strange { .. }
+        | FolderError::NotEmpty { .. }
+        | FolderError::Large { .. }
+        | FolderError::Unopened { .. }
+        | FolderError::Owner { .. }
+        | FolderError::Kept { .. } => Retry::NeedsPerson,
+    }
 }
 
 /// For `map_err` on calls of the system.

@@ -3,7 +3,7 @@
 //! | type | file |
 //! | --- | --- |
 //! | `local_data` | `data.rs` |
-//! | `local_file`, `local_directory`, `local_symlink` | `file.rs`, `directory.rs`, `symlink.rs`, over `placed.rs` |
+//! | `local_file`, `local_directory`, `local_symlink` | `file.rs`, `directory.rs`, `symlink.rs`, over `placed.rs`, with `deeds.rs` and `kept.rs` |
 //! | `local_exec` | `exec.rs`, over `steps.rs` |
 //! | `local_service` | `service.rs` |
 //!
@@ -38,11 +38,13 @@
 
 mod attributes;
 mod data;
+mod deeds;
 mod directory;
 mod entry;
 mod exec;
 mod file;
 mod folder;
+mod kept;
 mod lanes;
 mod opened;
 mod owner;

@@ -10,25 +10,23 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
-use stratum_core::digest::Digest;
-use stratum_core::ids::{Address, Token};
+use stratum_core::ids::Address;
 use stratum_core::plan::Reversibility;
 use stratum_core::ports::{
     ApplyCall, ApplyError, Call, CheckpointCall, Complaint, ImportCall, LocateCall, Located,
-    PlanCall, Proposal, ProviderError, ReadCall, RestoreCall, Retry, SecretError, Secrets, Site,
-    TypeSchema,
+    PlanCall, Proposal, ProviderError, ReadCall, RestoreCall, SecretError, TypeSchema,
 };
 use stratum_core::resource::{Instance, Opaque};
 use stratum_core::value::{Path, Record, Value};
-use zeroize::Zeroizing;
 
-use super::attributes::{before, broken, refused};
-use super::entry::{self, Content, Entry, Wanted};
-use super::folder::{self, FolderError};
+use super::attributes::{before, broken, closed, refused};
+use super::deeds::{make, put_back, remove, spot, wanted};
+use super::entry::{self, Content, Entry};
+use super::folder::{FolderError, failed, unreadable};
+use super::kept::{Kept, Wrap};
 use super::lanes::Lanes;
-use super::owner::{Owner, WantedOwner, is_owner_text, parse_mode};
-use super::place::{self, PlaceError, Spot};
+use super::owner::{is_owner_text, parse_mode};
+use super::place::{self, Spot};
 use super::thing::{Thing, hides};
 use crate::schema::{complain_about_secrets, complaint, text, with_defaults};
 use crate::types::ResourceType;
@@ -66,38 +64,6 @@ pub(crate) struct Placed<S> {
     lanes: Arc<Lanes>,
 }
 
-/// What a checkpoint keeps: a line of JSON, then bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Kept {
-    kind: KeptKind,
-    mode: u32,
-    uid: u32,
-    gid: u32,
-    /// The digest of the bytes when they are not kept here but known from the state.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    digest: Option<Digest>,
-    /// The bytes that follow are wrapped: a secret may be among them.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    wrapped: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum KeptKind {
-    /// Nothing was there.
-    Nothing,
-    /// What the state knew was there.
-    Known,
-    /// A file with the bytes that follow.
-    File,
-    /// A folder.
-    Folder,
-    /// A link to the bytes that follow.
-    Link,
-    /// Something that is never touched.
-    Other,
-}
-
 impl<S: Shape> Placed<S> {
     /// Makes the type.
     pub(crate) fn new(shape: S, lanes: &Arc<Lanes>) -> Self {
@@ -122,158 +88,6 @@ impl<S: Shape> Placed<S> {
                 reason: rustix::io::Errno::INTR,
             })
         })
-    }
-}
-
-fn spot(site: &Site, record: &Record) -> Result<Spot, PlaceError> {
-    Spot::of(site, text(record, "path").unwrap_or_default())
-}
-
-fn wanted<S: Shape>(shape: &S, spot: &Spot, thing: &Thing) -> Result<Wanted, FolderError> {
-    let record = &thing.record;
-    let owner = text(record, "owner").map(WantedOwner::parse).transpose();
-    let owner = owner.map_err(|why| FolderError::Owner {
-        path: spot.shown.clone(),
-        why,
-    })?;
-    let mode = text(record, "mode").and_then(parse_mode);
-    let content = thing.content(shape).ok_or_else(|| FolderError::Unopened {
-        path: spot.shown.clone(),
-    })?;
-    Ok(Wanted {
-        content,
-        mode: mode.unwrap_or_else(|| shape.default_mode()),
-        owner: owner.unwrap_or_default(),
-    })
-}
-
-impl Kept {
-    /// *Errors*: the bytes were to be wrapped, and could not be.
-    fn write(
-        before: Option<&Entry>,
-        known: bool,
-        wrap: Option<Wrap<'_>>,
-    ) -> Result<Opaque, SecretError> {
-        let kind = match before.map(|entry| &entry.content) {
-            None => KeptKind::Nothing,
-            Some(_) if known => KeptKind::Known,
-            Some(Content::File(_)) => KeptKind::File,
-            Some(Content::Folder) => KeptKind::Folder,
-            Some(Content::Link(_)) => KeptKind::Link,
-            Some(Content::Other) => KeptKind::Other,
-        };
-        let (mode, owner) = before.map_or((0, Owner { uid: 0, gid: 0 }), |e| (e.mode, e.owner));
-        let digest = before
-            .filter(|_| kind == KeptKind::Known)
-            .and_then(|e| e.content.digest());
-        let header = Self {
-            kind,
-            mode,
-            uid: owner.uid,
-            gid: owner.gid,
-            digest,
-            wrapped: wrap.is_some(),
-        };
-        let mut bytes = serde_json::to_vec(&header).unwrap_or_default();
-        bytes.push(b'\n');
-        if let (KeptKind::File | KeptKind::Link, Some(entry)) = (kind, before) {
-            let content = match &entry.content {
-                Content::File(content) => content.as_slice(),
-                Content::Link(content) => content.as_slice(),
-                Content::Folder | Content::Other => &[],
-            };
-            match wrap {
-                Some(wrap) => bytes.extend(wrap.secrets.wrap(&wrap.context(), content)?),
-                None => bytes.extend_from_slice(content),
-            }
-        }
-        Ok(Opaque(bytes))
-    }
-
-    /// What was kept, with its bytes unwrapped.
-    fn plain(kept: &Opaque, wrap: Wrap<'_>) -> Result<Opaque, SecretError> {
-        let Some(end) = kept.0.iter().position(|byte| *byte == b'\n') else {
-            return Ok(kept.clone());
-        };
-        let (header, rest) = kept.0.split_at(end);
-        let Ok(header) = serde_json::from_slice::<Self>(header) else {
-            return Ok(kept.clone());
-        };
-        let bytes = rest.get(1..).unwrap_or_default();
-        if !header.wrapped || bytes.is_empty() {
-            return Ok(kept.clone());
-        }
-        let content = wrap.secrets.unwrap(&wrap.context(), bytes)?;
-        let mut plain = serde_json::to_vec(&Self {
-            wrapped: false,
-            ..header
-        })
-        .unwrap_or_default();
-        plain.push(b'\n');
-        plain.extend_from_slice(content.expose());
-        Ok(Opaque(plain))
-    }
-
-    /// What was there; `known` is what the state says it was.
-    fn read<S: Shape>(
-        kept: &Opaque,
-        shape: &S,
-        known: Option<&Thing>,
-        spot: &Spot,
-    ) -> Result<Option<Entry>, FolderError> {
-        let unreadable = || FolderError::Kept {
-            path: spot.shown.clone(),
-        };
-        let end = kept
-            .0
-            .iter()
-            .position(|byte| *byte == b'\n')
-            .ok_or_else(unreadable)?;
-        let (header, rest) = kept.0.split_at(end);
-        let header: Self = serde_json::from_slice(header).map_err(|_| unreadable())?;
-        let bytes = || rest.get(1..).unwrap_or_default().to_vec();
-        let content = match header.kind {
-            KeptKind::Nothing => return Ok(None),
-            KeptKind::Known => known
-                .and_then(|known| known.content(shape))
-                .ok_or_else(unreadable)?,
-            KeptKind::File => Content::File(Zeroizing::new(bytes())),
-            KeptKind::Folder => Content::Folder,
-            KeptKind::Link => Content::Link(bytes()),
-            KeptKind::Other => Content::Other,
-        };
-        if header.digest.is_some() && header.digest != content.digest() {
-            return Err(unreadable());
-        }
-        let owner = Owner {
-            uid: header.uid,
-            gid: header.gid,
-        };
-        Ok(Some(Entry {
-            content,
-            mode: header.mode,
-            owner,
-        }))
-    }
-}
-
-/// What wraps the bytes of a checkpoint.
-#[derive(Clone, Copy)]
-struct Wrap<'a> {
-    secrets: &'a dyn Secrets,
-    address: &'a Address,
-}
-
-impl Wrap<'_> {
-    fn context(&self) -> String {
-        format!("kept {}", self.address)
-    }
-}
-
-fn wrap<'a>(call: Call<'a>) -> Wrap<'a> {
-    Wrap {
-        secrets: call.secrets,
-        address: call.address,
     }
 }
 
@@ -362,7 +176,7 @@ impl<S: Shape> ResourceType for Placed<S> {
             Ok((entry, known))
         });
         let (entry, known) = seen.await.map_err(unreadable)?;
-        Kept::write(entry.as_ref(), known, hidden.then(|| wrap(call.call))).map_err(closed)
+        Kept::write(entry.as_ref(), known, hidden.then(|| Wrap::of(call.call))).map_err(closed)
     }
 
     async fn apply(&self, call: ApplyCall<'_>) -> Result<Option<Instance>, ApplyError> {
@@ -384,7 +198,7 @@ impl<S: Shape> ResourceType for Placed<S> {
         let before = before(call.checkpoint).cloned();
         let known = prior(call.call, before.as_ref());
         let (site, token) = (call.call.site.clone(), call.token.clone());
-        let kept = Kept::plain(&call.checkpoint.kept, wrap(call.call));
+        let kept = Kept::plain(&call.checkpoint.kept, Wrap::of(call.call));
         let kept = kept.map_err(|error| broken(error.to_string()))?;
         // A secret that cannot be opened any more is known by the mark of what was made.
         let planned = match (opened(call.call, call.planned).await, call.planned) {
@@ -467,15 +281,6 @@ impl<S: Shape> ResourceType for Placed<S> {
     }
 }
 
-/// A secret that a call needs could not be opened.
-fn closed(error: SecretError) -> ProviderError {
-    ProviderError {
-        message: error.to_string(),
-        retry: error.retry(),
-        waits: false,
-    }
-}
-
 fn validate(desired: &Record) -> Vec<Complaint> {
     let mut complaints = Vec::new();
     if let Some(error) = text(desired, "path").and_then(|path| place::names(path).err()) {
@@ -495,171 +300,4 @@ fn validate(desired: &Record) -> Vec<Complaint> {
         complaints.push(complaint(Path::of("owner"), message, ""));
     }
     complaints
-}
-
-fn make<S: Shape>(
-    shape: &S,
-    site: &Site,
-    planned: &Thing,
-    prior: Option<&Thing>,
-    token: &Token,
-) -> Result<Instance, FolderError> {
-    let spot = spot(site, &planned.record)?;
-    let wanted = wanted(shape, &spot, planned)?;
-    if !wanted.owner.may_be_given() {
-        let why = "only root can give things to others".to_owned();
-        return Err(FolderError::Owner {
-            path: spot.shown.clone(),
-            why,
-        });
-    }
-    let there = entry::look(&spot)?;
-    if let Some(entry) = &there
-        && !may_replace(shape, &spot, &wanted, entry, prior)
-    {
-        let path = spot.shown.clone();
-        return Err(match prior {
-            Some(_) => FolderError::Changed { path },
-            None => FolderError::There {
-                path,
-                what: entry.content.kind(),
-            },
-        });
-    }
-    if there.as_ref().is_none_or(|entry| !wanted.fits(entry)) {
-        entry::put(&spot, &wanted, token)?;
-    } else if wanted.content == Content::Folder {
-        folder::unmark(&spot, &spot.absolute())
-            .map_err(|error| folder::doing("take over", &spot)(folder::errno(&error)))?;
-    }
-    Ok(planned.made(shape))
-}
-
-/// Whether what is there may be changed: it is as planned already, or as it was before, or a
-/// folder that was made for what lies in it.
-fn may_replace<S: Shape>(
-    shape: &S,
-    spot: &Spot,
-    wanted: &Wanted,
-    entry: &Entry,
-    prior: Option<&Thing>,
-) -> bool {
-    let ours = match prior {
-        Some(prior) => prior.is_content(shape, entry),
-        None => entry.content == Content::Folder && folder::is_marked(spot, &spot.absolute()),
-    };
-    ours || wanted.content == entry.content
-}
-
-fn remove<S: Shape>(
-    shape: &S,
-    site: &Site,
-    prior: &Thing,
-    token: &Token,
-) -> Result<(), FolderError> {
-    let spot = spot(site, &prior.record)?;
-    entry::sweep(&spot, token)?;
-    match entry::look(&spot)? {
-        None => folder::prune(&spot),
-        Some(entry) if prior.is_content(shape, &entry) => entry::take(&spot, &entry.content),
-        Some(_) => Err(FolderError::Changed { path: spot.shown }),
-    }
-}
-
-fn put_back<S: Shape>(
-    shape: &S,
-    site: &Site,
-    known: Option<&Thing>,
-    planned: Option<&Thing>,
-    kept: &Opaque,
-    token: &Token,
-) -> Result<(), FolderError> {
-    let Some(thing) = planned.or(known) else {
-        return Ok(());
-    };
-    let spot = spot(site, &thing.record)?;
-    let before = Kept::read(kept, shape, known, &spot)?;
-    entry::sweep(&spot, token)?;
-    let now = entry::look(&spot)?;
-    if now == before {
-        return if now.is_none() {
-            folder::prune(&spot)
-        } else {
-            Ok(())
-        };
-    }
-    let as_before = |now: &Entry| before.as_ref().is_some_and(|b| b.content == now.content);
-    let planned = planned.map(|planned| {
-        let mut planned = planned.clone();
-        shape.complete(&mut planned.record);
-        planned
-    });
-    let as_planned = |now: &Entry| {
-        planned
-            .as_ref()
-            .is_some_and(|planned| planned.is_content(shape, now))
-    };
-    if let Some(now) = &now
-        && !as_before(now)
-        && !as_planned(now)
-    {
-        return Err(FolderError::Strange { path: spot.shown });
-    }
-    match (now, before) {
-        (_, Some(before)) => entry::put(&spot, &before.into(), token),
-        (Some(now), None) => take_back(&spot, &now),
-        (None, None) => Ok(()),
-    }
-}
-
-/// Takes away what a step made. A folder in which something else lies by now stays, and goes with
-/// the last thing that stratum takes out of it.
-fn take_back(spot: &Spot, now: &Entry) -> Result<(), FolderError> {
-    match entry::take(spot, &now.content) {
-        Err(FolderError::NotEmpty { .. }) => folder::mark(spot, &spot.absolute())
-            .map_err(|error| folder::doing("mark", spot)(folder::errno(&error))),
-        taken => taken,
-    }
-}
-
-fn unreadable(error: FolderError) -> ProviderError {
-    match retry(&error) {
-        Retry::WhenInputChanges => ProviderError::input(error.to_string()),
-        Retry::NeedsPerson => ProviderError::person(error.to_string()),
-        Retry::Later(_) => ProviderError::later(error.to_string()),
-    }
-}
-
-fn failed(error: FolderError) -> ApplyError {
-    let message = error.to_string();
-    match &error {
-        FolderError::System { .. } | FolderError::Kept { .. } => broken(message),
-        FolderError::Place(_)
-        | FolderError::Way { .. }
-        | FolderError::Root { .. }
-        | FolderError::There { .. }
-        | FolderError::Changed { .. }
-        | FolderError::Strange { .. }
-        | FolderError::NotEmpty { .. }
-        | FolderError::Large { .. }
-        | FolderError::Unopened { .. }
-        | FolderError::Owner { .. } => refused(message, retry(&error)),
-    }
-}
-
-fn retry(error: &FolderError) -> Retry {
-    match error {
-        FolderError::Place(_) | FolderError::Way { .. } => Retry::WhenInputChanges,
-        FolderError::Changed { .. } | FolderError::System { .. } => {
-            Retry::Later(std::time::Duration::from_secs(10))
-        }
-        FolderError::Root { .. }
-        | FolderError::There { .. }
-        | FolderError::Strange { .. }
-        | FolderError::NotEmpty { .. }
-        | FolderError::Large { .. }
-        | FolderError::Unopened { .. }
-        | FolderError::Owner { .. }
-        | FolderError::Kept { .. } => Retry::NeedsPerson,
-    }
 }

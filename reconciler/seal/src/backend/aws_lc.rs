@@ -32,7 +32,7 @@ pub(super) struct AwsLc {
 
 impl AwsLc {
     pub(super) fn new() -> Result<Self, CryptoError> {
-        let openssl = OpenSsl::new()?;
+        let openssl = OpenSsl::default();
         Ok(Self { openssl })
     }
 }

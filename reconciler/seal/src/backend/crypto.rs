@@ -61,7 +61,7 @@ fn list(names: &[&str]) -> String {
 /// The backend of that name, untested. For tests and measurements; else use [`Crypto::choose`].
 pub fn backend(name: &str) -> Result<Arc<dyn CryptoBackend>, CryptoError> {
     Ok(match name {
-        "openssl" => Arc::new(openssl::OpenSsl::new()?),
+        "openssl" => Arc::new(openssl::OpenSsl::default()),
         #[cfg(feature = "oqs")]
         "oqs" => Arc::new(super::oqs::Oqs::new()?),
         #[cfg(feature = "aws-lc")]

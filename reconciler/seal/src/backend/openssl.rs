@@ -1,5 +1,7 @@
 //! OpenSSL 3.5 or newer: the default, and the one that is always there.
 
+use std::sync::OnceLock;
+
 use openssl::cipher::Cipher;
 use openssl::cipher_ctx::CipherCtx;
 use openssl::derive::Deriver;
@@ -28,8 +30,14 @@ const SHA3: Call = Call::new(NAME, Algorithm::Sha3);
 /// Bytes of a block of SHA-256.
 const BLOCK: usize = 64;
 
-/// OpenSSL. Algorithms are fetched once: fetching takes longer than hashing a short text.
+/// OpenSSL. Algorithms are fetched once, when the first is asked for: fetching takes longer than
+/// hashing a short text, and starting the library longer than many a command.
+#[derive(Default)]
 pub(super) struct OpenSsl {
+    fetched: OnceLock<Fetched>,
+}
+
+struct Fetched {
     sha256: Md,
     sha3: Md,
     shake: Md,
@@ -39,15 +47,18 @@ pub(super) struct OpenSsl {
 impl OpenSsl {
     /// *Errors*: `Unsupported` from an OpenSSL older than 3.5, and from one that was built without
     /// an algorithm.
-    pub(super) fn new() -> Result<Self, CryptoError> {
+    fn fetched(&self) -> Result<&Fetched, CryptoError> {
+        if let Some(fetched) = self.fetched.get() {
+            return Ok(fetched);
+        }
         let fetch = |name, call: Call| Md::fetch(None, name, None).map_err(|_| call.library());
-        let backend = Self {
+        let fetched = Fetched {
             sha256: fetch("SHA2-256", SHA2)?,
             sha3: fetch("SHA3-256", SHA3)?,
             shake: fetch("SHAKE256", SHA3)?,
             chacha: Cipher::fetch(None, "ChaCha20-Poly1305", None).map_err(|_| AEAD.library())?,
         };
-        Ok(backend)
+        Ok(self.fetched.get_or_init(|| fetched))
     }
 
     fn hash(&self, md: &Md, call: Call, parts: &[&[u8]]) -> Result<Key, CryptoError> {
@@ -252,9 +263,10 @@ impl CryptoBackend for OpenSsl {
         plaintext: &[u8],
     ) -> Result<Vec<u8>, CryptoError> {
         let mut sealed = Vec::with_capacity(plaintext.len() + 2 * TAG);
+        let chacha = &self.fetched()?.chacha;
         let mut seal = || {
             let mut context = CipherCtx::new()?;
-            context.encrypt_init(Some(&self.chacha), Some(key), Some(nonce))?;
+            context.encrypt_init(Some(chacha), Some(key), Some(nonce))?;
             context.cipher_update(associated, None)?;
             context.cipher_update_vec(plaintext, &mut sealed)?;
             context.cipher_final_vec(&mut sealed)?;
@@ -279,9 +291,10 @@ impl CryptoBackend for OpenSsl {
             .ok_or_else(|| AEAD.malformed())?;
         // Room for what `cipher_update_vec` may want, so that nothing is left behind by growing.
         let mut plaintext = Zeroizing::new(Vec::with_capacity(body.len() + 2 * TAG));
+        let chacha = &self.fetched()?.chacha;
         let mut open = || {
             let mut context = CipherCtx::new()?;
-            context.decrypt_init(Some(&self.chacha), Some(key), Some(nonce))?;
+            context.decrypt_init(Some(chacha), Some(key), Some(nonce))?;
             context.set_tag(tag)?;
             context.cipher_update(associated, None)?;
             context.cipher_update_vec(body, &mut plaintext)?;
@@ -293,14 +306,15 @@ impl CryptoBackend for OpenSsl {
     }
 
     fn sha256(&self, parts: &[&[u8]]) -> Result<[u8; 32], CryptoError> {
-        self.hash(&self.sha256, SHA2, parts).map(|digest| *digest)
+        self.hash(&self.fetched()?.sha256, SHA2, parts)
+            .map(|digest| *digest)
     }
 
     /// From two hashes: a key of OpenSSL's HMAC costs several times as much as the hashing.
     fn hmac_sha256(&self, key: &[u8], parts: &[&[u8]]) -> Result<Key, CryptoError> {
         let mut block = Zeroizing::new([0; BLOCK]);
         if key.len() > BLOCK {
-            let digest = self.hash(&self.sha256, SHA2, &[key])?;
+            let digest = self.hash(&self.fetched()?.sha256, SHA2, &[key])?;
             block
                 .iter_mut()
                 .zip(digest.iter())
@@ -314,18 +328,23 @@ impl CryptoBackend for OpenSsl {
         let mut all: Vec<&[u8]> = Vec::with_capacity(parts.len() + 1);
         all.push(inner.as_slice());
         all.extend_from_slice(parts);
-        let digest = self.hash(&self.sha256, SHA2, &all)?;
-        self.hash(&self.sha256, SHA2, &[outer.as_slice(), digest.as_slice()])
+        let digest = self.hash(&self.fetched()?.sha256, SHA2, &all)?;
+        self.hash(
+            &self.fetched()?.sha256,
+            SHA2,
+            &[outer.as_slice(), digest.as_slice()],
+        )
     }
 
     fn sha3_256(&self, parts: &[&[u8]]) -> Result<Key, CryptoError> {
-        self.hash(&self.sha3, SHA3, parts)
+        self.hash(&self.fetched()?.sha3, SHA3, parts)
     }
 
     fn shake256(&self, input: &[u8], output: &mut [u8]) -> Result<(), CryptoError> {
+        let shake = &self.fetched()?.shake;
         let mut hash = || {
             let mut context = MdCtx::new()?;
-            context.digest_init(&self.shake)?;
+            context.digest_init(shake)?;
             context.digest_update(input)?;
             context.digest_final_xof(output)
         };

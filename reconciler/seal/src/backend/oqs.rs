@@ -29,7 +29,7 @@ pub(super) struct Oqs {
 impl Oqs {
     pub(super) fn new() -> Result<Self, CryptoError> {
         INIT.call_once(::oqs::init);
-        let openssl = OpenSsl::new()?;
+        let openssl = OpenSsl::default();
         Ok(Self { openssl })
     }
 }

@@ -1,0 +1,422 @@
+//! The machine: one stage for each resource, one question at a time for each.
+
+use std::borrow::Cow;
+
+use crate::finding::{Finding, codes};
+use crate::graph::Graph;
+use crate::ids::{EnvironmentName, LocalAddress};
+use crate::plan::{Drifted, Plan};
+use crate::ports::{Proposal, ProviderError};
+use crate::resource::{Instance, Resource};
+use crate::value::{Record, Reference, Value, resolve_record};
+
+use super::subject::{Subject, subjects};
+use super::{Input, PlanError, Question, steps};
+
+/// What is being found out about one resource.
+#[derive(Debug, Clone)]
+enum Stage {
+    /// It waits for this many dependencies to be planned.
+    Waiting(usize),
+    /// Drift is to be left alone: would the resource change without it?
+    AskedIgnoringDrift,
+    /// What would an update (or a create) give?
+    Asked,
+    /// It is replaced: what would the new one be?
+    AskedNew { replaced: Box<Proposal> },
+    /// It is replaced: what would taking the old one away mean?
+    AskedRemoval {
+        new: Box<Proposal>,
+        replaced: Box<Proposal>,
+    },
+    /// It is deleted.
+    AskedDelete,
+    /// Everything is known.
+    Planned(Box<Outcome>),
+}
+
+/// What is to be done about one resource.
+#[derive(Debug, Clone)]
+pub(super) enum Outcome {
+    Nothing {
+        drifted: Option<Drifted>,
+    },
+    Blocked(String),
+    Remember,
+    Create {
+        proposal: Proposal,
+        gone: bool,
+    },
+    Adopt {
+        proposal: Proposal,
+        id: String,
+    },
+    Update {
+        proposal: Proposal,
+    },
+    Replace {
+        new: Proposal,
+        removal: Proposal,
+        replaced: Proposal,
+    },
+    Delete {
+        proposal: Proposal,
+    },
+    Forget,
+}
+
+/// The machine that makes one Plan.
+#[derive(Debug)]
+pub struct Planning<'a> {
+    pub(super) input: Input<'a>,
+    /// Every resource; all other lists are by the index in here.
+    pub(super) subjects: Vec<Subject<'a>>,
+    /// Those that each depends on in the revision, sorted.
+    pub(super) dependencies: Vec<Vec<usize>>,
+    dependants: Vec<Vec<usize>>,
+    stages: Vec<Stage>,
+    /// Those that wait for nothing any more and were not looked at yet.
+    free: Vec<usize>,
+    questions: Vec<Question<'a>>,
+    findings: Vec<Finding>,
+}
+
+impl<'a> Planning<'a> {
+    /// Begins a plan.
+    ///
+    /// *Errors*: dangling references and circles.
+    pub fn new(input: Input<'a>) -> Result<Self, PlanError> {
+        let (graph, findings) = Graph::build(&input.desired.resources);
+        if !findings.is_empty() {
+            return Err(PlanError::Findings(findings));
+        }
+        let subjects = subjects(&input);
+        let (dependencies, dependants) = spread(graph, &subjects);
+        let stages: Vec<Stage> = dependencies
+            .iter()
+            .map(|required| Stage::Waiting(required.len()))
+            .collect();
+        let free = stages.iter().enumerate();
+        let free = free.filter(|(_, stage)| matches!(stage, Stage::Waiting(0)));
+        Ok(Self {
+            free: free.map(|(own, _)| own).collect(),
+            input,
+            subjects,
+            dependencies,
+            dependants,
+            stages,
+            questions: Vec::new(),
+            findings: Vec::new(),
+        })
+    }
+
+    /// The questions that can be answered now; each is given out once.
+    pub fn ready(&mut self) -> Vec<Question<'a>> {
+        while let Some(own) = self.free.pop() {
+            if let Some(subject) = self.subjects.get(own).copied() {
+                match subject.resource {
+                    Some(resource) => self.open(own, subject, resource),
+                    None => self.open_removal(own, subject),
+                }
+            }
+        }
+        std::mem::take(&mut self.questions)
+    }
+
+    /// All dependencies of a resource are planned: asks its provider.
+    fn open(&mut self, own: usize, subject: Subject<'a>, resource: &'a Resource) {
+        let blocked = subject.blocked(self.input.sealed);
+        if let Some(reason) = blocked.or_else(|| self.waits_for(own)) {
+            return self.settle(own, Outcome::Blocked(reason));
+        }
+        let mut desired = self.resolved(resource);
+        let drift = subject.drift(&self.input);
+        let current = subject.current();
+        if let (Some(drift), Some(current)) = (&drift, current) {
+            drift.keep_left(&mut desired, current);
+        }
+        let (stage, prior) = match drift {
+            Some(drift) if drift.leave => (Stage::AskedIgnoringDrift, Some(drift.applied)),
+            Some(_) | None => (Stage::Asked, current),
+        };
+        let adopt = resource.meta.adopt.as_deref();
+        let adopt = adopt.filter(|_| subject.state.is_none_or(|state| state.unknown.is_some()));
+        self.ask(own, stage, prior.filter(|_| adopt.is_none()), Some(desired));
+        if let Some(question) = self.questions.last_mut() {
+            question.adopt = adopt;
+        }
+    }
+
+    fn open_removal(&mut self, own: usize, subject: Subject<'a>) {
+        if let Some(reason) = subject.blocked(None) {
+            self.settle(own, Outcome::Blocked(reason));
+        } else if subject.is_gone() {
+            self.settle(own, Outcome::Forget);
+        } else {
+            self.ask(own, Stage::AskedDelete, subject.current(), None);
+        }
+    }
+
+    /// Why a resource waits for one that it depends on, if so.
+    fn waits_for(&self, own: usize) -> Option<String> {
+        let required = self.dependencies.get(own).into_iter().flatten();
+        required
+            .filter(|target| matches!(self.outcome(**target), Some(Outcome::Blocked(_))))
+            .filter_map(|target| self.subjects.get(*target))
+            .map(|target| format!("it depends on `{}`, which waits", target.address))
+            .next()
+    }
+
+    /// What is to be done about a resource, once that is known.
+    pub(super) fn outcome(&self, own: usize) -> Option<&Outcome> {
+        match self.stages.get(own)? {
+            Stage::Planned(outcome) => Some(outcome),
+            Stage::Waiting(_)
+            | Stage::AskedIgnoringDrift
+            | Stage::Asked
+            | Stage::AskedNew { .. }
+            | Stage::AskedRemoval { .. }
+            | Stage::AskedDelete => None,
+        }
+    }
+
+    /// What is wanted of a resource, with what it refers to.
+    fn resolved(&self, resource: &'a Resource) -> Cow<'a, Record> {
+        let record = &resource.attributes;
+        if record.values().all(Value::is_settled) {
+            return Cow::Borrowed(record);
+        }
+        Cow::Owned(resolve_record(record, &|reference| self.look_up(reference)))
+    }
+
+    /// The index of a subject.
+    pub(super) fn find(
+        &self,
+        environment: &EnvironmentName,
+        local: &LocalAddress,
+    ) -> Option<usize> {
+        let wanted = (environment, local);
+        self.subjects
+            .binary_search_by(|s| (&s.address.environment, &s.address.local).cmp(&wanted))
+            .ok()
+    }
+
+    fn look_up(&self, reference: &Reference) -> Option<Value> {
+        let own = self.find(&self.input.desired.environment, &reference.resource)?;
+        let record = match self.outcome(own)? {
+            Outcome::Create { proposal, .. }
+            | Outcome::Adopt { proposal, .. }
+            | Outcome::Update { proposal } => &proposal.planned,
+            Outcome::Replace { new, .. } => &new.planned,
+            Outcome::Nothing { .. } | Outcome::Remember => {
+                &self.subjects.get(own)?.state?.instance.attributes
+            }
+            Outcome::Blocked(_) | Outcome::Delete { .. } | Outcome::Forget => return None,
+        };
+        reference.path.find(record).cloned()
+    }
+
+    /// A provider's answer to a question of [`Planning::ready`].
+    pub fn answer(&mut self, question: &Question<'a>, answer: Result<Proposal, ProviderError>) {
+        let own = question.subject;
+        let Some(subject) = self.subjects.get(own).copied() else {
+            return;
+        };
+        let proposal = match answer {
+            Ok(proposal) => proposal,
+            Err(error) if error.waits => return self.settle(own, Outcome::Blocked(error.message)),
+            Err(error) => return self.refuse(own, subject, error),
+        };
+        let stage = match self.stages.get_mut(own) {
+            // Nobody asked, or the answer comes twice.
+            None | Some(Stage::Waiting(_) | Stage::Planned(_)) => return,
+            Some(stage) => std::mem::replace(stage, Stage::Asked),
+        };
+        match (stage, subject.resource) {
+            (Stage::AskedIgnoringDrift, Some(resource)) => {
+                self.answer_ignoring_drift(own, subject, resource, &proposal);
+            }
+            (Stage::Asked, Some(_)) => self.answer_first(own, subject, question, proposal),
+            (Stage::AskedNew { replaced }, _) => {
+                let stage = Stage::AskedRemoval {
+                    new: Box::new(proposal),
+                    replaced,
+                };
+                self.ask(own, stage, subject.current(), None);
+            }
+            (Stage::AskedRemoval { new, replaced }, _) => {
+                let outcome = Outcome::Replace {
+                    new: *new,
+                    removal: proposal,
+                    replaced: *replaced,
+                };
+                self.settle(own, outcome);
+            }
+            (Stage::AskedDelete, _) => self.settle(own, Outcome::Delete { proposal }),
+            (Stage::AskedIgnoringDrift | Stage::Asked, None)
+            | (Stage::Waiting(_) | Stage::Planned(_), _) => {}
+        }
+    }
+
+    fn refuse(&mut self, own: usize, subject: Subject<'a>, error: ProviderError) {
+        let message = format!("`{}` cannot be planned: {}", subject.address, error.message);
+        let mut finding = Finding::error(&codes::UNPLANNABLE, message);
+        finding.source = subject
+            .resource
+            .and_then(|resource| resource.source(&Default::default()))
+            .cloned();
+        self.findings.push(finding);
+        self.settle(own, Outcome::Blocked(error.message));
+    }
+
+    fn answer_ignoring_drift(
+        &mut self,
+        own: usize,
+        subject: Subject<'a>,
+        resource: &'a Resource,
+        proposal: &Proposal,
+    ) {
+        let Some(drift) = subject.drift(&self.input) else {
+            return;
+        };
+        if proposal.replace.is_empty() && proposal.planned == drift.applied.attributes {
+            let outcome = if self.is_remembered(own, subject) {
+                Outcome::Nothing {
+                    drifted: drift.drifted,
+                }
+            } else {
+                Outcome::Remember
+            };
+            return self.settle(own, outcome);
+        }
+        let desired = self.resolved(resource);
+        self.ask(own, Stage::Asked, subject.current(), Some(desired));
+    }
+
+    fn answer_first(
+        &mut self,
+        own: usize,
+        subject: Subject<'a>,
+        question: &Question<'a>,
+        proposal: Proposal,
+    ) {
+        if let Some(id) = question.adopt.map(str::to_owned) {
+            return self.settle(own, Outcome::Adopt { proposal, id });
+        }
+        let Some(prior) = question.prior else {
+            let gone = subject.state.is_some();
+            return self.settle(own, Outcome::Create { proposal, gone });
+        };
+        let tainted = subject.state.is_some_and(|state| state.tainted);
+        if tainted || !proposal.replace.is_empty() {
+            let replaced = Box::new(proposal);
+            return self.ask(
+                own,
+                Stage::AskedNew { replaced },
+                None,
+                question.desired.clone(),
+            );
+        }
+        let applied = subject.state.map(|state| &state.instance);
+        let outcome = if proposal.planned != prior.attributes {
+            Outcome::Update { proposal }
+        } else if applied == Some(prior) && self.is_remembered(own, subject) {
+            Outcome::Nothing { drifted: None }
+        } else {
+            Outcome::Remember
+        };
+        self.settle(own, outcome);
+    }
+
+    /// Whether the state holds the resource's dependencies and settings as they are now.
+    fn is_remembered(&self, own: usize, subject: Subject<'_>) -> bool {
+        let (Some(state), Some(resource)) = (subject.state, subject.resource) else {
+            return false;
+        };
+        let required = self.dependencies.get(own).into_iter().flatten();
+        let required = required.filter_map(|target| self.subjects.get(*target));
+        state.meta == resource.meta
+            && state
+                .depends_on
+                .iter()
+                .eq(required.map(|target| &target.address.local))
+            && state.provider == resource.provider
+            && !state.unsure
+            && !state.tainted
+    }
+
+    /// Asks the provider of what is wanted, or of what is there when nothing is.
+    fn ask(
+        &mut self,
+        own: usize,
+        stage: Stage,
+        prior: Option<&'a Instance>,
+        desired: Option<Cow<'a, Record>>,
+    ) {
+        let Some((subject, slot)) = self.subjects.get(own).zip(self.stages.get_mut(own)) else {
+            return;
+        };
+        let wanted = subject.resource.map(|resource| &resource.provider);
+        let known = subject.state.map(|state| &state.provider);
+        let provider = if desired.is_none() {
+            known.or(wanted)
+        } else {
+            wanted.or(known)
+        };
+        let Some(provider) = provider else { return };
+        *slot = stage;
+        self.questions.push(Question {
+            subject: own,
+            address: subject.address,
+            provider,
+            prior,
+            desired,
+            adopt: None,
+        });
+    }
+
+    /// Everything about a resource is known: remembers it and frees what waits for it.
+    fn settle(&mut self, own: usize, outcome: Outcome) {
+        if let Some(stage) = self.stages.get_mut(own) {
+            *stage = Stage::Planned(Box::new(outcome));
+        }
+        for dependant in self.dependants.get(own).into_iter().flatten() {
+            if let Some(Stage::Waiting(missing)) = self.stages.get_mut(*dependant) {
+                *missing = missing.saturating_sub(1);
+                if *missing == 0 {
+                    self.free.push(*dependant);
+                }
+            }
+        }
+    }
+
+    /// Puts the plan together.
+    ///
+    /// *Errors*: what providers refused to plan.
+    pub fn finish(self) -> Result<Plan, PlanError> {
+        if !self.findings.is_empty() {
+            return Err(PlanError::Findings(self.findings));
+        }
+        Ok(steps::assemble(&self))
+    }
+}
+
+/// The edges of the graph, by the indexes of the subjects, in both directions.
+fn spread(graph: Graph<'_>, subjects: &[Subject<'_>]) -> (Vec<Vec<usize>>, Vec<Vec<usize>>) {
+    let wanted = subjects.iter().enumerate();
+    let wanted = wanted.filter(|(_, subject)| subject.resource.is_some());
+    let place: Vec<usize> = wanted.map(|(own, _)| own).collect();
+    let by_subject = |edges: Vec<Vec<usize>>| {
+        let mut spread = vec![Vec::new(); subjects.len()];
+        for (own, targets) in place.iter().zip(edges) {
+            let targets = targets.into_iter();
+            let targets = targets.filter_map(|target| place.get(target).copied());
+            if let Some(slot) = spread.get_mut(*own) {
+                *slot = targets.collect();
+            }
+        }
+        spread
+    };
+    let dependants = graph.dependants();
+    (by_subject(graph.dependencies), by_subject(dependants))
+}

@@ -1,0 +1,189 @@
+//! What is wanted, known and seen of one resource.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use crate::ids::Address;
+use crate::observed::Report;
+use crate::plan::Drifted;
+use crate::ports::TypeSchema;
+use crate::resource::{Instance, Resource, ResourceState};
+use crate::settings::DriftMode;
+use crate::value::{Record, Value};
+
+use super::Input;
+use super::difference::difference;
+
+/// Why nothing is planned on a resource whose state cannot be read.
+const SEALED: &str = "its state is sealed until the reconciler is unsealed";
+
+/// One resource that the revision or the state names.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Subject<'a> {
+    pub(super) address: &'a Address,
+    /// What the revision says; `None` when it is to be deleted.
+    pub(super) resource: Option<&'a Resource>,
+    /// What stratum knows; `None` when it is new.
+    pub(super) state: Option<&'a ResourceState>,
+    pub(super) schema: Option<&'a TypeSchema>,
+    report: Option<&'a Report>,
+    /// Its state is wrapped and cannot be read.
+    sealed: bool,
+}
+
+/// Every resource of the revision and of the state, sorted by address.
+pub(super) fn subjects<'a>(input: &Input<'a>) -> Vec<Subject<'a>> {
+    let desired = &input.desired.resources;
+    let mut states = input.base.resources.iter().peekable();
+    let mut found = Vec::with_capacity(desired.len());
+    for (address, resource) in desired {
+        while let Some((gone, state)) = states.next_if(|(other, _)| *other < address) {
+            found.push(Subject::new(input, gone, None, Some(state)));
+        }
+        let state = states.next_if(|(other, _)| *other == address);
+        let state = state.map(|(_, state)| state);
+        found.push(Subject::new(input, address, Some(resource), state));
+    }
+    found.extend(states.map(|(gone, state)| Subject::new(input, gone, None, Some(state))));
+    found
+}
+
+impl<'a> Subject<'a> {
+    fn new(
+        input: &Input<'a>,
+        address: &'a Address,
+        resource: Option<&'a Resource>,
+        state: Option<&'a ResourceState>,
+    ) -> Self {
+        Self {
+            address,
+            resource,
+            state,
+            schema: input.schema(address.r#type()),
+            report: input.observed.reports.get(address),
+            sealed: input.base.sealed.contains(address),
+        }
+    }
+
+    /// What is there, as far as is known.
+    pub(super) fn current(&self) -> Option<&'a Instance> {
+        let state = self.state?;
+        match self.report {
+            Some(Report::Present(instance)) => Some(instance),
+            Some(Report::Gone) => None,
+            Some(Report::Unreadable(_)) | None => Some(&state.instance),
+        }
+    }
+
+    /// Whether the provider says that it is gone.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self.report, Some(Report::Gone))
+    }
+
+    /// Why nothing can be done about it, if so and whatever it depends on. `waits`: why secrets
+    /// cannot be opened.
+    pub(super) fn blocked(&self, waits: Option<&str>) -> Option<String> {
+        let adopted = self.resource.is_some_and(|r| r.meta.adopt.is_some());
+        let unknown = self.state.and_then(|state| state.unknown.as_ref());
+        if let Some(reason) = unknown.filter(|_| !adopted) {
+            return Some(format!("nobody knows what became of it: {reason}"));
+        }
+        if self.sealed {
+            return Some(SEALED.to_owned());
+        }
+        if let Some(why) = waits.filter(|_| self.needs_secret()) {
+            return Some(format!(
+                "it needs a secret, and the reconciler is sealed: {why}"
+            ));
+        }
+        match self.report {
+            Some(Report::Unreadable(why)) => Some(format!("it cannot be read: {why}")),
+            Some(Report::Present(_) | Report::Gone) | None => None,
+        }
+    }
+
+    /// Whether anything that is wanted of it is a secret, or makes one.
+    fn needs_secret(&self) -> bool {
+        self.resource.is_some_and(|resource| {
+            self.schema.is_some_and(TypeSchema::makes_secrets)
+                || resource.attributes.values().any(Value::holds_secret)
+        })
+    }
+
+    /// How the world differs from what was applied, and whether it is to be left so.
+    pub(super) fn drift(&self, input: &Input<'_>) -> Option<Drift<'a>> {
+        let (resource, state) = (self.resource?, self.state?);
+        let applied = &state.instance;
+        let seen = match self.report? {
+            Report::Present(seen) => Some(&seen.attributes),
+            Report::Gone => None,
+            Report::Unreadable(_) => return None,
+        };
+        let changes = difference(Some(&applied.attributes), seen, self.schema, Some(resource));
+        if changes.is_empty() {
+            return None;
+        }
+        let mode_of = |attribute: Option<&str>| mode_of(input, resource, attribute);
+        let unsure = state.unsure || state.tainted;
+        let is_left = |attribute: &str| !unsure && mode_of(Some(attribute)) != DriftMode::Correct;
+        let leave = match seen {
+            Some(_) => changes
+                .iter()
+                .all(|change| is_left(change.path.attribute())),
+            None => !unsure && mode_of(None) != DriftMode::Correct,
+        };
+        let left = changes.iter().map(|change| change.path.attribute());
+        let left = left
+            .filter(|attribute| is_left(attribute))
+            .map(str::to_owned)
+            .collect();
+        let shown: Vec<_> = changes
+            .into_iter()
+            .filter(|change| mode_of(Some(change.path.attribute())) != DriftMode::Ignore)
+            .collect();
+        let drifted = (!shown.is_empty()).then(|| Drifted {
+            address: self.address.clone(),
+            changes: shown,
+        });
+        Some(Drift {
+            applied,
+            leave,
+            left,
+            drifted,
+        })
+    }
+}
+
+/// What is done about drift of an attribute, or of the whole resource.
+fn mode_of(input: &Input<'_>, resource: &Resource, attribute: Option<&str>) -> DriftMode {
+    let own = resource.meta.drift.as_ref();
+    let field = attribute.and_then(|name| own?.fields.get(name)).copied();
+    let whole = own.and_then(|drift| drift.mode).unwrap_or(input.drift.mode);
+    match field.unwrap_or(whole) {
+        DriftMode::Correct if input.drift.fought.contains(&resource.address) => DriftMode::Report,
+        mode => mode,
+    }
+}
+
+/// How the world differs from what was applied.
+pub(super) struct Drift<'a> {
+    pub(super) applied: &'a Instance,
+    /// Nothing of it is corrected.
+    pub(super) leave: bool,
+    /// The attributes that are not corrected.
+    left: BTreeSet<String>,
+    /// What is told about it.
+    pub(super) drifted: Option<Drifted>,
+}
+
+impl Drift<'_> {
+    /// Wants what is there for the attributes that are not corrected and that nobody changed.
+    pub(super) fn keep_left(&self, desired: &mut Cow<'_, Record>, current: &Instance) {
+        for name in self.left.iter().filter(|_| !self.leave) {
+            let unchanged = desired.get(name) == self.applied.attributes.get(name);
+            if let (true, Some(seen)) = (unchanged, current.attributes.get(name)) {
+                desired.to_mut().insert(name.clone(), seen.clone());
+            }
+        }
+    }
+}

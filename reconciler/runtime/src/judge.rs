@@ -1,0 +1,223 @@
+//! From a revision that was read to a plan, a verdict, and what follows from it.
+
+use std::sync::Arc;
+
+use stratum_core::approve::{Approved, Refusal, approve};
+use stratum_core::audit::AuditEntry;
+use stratum_core::check::check;
+use stratum_core::condition::Condition;
+use stratum_core::finding::{Finding, first_reason};
+use stratum_core::ids::RunId;
+use stratum_core::observed::Observed;
+use stratum_core::plan::Plan;
+use stratum_core::planning::DriftRule;
+use stratum_core::ports::{Base, RunOutcome};
+use stratum_core::run::Run;
+use stratum_core::settings::DriftMode;
+use stratum_core::verdict::Verdict;
+
+use crate::calls::Calls;
+use crate::error::RuntimeError;
+use crate::head::Target;
+use crate::look::{Look, report_of};
+use crate::observe::Asker;
+use crate::progress::{EnvironmentReport, Progress};
+use crate::reconcile::Reconciler;
+
+/// A plan that was made, judged, and accepted or not.
+pub(crate) struct Judged {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) base: Base,
+    pub(crate) verdict: Verdict,
+    pub(crate) result: Result<Approved, Refusal>,
+    /// What the audit log must say before anything follows from it.
+    pub(crate) entries: Vec<AuditEntry>,
+}
+
+impl Reconciler {
+    /// Brings the environment to its revision.
+    pub(crate) async fn bring(
+        self: &Arc<Self>,
+        mut look: Look,
+    ) -> Result<EnvironmentReport, RuntimeError> {
+        let rule = DriftRule::from(self.mode(&look.target));
+        let judged = match self.judge(&mut look, &rule, None).await? {
+            Ok(judged) => judged,
+            Err(findings) => {
+                look.findings.extend(findings);
+                let reason = first_reason(&look.findings);
+                return self.stalled(look.row, reason, look.findings).await;
+            }
+        };
+        self.carry_out(look, judged).await
+    }
+
+    pub(crate) fn mode(&self, target: &Target) -> DriftMode {
+        target.settings.drift_of(&target.own()).mode
+    }
+
+    /// Plans, checks, asks policy.
+    pub(crate) async fn judge(
+        self: &Arc<Self>,
+        look: &mut Look,
+        rule: &DriftRule,
+        observed: Option<Observed>,
+    ) -> Result<Result<Judged, Vec<Finding>>, RuntimeError> {
+        let base = self.ports.store.base(&look.target.environment).await?;
+        look.row.sealed = self.waits_for_unsealing(look, &base);
+        let asker = self.asker(look);
+        let planned = match observed {
+            Some(seen) => asker.plan_with(&look.desired, &base, &seen, rule).await?,
+            None => asker.plan(&look.desired, &base, rule).await?,
+        };
+        let plan = match planned {
+            Ok(plan) => Arc::new(plan),
+            Err(findings) => return Ok(Err(findings)),
+        };
+        let mut findings = look.findings.clone();
+        findings.extend(check(&plan, &base, &look.target.own()));
+        let verdict = self.verdict(&look.grounds, look.trigger, &plan).await?;
+        findings.extend(look.grounds.unverified(&verdict));
+        let mut entries = self.verdict_entries(look, &plan, &verdict);
+        (self.progress)(&Progress::Planned {
+            plan: Arc::clone(&plan),
+            verdict: verdict.clone(),
+            findings: findings.clone(),
+        });
+        let result = approve(Arc::clone(&plan), findings, verdict.clone());
+        let refused = matches!(
+            result,
+            Err(Refusal::Denied(_) | Refusal::NeedsApproval { .. })
+        );
+        self.note_refusal(&look.target.environment, refused);
+        if let Err(refusal) = &result {
+            entries.push(self.refusal_entry(look, &plan, &verdict, refusal));
+        }
+        Ok(Ok(Judged {
+            plan,
+            base,
+            verdict,
+            result,
+            entries,
+        }))
+    }
+
+    pub(crate) fn asker<'a>(&'a self, look: &'a Look) -> Asker<'a> {
+        let calls = Calls {
+            clock: self.ports.clock.as_ref(),
+            site: &look.site,
+            timeout: look.target.settings.limits.call,
+            secrets: self.ports.secrets.as_ref(),
+        };
+        Asker {
+            providers: &self.ports.providers,
+            calls,
+            waits: true,
+        }
+    }
+
+    pub(crate) async fn carry_out(
+        self: &Arc<Self>,
+        mut look: Look,
+        judged: Judged,
+    ) -> Result<EnvironmentReport, RuntimeError> {
+        let approved = match judged.result.clone() {
+            Ok(approved) => approved,
+            Err(refusal) => {
+                self.log(judged.entries.clone()).await?;
+                return self.deny(look, &judged, refusal).await;
+            }
+        };
+        if let Some(why) = self.propose(&look, &judged.plan, &judged.base).await? {
+            look.concern = Some(why);
+        }
+        if judged.plan.is_empty() {
+            self.log(judged.entries).await?;
+            return self.arrived(look, &judged.plan).await;
+        }
+        self.keep_secrets(&look.target.environment, &look.verified)
+            .await?;
+        let (plan, findings) = (approved.plan(), approved.findings());
+        let run = self
+            .new_run(&look, plan, findings, approved.verdict())
+            .await?;
+        self.apply(look, run, judged.base, judged.entries).await
+    }
+
+    pub(crate) async fn new_run(
+        self: &Arc<Self>,
+        look: &Look,
+        plan: &Arc<Plan>,
+        findings: &[Finding],
+        verdict: &Verdict,
+    ) -> Result<Run, RuntimeError> {
+        let lease = self.lease(&look.target.environment).await?;
+        let (own, previous) = (Arc::clone(self), look.row.revision.clone());
+        let commit = look.target.commit.clone();
+        let between = previous.clone();
+        let skipped = match &between {
+            Some(_) => {
+                self.blocking(move || {
+                    Ok(own
+                        .ports
+                        .repository
+                        .between(between.as_ref(), &commit, 50)?)
+                })
+                .await?
+            }
+            None => Vec::new(),
+        };
+        let started_at = self.ports.clock.now();
+        let skipped = skipped.into_iter().map(|revision| revision.commit);
+        Ok(Run {
+            id: RunId::at(started_at, self.ports.randomness.next() as u32),
+            environment: look.target.environment.clone(),
+            trigger: look.trigger,
+            revision: look.revision.clone(),
+            previous,
+            skipped: skipped
+                .filter(|commit| *commit != look.target.commit)
+                .collect(),
+            lease: lease.number,
+            started_at,
+            on_failure: look.target.own().on_failure,
+            plan: Arc::clone(plan),
+            findings: findings.to_vec(),
+            verdict: verdict.clone(),
+        })
+    }
+
+    /// Nothing is left to do.
+    async fn arrived(&self, look: Look, plan: &Plan) -> Result<EnvironmentReport, RuntimeError> {
+        let Look {
+            target,
+            mut row,
+            desired,
+            findings,
+            concern,
+            verified,
+            ..
+        } = look;
+        self.mark_in_force(&target.environment, &verified.versions)
+            .await?;
+        row.revision = Some(target.commit.clone());
+        row.inputs = Some(desired.inputs);
+        row.closure = desired.closure.clone();
+        row.hold = None;
+        (row.condition, row.reason) = condition(plan, concern);
+        self.put(&mut row).await?;
+        let mut report = report_of(&row, findings);
+        report.outcome = Some(RunOutcome::Nothing);
+        Ok(report)
+    }
+}
+
+/// The condition of an environment in which nothing is left to do.
+pub(crate) fn condition(plan: &Plan, concern: Option<String>) -> (Condition, String) {
+    let waits = plan.blocked.first();
+    let waits = waits.map(|blocked| format!("`{}` waits: {}", blocked.address, blocked.reason));
+    match concern.or(waits) {
+        Some(reason) => (Condition::Stalled, reason),
+        None => (Condition::Ready, String::new()),
+    }
+}

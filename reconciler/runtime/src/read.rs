@@ -1,0 +1,156 @@
+//! Reading the revision that an environment is to be brought to.
+
+use std::sync::Arc;
+
+use stratum_core::condition::{Condition, Hold};
+use stratum_core::finding::{any_error, first_reason};
+use stratum_core::ports::{EnvironmentRow, Loaded, Site, Tree};
+use stratum_core::record;
+use stratum_core::run::Trigger;
+use stratum_core::signed::Refused;
+
+use crate::error::RuntimeError;
+use crate::grounds::Grounds;
+use crate::head::Target;
+use crate::look::Look;
+use crate::progress::EnvironmentReport;
+use crate::reconcile::Reconciler;
+use crate::site::{site_of, wanted};
+
+impl Reconciler {
+    /// Loads the revision; the report says why when it cannot be used.
+    pub(crate) async fn read(
+        self: &Arc<Self>,
+        target: &Target,
+        mut row: EnvironmentRow,
+        tree: Arc<dyn Tree>,
+        trigger: Trigger,
+        grounds: Grounds,
+    ) -> Result<Result<Look, EnvironmentReport>, RuntimeError> {
+        let (own, wanted_target) = (Arc::clone(self), target.clone());
+        let sealed_tree = Arc::clone(&tree);
+        let (revision, loaded) = self
+            .blocking(move || {
+                let revision = own.ports.repository.revision(&wanted_target.commit)?;
+                let environment = &wanted_target.environment;
+                let settings = &wanted_target.settings;
+                let loaded =
+                    own.ports
+                        .loader
+                        .load(tree.as_ref(), &revision, settings, environment)?;
+                Ok((revision, loaded))
+            })
+            .await?;
+        row.desired_revision = Some(target.commit.clone());
+        let Loaded {
+            value,
+            mut findings,
+        } = loaded;
+        let Some(desired) = value.filter(|_| !any_error(&findings)) else {
+            return Ok(Err(self
+                .stalled(row, first_reason(&findings), findings)
+                .await?));
+        };
+        let (target, desired) = (target.clone(), Arc::new(desired));
+        let (verified, found) = self
+            .verify(&target, &grounds, sealed_tree, &desired)
+            .await?;
+        findings.extend(found);
+        if any_error(&findings) {
+            let reason = first_reason(&findings);
+            return Ok(Err(self.stalled(row, reason, findings).await?));
+        }
+        let site = match self.site(&target, &row).await? {
+            Ok(site) => Arc::new(site),
+            Err(reason) => return Ok(Err(self.stalled(row, reason, findings).await?)),
+        };
+        row.root = Some(site.root.to_string_lossy().into_owned());
+        let hold = row
+            .hold
+            .clone()
+            .filter(|hold| hold.inputs == desired.inputs);
+        let (hold, void) = match hold {
+            Some(hold) => {
+                let heard = self.retried(&grounds, &hold).await?;
+                (heard.said.is_none().then_some(hold), heard.void)
+            }
+            None => (None, Vec::new()),
+        };
+        let look = Look {
+            target,
+            row,
+            revision,
+            desired,
+            findings,
+            site,
+            grounds,
+            trigger,
+            verified,
+            concern: None,
+        };
+        match hold {
+            Some(hold) => Ok(Err(self.keep_held(look, &hold, &void).await?)),
+            None => Ok(Ok(look)),
+        }
+    }
+
+    /// The revision is held: nothing is applied, but the world is still looked at on schedule.
+    async fn keep_held(
+        &self,
+        mut look: Look,
+        hold: &Hold,
+        void: &[Refused],
+    ) -> Result<EnvironmentReport, RuntimeError> {
+        let due = self.drift_due(&look.target.settings, &look.row);
+        if due.is_some_and(|due| due <= self.ports.clock.now()) {
+            let base = self.ports.store.base(&look.target.environment).await?;
+            self.observe_all(&mut look, &base).await?;
+            look.row.condition = Condition::Unknown; // So that the time of the look is written.
+        }
+        let void = void.iter().map(|tag| format!("; {tag}"));
+        let reason = record::held(hold) + &void.collect::<String>();
+        self.stalled(look.row, reason, look.findings).await
+    }
+
+    /// Where local resources lie; a root that would move away from resources is refused.
+    async fn site(
+        &self,
+        target: &Target,
+        row: &EnvironmentRow,
+    ) -> Result<Result<Site, String>, RuntimeError> {
+        let (roots, own) = (&self.options.roots, target.own());
+        let fresh = match (&roots.trial, &own.root) {
+            (Some(_), _) | (None, None) => {
+                site_of(roots, &target.environment, &own, row.root.as_deref())
+            }
+            (None, Some(_)) => {
+                let root = wanted(&roots.state_folder, &target.environment, &own);
+                Site {
+                    root,
+                    ..site_of(roots, &target.environment, &own, None)
+                }
+            }
+        };
+        let moved = row
+            .root
+            .as_deref()
+            .is_some_and(|old| fresh.root.to_string_lossy() != old);
+        if moved
+            && !self
+                .ports
+                .store
+                .base(&target.environment)
+                .await?
+                .resources
+                .is_empty()
+        {
+            let old = row.root.as_deref().unwrap_or_default();
+            return Ok(Err(format!(
+                "its root would move from `{old}` to `{}`, away from what was made there; set the \
+                 root back, or take the resources away first",
+                fresh.root.display()
+            )));
+        }
+        Ok(Ok(fresh))
+    }
+}
