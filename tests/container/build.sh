@@ -11,7 +11,10 @@ cd "$(dirname "$0")/../.."
 
 engine=${ENGINE:-podman}
 image=stratum:test
+. tests/container/shop.sh
 network=${NETWORK:-host}
+# The health check of the image asks this one.
+port=8080
 if [ "$engine" = podman ]; then
     # OCI images have no health check; the format of docker has.
     set -- --format docker
@@ -25,7 +28,7 @@ work=$(mktemp -d)
 container=""
 end() {
     [ -z "$container" ] || "$engine" rm -f "$container" >/dev/null 2>&1
-    [ ! -d "$work/shop.git" ] || owner "$(id -u):$(id -g)"
+    [ ! -d "$work/shop.git" ] || give_shop_to "$(id -u):$(id -g)"
     rm -rf "$work"
 }
 trap end EXIT
@@ -40,33 +43,29 @@ say "OpenSSL of the distribution"
 "$engine" run --rm --entrypoint sh "$image" -c 'dpkg -s libssl3t64 | grep ^Version; ldd /usr/local/bin/stratum | grep -E "ssl|crypto" || echo "linked in"'
 
 say "a push is applied inside"
-git init -q --bare -b main "$work/shop.git"
-git clone -q "$work/shop.git" "$work/shop" 2>/dev/null
-cd "$work/shop"
-git checkout -q -b main
-printf '{ name = "shop", environments = { staging = {} } }\n' >stratum.ncl
-mkdir infra
-printf '{ local_file.a = { path = "a", content = "hello\\n" } }\n' >infra/staging.ncl
-git add -A
-git -c user.name=Ada -c user.email=ada@example.org commit -q -m one
-git push -q origin main
-cd "$OLDPWD"
-# The container reaches the repository as a remote, and keeps a mirror. Git serves it to its owner only.
-chmod 755 "$work"
-owner() { "$engine" run --rm --user 0 --entrypoint chown -v "$work/shop.git:/srv/shop.git" "$image" \
-    -R "$1" /srv/shop.git; }
-owner 10001:10001
+# The container reaches the repository as a remote, and keeps a mirror.
+make_shop
 container=$("$engine" run -d --network "$network" --read-only --tmpfs /tmp --cap-drop ALL \
     --security-opt no-new-privileges -e STRATUM_REPO=file:///srv/shop.git \
-    -v "$work/shop.git:/srv/shop.git" "$image" reconcile --listen "127.0.0.1:${PORT:-18080}")
+    -v "$work/shop.git:/srv/shop.git" "$image" reconcile --listen "127.0.0.1:$port")
 for _ in $(seq 60); do
-    "$engine" exec "$container" stratum probe "http://127.0.0.1:${PORT:-18080}/healthz" 2>/dev/null && break
+    "$engine" exec "$container" stratum probe "http://127.0.0.1:$port/healthz" 2>/dev/null && break
     sleep 0.5
 done
 sleep 3
 "$engine" exec "$container" stratum status
 git -c safe.directory="*" -C "$work/shop.git" log --format='record in the repository: %s' -1 stratum/records
 "$engine" exec "$container" sh -c 'cat "$HOME"/stratum/*/world/staging/a; touch /usr/x 2>&1 || true; id'
+if [ "$engine" = podman ]; then
+    say "health check of the image: well, then hanging, then well again"
+    process=$(podman inspect "$container" --format '{{.State.Pid}}')
+    health() { podman healthcheck run "$container" >/dev/null && echo healthy || echo unhealthy; }
+    health
+    kill -STOP "$process"
+    health
+    kill -CONT "$process"
+    health
+fi
 say "stopping"
 started=$(date +%s)
 "$engine" stop -t 30 "$container" >/dev/null

@@ -52,3 +52,25 @@ fn the_demo_tells_the_story_and_cleans_up() {
     let left = std::fs::read_dir(temporary.path()).unwrap().count();
     assert_eq!(left, 0, "the demo left something behind");
 }
+
+#[test]
+fn without_python_the_demo_says_so_before_it_begins() {
+    let temporary = tempfile::tempdir().unwrap();
+    let output = Command::new(PROGRAM)
+        .arg("demo")
+        .env("TMPDIR", temporary.path())
+        .env("PATH", temporary.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("error: `python3`, which serves the page of the story, cannot be run"),
+        "{said}"
+    );
+    assert!(said.contains("apt-get install python3"), "{said}");
+    assert!(output.stdout.is_empty(), "the story was begun");
+    let left = std::fs::read_dir(temporary.path()).unwrap().count();
+    assert_eq!(left, 0, "the demo left something behind");
+}

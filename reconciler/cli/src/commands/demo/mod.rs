@@ -7,6 +7,8 @@ mod sealed;
 mod stage;
 mod story;
 
+use std::process::{Command, Stdio};
+
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::CommandError;
@@ -28,6 +30,7 @@ pub(crate) struct DemoArguments {
 
 /// Carries out the command.
 pub(crate) fn run(context: &Context, arguments: &DemoArguments) -> Result<Exit, CommandError> {
+    look_for_python()?;
     let mut stage = Stage::set()?;
     let told = context.block_on(async {
         tokio::select! {
@@ -40,6 +43,25 @@ pub(crate) fn run(context: &Context, arguments: &DemoArguments) -> Result<Exit, 
     });
     let cleared = clear(context, stage);
     told.and_then(|exit| cleared.map(|()| exit))
+}
+
+/// The shops of the example are served by Python. Without it every chapter would tell of a failure.
+fn look_for_python() -> Result<(), CommandError> {
+    let mut python = Command::new("python3");
+    python.args(["-c", ""]).stdin(Stdio::null());
+    let hint = "`apt-get install python3`; images of stratum have none, so tell it on a machine";
+    match python.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => {
+            let message =
+                format!("`python3`, which serves the page of the story, ends with {status}");
+            Err(CommandError::given(message).hint(hint))
+        }
+        Err(error) => {
+            let message = "`python3`, which serves the page of the story, cannot be run";
+            Err(CommandError::given(message).because(&error).hint(hint))
+        }
+    }
 }
 
 async fn tell(
