@@ -21,9 +21,6 @@ use tokio::sync::{RwLock, RwLockReadGuard};
 
 use crate::error::Failure;
 
-/// How many rows may wait for who asked: enough that the thread that reads rarely waits.
-const ROWS: usize = 1000;
-
 /// Opens connections that only read, and keeps one for the next read.
 #[derive(Debug)]
 pub(crate) struct Reader {
@@ -119,7 +116,6 @@ impl Reader {
             .read_only(true)
             .immutable(unlocked)
             .busy_timeout(Duration::from_secs(10))
-            .row_buffer_size(ROWS)
             .thread_name(|_| "state-reader".to_owned())
             .disable_statement_logging();
         Ok(options.connect().await?)
