@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::ground::{Ground, stratum};
+use crate::ground::{Answer, Ground, stratum};
 
 /// A file system in memory, unmounted when it is dropped.
 struct Disk(PathBuf);
@@ -57,6 +57,46 @@ impl Drop for Disk {
     }
 }
 
+/// A repository whose state, or a part of it, lies on a small disk; its first push is applied.
+struct Tight {
+    /// First, so that it is unmounted before its folder goes.
+    disk: Disk,
+    ground: Ground,
+    state: String,
+    root: String,
+}
+
+impl Tight {
+    /// With the disk at `folder` among what the reconciler makes; `None` where none can be mounted.
+    fn new(folder: &str, kilobytes: u64, state: &str) -> Option<Self> {
+        let ground = Ground::with_a_file();
+        let text = |path: PathBuf| path.to_str().unwrap().to_owned();
+        let tight = Self {
+            disk: Disk::mount(&ground.made(folder), kilobytes)?,
+            state: text(ground.made(state)),
+            root: text(ground.made("")),
+            ground,
+        };
+        tight.ground.push("one");
+        tight.once().ends_with(0);
+        Some(tight)
+    }
+
+    fn call(&self, arguments: &[&str]) -> Answer {
+        let state = ["--state", &self.state];
+        stratum(&self.ground.bare(), &[&state[..], arguments].concat())
+    }
+
+    fn once(&self) -> Answer {
+        self.call(&["reconcile", "--once", "--root", &self.root])
+    }
+
+    /// What the commands of a [`chain`] left.
+    fn effects(&self) -> String {
+        fs::read_to_string(self.ground.made("effects")).unwrap_or_default()
+    }
+}
+
 const STEPS: usize = 30;
 
 /// Commands in a chain, each with an input of `noise` words that packing does not make smaller, and
@@ -88,36 +128,24 @@ fn chain(ground: &Ground, noise: usize, pause: &str) -> String {
 
 #[test]
 fn a_disk_that_is_really_full_stops_the_apply_and_room_lets_it_go_on() {
-    let ground = Ground::with_a_file();
-    let folder = ground.made("disk");
-    let Some(disk) = Disk::mount(&folder, 64 * 1024) else {
+    let Some(tight) = Tight::new("disk", 64 * 1024, "disk/state.db") else {
         return;
     };
-    let state = folder.join("state.db");
-    let call = |arguments: &[&str]| {
-        let state = ["--state", state.to_str().unwrap()];
-        stratum(&ground.bare(), &[&state[..], arguments].concat())
-    };
-    let root = ground.made("");
-    let once = ["reconcile", "--once", "--root", root.to_str().unwrap()];
-    ground.push("one");
-    call(&once).ends_with(0);
-
-    ground.write("infra/staging.ncl", &chain(&ground, 1000, "0"));
+    let Tight { ground, disk, .. } = &tight;
+    ground.write("infra/staging.ncl", &chain(ground, 1000, "0"));
     // Evaluated by a plan that keeps nothing; what is kept by the reconciler must have room too.
     ground.push("two");
-    let effects = || fs::read_to_string(ground.made("effects")).unwrap_or_default();
     let used = disk.used();
     let mut room = 800;
     let full = loop {
         disk.resize(used + room);
-        let answer = call(&once);
-        if !effects().is_empty() || room > 20_000 {
+        let answer = tight.once();
+        if !tight.effects().is_empty() || room > 20_000 {
             break answer;
         }
         room += 100;
     };
-    let done = effects().lines().count();
+    let done = tight.effects().lines().count();
     assert!(
         0 < done && done < STEPS,
         "{done} steps with {room} kB\n{}",
@@ -131,11 +159,19 @@ fn a_disk_that_is_really_full_stops_the_apply_and_room_lets_it_go_on() {
     assert_ne!(full.code, 0);
 
     // Nothing is begun while there is no room.
-    call(&once);
-    assert!(effects().lines().count() <= done + 1, "{}", effects());
+    tight.once();
+    assert!(
+        tight.effects().lines().count() <= done + 1,
+        "{}",
+        tight.effects()
+    );
     disk.resize(64 * 1024);
-    call(&once).ends_with(0);
-    assert_eq!(effects(), whole_chain(), "each command ran once, in order");
+    tight.once().ends_with(0);
+    assert_eq!(
+        tight.effects(),
+        whole_chain(),
+        "each command ran once, in order"
+    );
 }
 
 /// What the chain left, when each command ran once.
@@ -145,26 +181,16 @@ fn whole_chain() -> String {
 
 #[test]
 fn an_audit_log_whose_disk_is_full_lets_nothing_more_begin() {
-    let ground = Ground::with_a_file();
-    let state = ground.made("state/state.db");
-    let Some(disk) = Disk::mount(&ground.made("state/audit"), 4096) else {
+    let Some(tight) = Tight::new("state/audit", 4096, "state/state.db") else {
         return;
     };
-    let (path, root) = (state.to_str().unwrap(), ground.made(""));
-    let call = |arguments: &[&str]| {
-        let state = ["--state", path];
-        stratum(&ground.bare(), &[&state[..], arguments].concat())
-    };
-    let once = ["reconcile", "--once", "--root", root.to_str().unwrap()];
-    ground.push("one");
-    call(&once).ends_with(0);
-    call(&["audit", "verify"]).ends_with(0);
+    let Tight { ground, disk, .. } = &tight;
+    tight.call(&["audit", "verify"]).ends_with(0);
 
-    ground.write("infra/staging.ncl", &chain(&ground, 1, "0.2"));
+    ground.write("infra/staging.ncl", &chain(ground, 1, "0.2"));
     ground.push("two");
     disk.resize(disk.used());
-    let effects = || fs::read_to_string(ground.made("effects")).unwrap_or_default();
-    let full = call(&once);
+    let full = tight.once();
     assert_ne!(full.code, 0);
     let said = format!("{}{}", full.out, full.side);
     assert!(
@@ -172,12 +198,12 @@ fn an_audit_log_whose_disk_is_full_lets_nothing_more_begin() {
         "{said}"
     );
     // What was begun before it was noticed is in the state; nothing more was begun.
-    let done = effects().lines().count();
+    let done = tight.effects().lines().count();
     assert!(done < STEPS, "{done} steps: {said}");
-    let again = call(&once);
+    let again = tight.once();
     assert_ne!(again.code, 0);
     assert_eq!(
-        effects().lines().count(),
+        tight.effects().lines().count(),
         done,
         "{}{}",
         again.out,
@@ -190,10 +216,14 @@ fn an_audit_log_whose_disk_is_full_lets_nothing_more_begin() {
     );
 
     disk.resize(4096);
-    call(&once).ends_with(0);
-    assert_eq!(effects(), whole_chain(), "each command ran once, in order");
-    call(&["audit", "verify"]).ends_with(0);
-    let applied = call(&["audit", "list", "--json", "--kind", "apply"]);
+    tight.once().ends_with(0);
+    assert_eq!(
+        tight.effects(),
+        whole_chain(),
+        "each command ran once, in order"
+    );
+    tight.call(&["audit", "verify"]).ends_with(0);
+    let applied = tight.call(&["audit", "list", "--json", "--kind", "apply"]);
     let done = applied.out.matches("\"event\":\"done\"").count();
     // With the file that was made first, and then taken away.
     assert_eq!(done, STEPS + 2, "every event is in the log, once");
@@ -201,26 +231,17 @@ fn an_audit_log_whose_disk_is_full_lets_nothing_more_begin() {
 
 #[test]
 fn where_the_log_may_only_be_read_nothing_is_applied() {
-    let ground = Ground::with_a_file();
-    let state = ground.made("state/state.db");
-    let Some(disk) = Disk::mount(&ground.made("state/audit"), 4096) else {
+    let Some(tight) = Tight::new("state/audit", 4096, "state/state.db") else {
         return;
     };
-    let (path, root) = (state.to_str().unwrap(), ground.made(""));
-    let call = |arguments: &[&str]| {
-        let state = ["--state", path];
-        stratum(&ground.bare(), &[&state[..], arguments].concat())
-    };
-    let once = ["reconcile", "--once", "--root", root.to_str().unwrap()];
-    ground.push("one");
-    call(&once).ends_with(0);
+    let Tight { ground, disk, .. } = &tight;
     ground.write(
         "infra/staging.ncl",
         "{ local_file.b = { path = \"b\", content = \"b\" } }\n",
     );
     ground.push("two");
     disk.set("ro");
-    let refused = call(&once);
+    let refused = tight.once();
     assert_ne!(refused.code, 0);
     assert!(
         refused.side.contains("Read-only file system"),
@@ -230,8 +251,8 @@ fn where_the_log_may_only_be_read_nothing_is_applied() {
     assert!(refused.side.contains("audit"), "{}", refused.side);
     assert!(!ground.made("staging/b").exists(), "nothing was applied");
     // Reading is not writing.
-    call(&["audit", "verify"]).ends_with(0);
+    tight.call(&["audit", "verify"]).ends_with(0);
     disk.set("rw");
-    call(&once).ends_with(0);
+    tight.once().ends_with(0);
     assert!(ground.made("staging/b").exists());
 }

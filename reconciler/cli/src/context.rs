@@ -106,6 +106,15 @@ impl Place {
             Err(error) => Err(error),
         }
     }
+
+    /// The state, for reading, where something was reconciled already.
+    ///
+    /// *Errors*: [`StoreError::Missing`] where nothing was.
+    pub(crate) async fn known_state(&self) -> Result<SqliteStore, StoreError> {
+        self.state().await?.ok_or_else(|| StoreError::Missing {
+            path: self.state.display().to_string(),
+        })
+    }
 }
 
 fn run<T>(

@@ -168,6 +168,22 @@ impl Value {
         }
     }
 
+    /// The text of a text, a number or a truth value, as it is joined with other text.
+    pub fn plain(&self) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(text.clone()),
+            Self::Number(number) => Some(number.to_string()),
+            Self::Bool(truth) => Some(truth.to_string()),
+            Self::Null
+            | Self::List(_)
+            | Self::Record(_)
+            | Self::Unknown
+            | Self::Reference(_)
+            | Self::Join(_)
+            | Self::Secret(_) => None,
+        }
+    }
+
     /// Whether it is a secret.
     fn is_secret(&self) -> bool {
         matches!(self, Self::Secret(_))
@@ -295,24 +311,9 @@ fn join(parts: Vec<Value>) -> Value {
     }
     parts
         .iter()
-        .map(plain)
+        .map(Value::plain)
         .collect::<Option<String>>()
         .map_or(Value::Unknown, Value::Text)
-}
-
-fn plain(value: &Value) -> Option<String> {
-    match value {
-        Value::Text(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(truth) => Some(truth.to_string()),
-        Value::Null
-        | Value::List(_)
-        | Value::Record(_)
-        | Value::Unknown
-        | Value::Reference(_)
-        | Value::Join(_)
-        | Value::Secret(_) => None,
-    }
 }
 
 /// The one key of an object that is not data.

@@ -95,23 +95,8 @@ pub(crate) fn text_map(record: &Record, name: &str) -> BTreeMap<String, String> 
     entries
         .into_iter()
         .flatten()
-        .filter_map(|(key, value)| Some((key.clone(), plain(value)?)))
+        .filter_map(|(key, value)| Some((key.clone(), value.plain()?)))
         .collect()
-}
-
-fn plain(value: &Value) -> Option<String> {
-    match value {
-        Value::Text(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(truth) => Some(truth.to_string()),
-        Value::Null
-        | Value::List(_)
-        | Value::Record(_)
-        | Value::Unknown
-        | Value::Reference(_)
-        | Value::Join(_)
-        | Value::Secret(_) => None,
-    }
 }
 
 /// Whether an attribute is given, and not null.

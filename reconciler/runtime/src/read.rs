@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use stratum_core::condition::{Condition, Hold};
+use stratum_core::desired::{Desired, Revision};
 use stratum_core::finding::{any_error, first_reason};
 use stratum_core::ports::{EnvironmentRow, Loaded, Site, Tree};
 use stratum_core::record;
@@ -13,6 +14,7 @@ use crate::error::RuntimeError;
 use crate::grounds::Grounds;
 use crate::head::Target;
 use crate::look::Look;
+use crate::ports::Ports;
 use crate::progress::EnvironmentReport;
 use crate::reconcile::Reconciler;
 use crate::site::{site_of, wanted};
@@ -27,20 +29,7 @@ impl Reconciler {
         trigger: Trigger,
         grounds: Grounds,
     ) -> Result<Result<Look, EnvironmentReport>, RuntimeError> {
-        let (own, wanted_target) = (Arc::clone(self), target.clone());
-        let sealed_tree = Arc::clone(&tree);
-        let (revision, loaded) = self
-            .blocking(move || {
-                let revision = own.ports.repository.revision(&wanted_target.commit)?;
-                let environment = &wanted_target.environment;
-                let settings = &wanted_target.settings;
-                let loaded =
-                    own.ports
-                        .loader
-                        .load(tree.as_ref(), &revision, settings, environment)?;
-                Ok((revision, loaded))
-            })
-            .await?;
+        let (revision, loaded) = self.load(target, &tree).await?;
         row.desired_revision = Some(target.commit.clone());
         let Loaded {
             value,
@@ -52,9 +41,7 @@ impl Reconciler {
                 .await?));
         };
         let (target, desired) = (target.clone(), Arc::new(desired));
-        let (verified, found) = self
-            .verify(&target, &grounds, sealed_tree, &desired)
-            .await?;
+        let (verified, found) = self.verify(&target, &grounds, tree, &desired).await?;
         findings.extend(found);
         if any_error(&findings) {
             let reason = first_reason(&findings);
@@ -92,6 +79,25 @@ impl Reconciler {
             Some(hold) => Ok(Err(self.keep_held(look, &hold, &void).await?)),
             None => Ok(Ok(look)),
         }
+    }
+
+    /// Evaluates the files of the environment.
+    async fn load(
+        self: &Arc<Self>,
+        target: &Target,
+        tree: &Arc<dyn Tree>,
+    ) -> Result<(Revision, Loaded<Desired>), RuntimeError> {
+        let (own, target, tree) = (Arc::clone(self), target.clone(), Arc::clone(tree));
+        self.blocking(move || {
+            let Ports {
+                repository, loader, ..
+            } = &own.ports;
+            let revision = repository.revision(&target.commit)?;
+            let (settings, environment) = (&target.settings, &target.environment);
+            let loaded = loader.load(tree.as_ref(), &revision, settings, environment)?;
+            Ok((revision, loaded))
+        })
+        .await
     }
 
     /// The revision is held: nothing is applied, but the world is still looked at on schedule.

@@ -174,14 +174,7 @@ impl Secrets for MemorySecrets {
         name: &SecretName,
         secret: &Secret,
     ) -> Result<SecretReference, SecretError> {
-        let mut made = MadeSecret {
-            path: name.path.clone(),
-            key: name.key.clone(),
-            version: name.version,
-            digest: Digest::of_bytes(b""),
-            wrapped_by: "memory".to_owned(),
-            wrapped: Vec::new(),
-        };
+        let mut made = MadeSecret::new(name, "memory".to_owned());
         made.wrapped = self.wrap(&made.context(&owner.environment), secret.expose())?;
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         made.digest = Digest::of_bytes(format!("secret {count}").as_bytes());

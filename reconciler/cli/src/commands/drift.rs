@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 use stratum_core::ids::{Address, EnvironmentName};
 use stratum_core::observed::Report;
-use stratum_core::ports::{Observation, Store as _, StoreError};
+use stratum_core::ports::{Observation, Store as _};
 use stratum_core::value::{Record, Value, shown};
 use stratum_store::SqliteStore;
 
-use crate::commands::plan::unknown_environment;
+use crate::commands::plan::known_environments;
 use crate::commands::watch::{self, Answer, WatchArguments};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -67,10 +67,7 @@ pub(crate) fn run(context: &Context, arguments: &DriftArguments) -> Result<Exit,
     let place = context.place()?;
     let providers = wiring::providers()?;
     context.block_on(async {
-        let missing = || StoreError::Missing {
-            path: place.state.display().to_string(),
-        };
-        let store = place.state().await?.ok_or_else(missing)?;
+        let store = place.known_state().await?;
         let sensitive = |address: &Address, attribute: &str| {
             let types = providers.schemas().into_iter();
             let schema = types.filter_map(|s| s.types.get(address.r#type())).next();
@@ -99,16 +96,9 @@ async fn drifted(
     environment: Option<&EnvironmentName>,
     sensitive: &impl Fn(&Address, &str) -> bool,
 ) -> Result<Vec<DriftedView>, CommandError> {
-    let rows = store.environments().await?;
-    let names: Vec<EnvironmentName> = rows.into_iter().map(|row| row.name).collect();
-    if let Some(wanted) = environment.filter(|wanted| !names.contains(wanted)) {
-        return Err(unknown_environment(&names, wanted));
-    }
     let mut found = Vec::new();
-    for name in names
-        .iter()
-        .filter(|name| environment.is_none_or(|wanted| *name == wanted))
-    {
+    for row in known_environments(store, environment).await? {
+        let name = &row.name;
         let base = store.base(name).await?;
         let observed = store.observed(name).await?;
         for seen in observed.into_iter().filter(|seen| !seen.drifted.is_empty()) {

@@ -7,11 +7,11 @@ use serde::Serialize;
 use stratum_core::ids::{Address, EnvironmentName, RunId};
 use stratum_core::journal::Event;
 use stratum_core::plan::Step;
-use stratum_core::ports::{RunOutcome, Store as _, StoreError, Unfinished};
+use stratum_core::ports::{RunOutcome, Store as _, Unfinished};
 use stratum_core::run::RunSummary;
 use stratum_store::SqliteStore;
 
-use crate::commands::plan::unknown_environment;
+use crate::commands::plan::known_environments;
 use crate::commands::watch::EVERY;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -61,16 +61,8 @@ pub(crate) struct EventView {
 pub(crate) fn run(context: &Context, arguments: &EventsArguments) -> Result<Exit, CommandError> {
     let place = context.place()?;
     context.block_on(async {
-        let store = place.state().await?.ok_or_else(|| StoreError::Missing {
-            path: place.state.display().to_string(),
-        })?;
-        if let Some(wanted) = &arguments.env {
-            let rows = store.environments().await?;
-            let names: Vec<EnvironmentName> = rows.into_iter().map(|row| row.name).collect();
-            if !names.contains(wanted) {
-                return Err(unknown_environment(&names, wanted));
-            }
-        }
+        let store = place.known_state().await?;
+        known_environments(&store, arguments.env.as_ref()).await?;
         let mut reader = Reader::default();
         let mut found = reader.news(&store, arguments.env.as_ref()).await?;
         let first = found.len().saturating_sub(arguments.limit);

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use stratum_core::ids::{Address, EnvironmentName};
 use stratum_core::journal::Event;
-use stratum_core::ports::{Observation, Store as _, StoreError};
+use stratum_core::ports::{Observation, Store as _};
 use stratum_core::resource::ResourceState;
 use stratum_store::SqliteStore;
 
-use crate::commands::plan::unknown_environment;
+use crate::commands::plan::known_environments;
 use crate::commands::watch::{self, Answer, WatchArguments};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -41,9 +41,7 @@ pub(crate) struct GetArguments {
 pub(crate) fn run(context: &Context, arguments: &GetArguments) -> Result<Exit, CommandError> {
     let place = context.place()?;
     context.block_on(async {
-        let store = place.state().await?.ok_or_else(|| StoreError::Missing {
-            path: place.state.display().to_string(),
-        })?;
+        let store = place.known_state().await?;
         watch::answer(context, arguments.watch, async || {
             let mut resources = all(&store, arguments.env.as_ref()).await?;
             if let Some(filter) = &arguments.filter {
@@ -68,18 +66,9 @@ async fn all(
     store: &SqliteStore,
     environment: Option<&EnvironmentName>,
 ) -> Result<Vec<ResourceView>, CommandError> {
-    let rows = store.environments().await?;
-    let names: Vec<EnvironmentName> = rows.into_iter().map(|row| row.name).collect();
-    if let Some(wanted) = environment
-        && !names.contains(wanted)
-    {
-        return Err(unknown_environment(&names, wanted));
-    }
     let mut resources = Vec::new();
-    for name in names
-        .iter()
-        .filter(|name| environment.is_none_or(|wanted| *name == wanted))
-    {
+    for row in known_environments(store, environment).await? {
+        let name = &row.name;
         let observed = store.observed(name).await?;
         let observed: BTreeMap<&Address, &Observation> =
             observed.iter().map(|seen| (&seen.address, seen)).collect();

@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 use stratum_core::ids::EnvironmentName;
-use stratum_core::ports::{Repository as _, Store as _, StoreError};
+use stratum_core::ports::{Repository as _, Store as _};
 use stratum_core::run::RunSummary;
 
-use crate::commands::plan::unknown_environment;
+use crate::commands::plan::known_environments;
 use crate::commands::watch::{self, Answer, WatchArguments};
 use crate::context::{Context, Place};
 use crate::exit::Exit;
@@ -32,16 +32,8 @@ pub(crate) struct HistoryArguments {
 pub(crate) fn run(context: &Context, arguments: &HistoryArguments) -> Result<Exit, CommandError> {
     let place = context.place()?;
     context.block_on(async {
-        let store = place.state().await?.ok_or_else(|| StoreError::Missing {
-            path: place.state.display().to_string(),
-        })?;
-        if let Some(wanted) = &arguments.env {
-            let rows = store.environments().await?;
-            let names: Vec<EnvironmentName> = rows.into_iter().map(|row| row.name).collect();
-            if !names.contains(wanted) {
-                return Err(unknown_environment(&names, wanted));
-            }
-        }
+        let store = place.known_state().await?;
+        known_environments(&store, arguments.env.as_ref()).await?;
         watch::answer(context, arguments.watch, async || {
             let runs = store
                 .history(arguments.env.as_ref(), arguments.limit)

@@ -440,6 +440,20 @@ pub(crate) fn chosen<'a>(
     }
 }
 
+/// What the state knows of every environment, or of the `wanted` one.
+///
+/// *Errors*: for a name that the state does not know.
+pub(crate) async fn known_environments(
+    store: &SqliteStore,
+    wanted: Option<&EnvironmentName>,
+) -> Result<Vec<EnvironmentRow>, CommandError> {
+    let rows = store.environments().await?;
+    let names: Vec<EnvironmentName> = rows.iter().map(|row| row.name.clone()).collect();
+    let chosen = chosen(&names, wanted)?;
+    let known = rows.into_iter();
+    Ok(known.filter(|row| chosen.contains(&&row.name)).collect())
+}
+
 /// The failure that names an environment that is not there.
 pub(crate) fn unknown_environment(
     all: &[EnvironmentName],

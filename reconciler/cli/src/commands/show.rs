@@ -7,7 +7,7 @@ use serde_json::json;
 use stratum_core::ids::{Address, RunId};
 use stratum_core::journal::Event;
 use stratum_core::plan::Step;
-use stratum_core::ports::{Store as _, StoreError, Unfinished};
+use stratum_core::ports::{Store as _, Unfinished};
 use stratum_core::resource::ResourceState;
 use stratum_core::run::RunSummary;
 use stratum_core::suggest;
@@ -41,9 +41,7 @@ pub(crate) struct ShowArguments {
 pub(crate) fn run(context: &Context, arguments: &ShowArguments) -> Result<Exit, CommandError> {
     let place = context.place()?;
     context.block_on(async {
-        let store = place.state().await?.ok_or_else(|| StoreError::Missing {
-            path: place.state.display().to_string(),
-        })?;
+        let store = place.known_state().await?;
         match arguments.what.parse::<Address>() {
             Ok(address) => show_resource(context, &store, &address).await,
             Err(_) => show_run(context, &store, &arguments.what).await,

@@ -8,7 +8,7 @@ use stratum_core::desired::Revision;
 use stratum_core::ids::{Address, CommitId, RunId};
 use stratum_core::journal::Event;
 use stratum_core::plan::Step;
-use stratum_core::ports::{Repository as _, Store as _, StoreError, Tree, Unfinished};
+use stratum_core::ports::{Repository as _, Store as _, Tree, Unfinished};
 use stratum_core::record;
 use stratum_core::run::RunSummary;
 use stratum_core::source::Source;
@@ -99,9 +99,7 @@ struct RecordView {
 pub(crate) fn run(context: &Context, arguments: &TraceArguments) -> Result<Exit, CommandError> {
     let place = context.place()?;
     context.block_on(async {
-        let store = place.state().await?.ok_or_else(|| StoreError::Missing {
-            path: place.state.display().to_string(),
-        })?;
+        let store = place.known_state().await?;
         let view = trace(&place, &store, &arguments.address).await?;
         match context.global.json {
             true => context.ui.answer_json(&view)?,

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use stratum_core::ids::{Address, CommitId, EnvironmentName};
-use stratum_core::ports::{EnvironmentRow, Store as _, StoreError};
+use stratum_core::ports::{EnvironmentRow, Store as _};
 use stratum_core::suggest;
 use stratum_store::SqliteStore;
 
 use crate::commands::get::condition;
-use crate::commands::plan::unknown_environment;
+use crate::commands::plan::known_environments;
 use crate::commands::watch::{self, Answer, WatchArguments};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -69,9 +69,7 @@ struct NodeView {
 pub(crate) fn run(context: &Context, arguments: &TreeArguments) -> Result<Exit, CommandError> {
     let place = context.place()?;
     context.block_on(async {
-        let store = place.state().await?.ok_or_else(|| StoreError::Missing {
-            path: place.state.display().to_string(),
-        })?;
+        let store = place.known_state().await?;
         watch::answer(context, arguments.watch, async || {
             let environments = environments(&store, arguments).await?;
             let text = text(context.ui.theme(), &environments);
@@ -90,7 +88,6 @@ async fn environments(
     store: &SqliteStore,
     arguments: &TreeArguments,
 ) -> Result<Vec<EnvironmentTree>, CommandError> {
-    let rows = store.environments().await?;
     let wanted = arguments.what.as_deref();
     let address: Option<Address> = wanted.and_then(|what| what.parse().ok());
     let name = match (&address, wanted) {
@@ -98,18 +95,9 @@ async fn environments(
         (None, Some(what)) => Some(named(what)?),
         (None, None) => None,
     };
-    if let Some(name) = &name
-        && !rows.iter().any(|row| row.name == *name)
-    {
-        let names: Vec<EnvironmentName> = rows.into_iter().map(|row| row.name).collect();
-        return Err(unknown_environment(&names, name));
-    }
     let mut trees = Vec::new();
-    for row in rows
-        .iter()
-        .filter(|row| name.as_ref().is_none_or(|name| row.name == *name))
-    {
-        trees.push(environment(store, row, address.as_ref(), arguments.invert).await?);
+    for row in known_environments(store, name.as_ref()).await? {
+        trees.push(environment(store, &row, address.as_ref(), arguments.invert).await?);
     }
     Ok(trees)
 }

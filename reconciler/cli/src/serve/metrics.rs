@@ -130,7 +130,9 @@ impl Metrics {
             begun: Mutex::default(),
             named: Mutex::default(),
         };
-        metrics.register();
+        metrics.register_environments();
+        metrics.register_loop();
+        metrics.register_forge();
         metrics
     }
 
@@ -164,7 +166,7 @@ impl Metrics {
         text
     }
 
-    fn register(&mut self) {
+    fn register_environments(&mut self) {
         let registry = &mut self.registry;
         let build: Family<OfVersion, Gauge> = Family::default();
         let version = env!("CARGO_PKG_VERSION");
@@ -190,6 +192,10 @@ impl Metrics {
             "When the world was last looked at (Unix time)",
             self.observed.clone(),
         );
+    }
+
+    fn register_loop(&mut self) {
+        let registry = &mut self.registry;
         registry.register("runs", "Runs that ended, by outcome", self.runs.clone());
         registry.register(
             "run_duration_seconds",
@@ -222,6 +228,10 @@ impl Metrics {
             "Entries under the signed checkpoints of the audit log",
             self.audit.clone(),
         );
+    }
+
+    fn register_forge(&mut self) {
+        let registry = &mut self.registry;
         registry.register(
             "webhook_deliveries",
             "Deliveries to the webhook, by what became of them",

@@ -1,5 +1,7 @@
 //! What a pure check noticed, before anyone knows where it stands in a file.
 
+use std::collections::BTreeMap;
+
 use crate::finding::Finding;
 use crate::finding::codes::Explained;
 use crate::source::Source;
@@ -44,4 +46,20 @@ impl Problem {
             ..finding
         }
     }
+}
+
+/// Ids that stand there twice; `what` has the id: `field`, say.
+pub(super) fn repeated(what: &str, code: &Explained, ids: &[(String, Path)]) -> Vec<Problem> {
+    let mut seen: BTreeMap<&str, &Path> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for (id, path) in ids {
+        if let Some(first) = seen.get(id.as_str()) {
+            let message = format!("{what} id `{id}` is used twice");
+            let problem = Problem::new(code, path.clone(), message);
+            problems.push(problem.hint(format!("`{first}` has it already: choose another id")));
+        } else {
+            seen.insert(id, path);
+        }
+    }
+    problems
 }

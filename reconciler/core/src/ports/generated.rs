@@ -55,6 +55,18 @@ pub struct MadeSecret {
 }
 
 impl MadeSecret {
+    /// A secret of that name that is to be wrapped under the key `wrapped_by`; nothing is yet.
+    pub fn new(name: &SecretName, wrapped_by: String) -> Self {
+        Self {
+            path: name.path.clone(),
+            key: name.key.clone(),
+            version: name.version,
+            digest: Digest::of_bytes(b""),
+            wrapped_by,
+            wrapped: Vec::new(),
+        }
+    }
+
     /// What the wrapped bytes are bound to.
     pub fn context(&self, environment: &EnvironmentName) -> String {
         let Self {

@@ -1,10 +1,9 @@
 //! Fields of a form: ids, pages, and what each kind needs.
 
-use std::collections::BTreeMap;
-
 use crate::finding::codes;
 use crate::kinds::Problem;
 use crate::kinds::form::{Field, FieldKind};
+use crate::kinds::problem::repeated;
 use crate::suggest;
 use crate::value::Path;
 
@@ -24,26 +23,11 @@ pub struct PlacedField {
 /// *Shape*: `ids` has the id and place of every field, also of those that could not be read; ids
 /// are unique in the whole form, groups included. `pages` has the ids of the pages.
 pub fn fields(fields: &[PlacedField], ids: &[(String, Path)], pages: &[String]) -> Vec<Problem> {
-    let mut problems = repeated(ids);
+    let mut problems = repeated("field", &codes::FORM_FIELD, ids);
     for placed in fields {
         problems.extend(page(placed, pages));
         problems.extend(needed(placed));
         problems.extend(foreign(placed));
-    }
-    problems
-}
-
-fn repeated(ids: &[(String, Path)]) -> Vec<Problem> {
-    let mut seen: BTreeMap<&str, &Path> = BTreeMap::new();
-    let mut problems = Vec::new();
-    for (id, path) in ids {
-        if let Some(first) = seen.get(id.as_str()) {
-            let message = format!("field id `{id}` is used twice");
-            let problem = Problem::new(&codes::FORM_FIELD, path.clone(), message);
-            problems.push(problem.hint(format!("`{first}` has it already: choose another id")));
-        } else {
-            seen.insert(id, path);
-        }
     }
     problems
 }

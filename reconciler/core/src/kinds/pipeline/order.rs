@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::finding::codes;
 use crate::kinds::pipeline::Placed;
+use crate::kinds::problem::repeated;
 use crate::kinds::{Problem, circles};
 use crate::suggest;
 use crate::value::Path;
@@ -12,7 +13,7 @@ use crate::value::Path;
 ///
 /// *Shape*: `ids` has the id and place of every step, also of those that could not be read.
 pub fn order(steps: &[Placed], ids: &[(String, Path)]) -> Vec<Problem> {
-    let mut problems = repeated(ids);
+    let mut problems = repeated("step", &codes::PIPELINE_STEP, ids);
     let known: BTreeSet<&str> = ids.iter().map(|(id, _)| id.as_str()).collect();
     for placed in steps {
         problems.extend(needs(placed, &known));
@@ -27,21 +28,6 @@ pub fn order(steps: &[Placed], ids: &[(String, Path)]) -> Vec<Problem> {
         let problem = Problem::new(&codes::PIPELINE_STEP, path, message);
         problems
             .push(problem.hint("take one of these out of `needs`, or out of what the step reads"));
-    }
-    problems
-}
-
-fn repeated(ids: &[(String, Path)]) -> Vec<Problem> {
-    let mut seen: BTreeMap<&str, &Path> = BTreeMap::new();
-    let mut problems = Vec::new();
-    for (id, path) in ids {
-        if let Some(first) = seen.get(id.as_str()) {
-            let message = format!("step id `{id}` is used twice");
-            let problem = Problem::new(&codes::PIPELINE_STEP, path.clone(), message);
-            problems.push(problem.hint(format!("`{first}` has it already: choose another id")));
-        } else {
-            seen.insert(id, path);
-        }
     }
     problems
 }
