@@ -1,6 +1,8 @@
 //! What bad input gets: one sentence, its place, and the next command.
 
-use crate::ground::{Ground, stratum};
+use std::process::Command;
+
+use crate::ground::{Ground, PROGRAM, run, stratum};
 
 /// Pushes `text` as the file of `staging`, and expects a finding at a line.
 fn expect(text: &str, code: &str, line: u64) {
@@ -118,6 +120,43 @@ fn checks_see_the_work_tree_the_index_or_a_commit() {
     let sarif = stratum(&clone, &["check", "--sarif"]).ends_with(1).json();
     let place = "/runs/0/results/0/locations/0/physicalLocation/artifactLocation/uri";
     assert_eq!(sarif.pointer(place).unwrap(), "infra/staging.ncl");
+}
+
+#[test]
+fn a_remote_that_is_down_leaves_what_was_fetched() {
+    let ground = Ground::with_a_file();
+    ground.push("good");
+    let top = ground.clone_folder().parent().unwrap().to_owned();
+    let address = format!("file://{}", ground.bare().display());
+    let ask = |arguments: &[&str]| {
+        let mut command = Command::new(PROGRAM);
+        let state = top.join("state");
+        run(
+            &top,
+            command
+                .args(["--repo", &address])
+                .args(arguments)
+                .env("XDG_STATE_HOME", state),
+        )
+    };
+    let world = ground.made("");
+    let once = ["reconcile", "--once", "--root", world.to_str().unwrap()];
+    ask(&once).ends_with(0);
+    let well = ask(&["status"]).ends_with(0);
+    assert!(!well.side.contains("not up to date"), "{}", well.side);
+    // It is there, and does not answer as a repository.
+    std::fs::rename(ground.bare().join("HEAD"), ground.bare().join("away")).unwrap();
+    let status = ask(&["status", "--json"]).ends_with(0);
+    assert!(
+        status
+            .side
+            .contains("not up to date: the remote could not be reached"),
+        "{}",
+        status.side
+    );
+    assert_eq!(status.json()["environments"][0]["condition"], "Ready");
+    ask(&["plan"]).ends_with(3);
+    ask(&once).ends_with(3);
 }
 
 #[test]

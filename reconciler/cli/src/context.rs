@@ -4,15 +4,20 @@ use std::ffi::OsStr;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use stratum_core::digest::Digest;
 use stratum_core::ports::StoreError;
-use stratum_repo::{GitRepository, Options};
+use stratum_repo::{Fresh, GitRepository, Options};
 use stratum_store::{Access, SqliteStore};
 
 use crate::arguments::GlobalArguments;
 use crate::failure::CommandError;
+use crate::style::Role;
 use crate::ui::Ui;
+
+/// What only reads waits this long for a remote.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What every command starts from.
 #[derive(Debug)]
@@ -38,10 +43,30 @@ impl Context {
     }
 
     /// Opens the repository that was named, or the one this process stands in.
+    ///
+    /// *Errors*: also when it is a remote that cannot be reached.
     pub(crate) fn place(&self) -> Result<Place, CommandError> {
+        self.open(Fresh::Required)
+    }
+
+    /// The same, for what must work while a remote is down: one that cannot be reached is named
+    /// on stderr, and all is as it was last fetched.
+    pub(crate) fn known_place(&self) -> Result<Place, CommandError> {
+        let place = self.open(Fresh::Wanted(PATIENCE))?;
+        if let Some(error) = place.repository.unreached() {
+            let text = self.ui.side_theme().paint(Role::Warning, "not up to date");
+            self.ui.complain(&format!(
+                "{text}: {error}; going on with what was fetched before"
+            ));
+        }
+        Ok(place)
+    }
+
+    fn open(&self, fresh: Fresh) -> Result<Place, CommandError> {
         let location = self.location();
         let options = Options {
             mirror: Some(remote_folder(&location)?.join("mirror.git")),
+            fresh,
             ..Options::default()
         };
         let repository = GitRepository::open(&location, options)?;

@@ -35,7 +35,7 @@ mod watch;
 mod write;
 
 pub use git::{GitCall, GitCommand, GitError, GitOutput};
-pub use open::{Committer, GitRepository, Options};
+pub use open::{Committer, Fresh, GitRepository, Options};
 pub use system::SystemGit;
 pub use watch::RefWatcher;
 

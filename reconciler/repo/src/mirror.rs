@@ -79,16 +79,21 @@ impl Mirror {
 
     /// Fetches what changed. The first time it asks for the object format and for HEAD too.
     pub(crate) fn fetch(&self) -> Result<(), RepositoryError> {
+        self.fetch_within(self.timeout)
+    }
+
+    /// The same, with another time for each call of git.
+    pub(crate) fn fetch_within(&self, timeout: Duration) -> Result<(), RepositoryError> {
         let _turn = turn::take(&self.folder)?;
-        let first = !self.head_is_there();
+        let first = !self.has_commits();
         if first {
-            self.learn()?;
+            self.learn(timeout)?;
         }
-        self.fetch_refs()?;
-        match first || self.head_is_there() {
+        self.fetch_refs(timeout)?;
+        match first || self.has_commits() {
             true => Ok(()),
             // The branch that HEAD named is gone: the remote has another one now.
-            false => self.learn(),
+            false => self.learn(timeout),
         }
     }
 
@@ -104,7 +109,7 @@ impl Mirror {
         arguments.push("origin");
         arguments.extend(refs.iter().map(String::as_str));
         let _turn = turn::take(&self.folder)?;
-        let output = self.call("push", &arguments)?;
+        let output = self.call("push", &arguments, self.timeout)?;
         if output.code == Some(0) {
             return Ok(Pushed::Moved);
         }
@@ -114,7 +119,7 @@ impl Mirror {
         }
     }
 
-    fn fetch_refs(&self) -> Result<(), RepositoryError> {
+    fn fetch_refs(&self, timeout: Duration) -> Result<(), RepositoryError> {
         let mut arguments = vec![
             "fetch",
             "--prune",
@@ -124,7 +129,7 @@ impl Mirror {
         ];
         arguments.push("origin");
         arguments.extend(REFS);
-        let output = self.call("fetch", &arguments)?;
+        let output = self.call("fetch", &arguments, timeout)?;
         match output.code {
             Some(0) => Ok(()),
             Some(_) | None => Err(refused("fetch", &output)),
@@ -132,8 +137,8 @@ impl Mirror {
     }
 
     /// Asks which branch HEAD names and how long ids are.
-    fn learn(&self) -> Result<(), RepositoryError> {
-        let output = self.call("fetch", &["ls-remote", "--symref", "origin"])?;
+    fn learn(&self, timeout: Duration) -> Result<(), RepositoryError> {
+        let output = self.call("fetch", &["ls-remote", "--symref", "origin"], timeout)?;
         if output.code != Some(0) {
             return Err(refused("fetch", &output));
         }
@@ -151,8 +156,13 @@ impl Mirror {
         }
     }
 
-    fn call(&self, doing: &str, arguments: &[&str]) -> Result<GitOutput, RepositoryError> {
-        let mut call = GitCall::new(&self.folder, arguments, self.timeout);
+    fn call(
+        &self,
+        doing: &str,
+        arguments: &[&str],
+        timeout: Duration,
+    ) -> Result<GitOutput, RepositoryError> {
+        let mut call = GitCall::new(&self.folder, arguments, timeout);
         call.settings = vec![("remote.origin.url".to_owned(), self.address.clone())];
         call.environment.clone_from(&self.environment);
         self.git
@@ -170,14 +180,19 @@ impl Mirror {
         if !over_ssh || chosen("GIT_SSH_COMMAND") || chosen("GIT_SSH") {
             return Ok(Vec::new());
         }
-        let output = self.call("fetch", &["config", "--get", "core.sshCommand"])?;
+        let output = self.call(
+            "fetch",
+            &["config", "--get", "core.sshCommand"],
+            self.timeout,
+        )?;
         Ok(match output.code {
             Some(0) => Vec::new(),
             Some(_) | None => vec![("GIT_SSH_COMMAND".to_owned(), "ssh -o BatchMode=yes".into())],
         })
     }
 
-    fn head_is_there(&self) -> bool {
+    /// Whether it was fetched before, so that it can be read as it is.
+    pub(crate) fn has_commits(&self) -> bool {
         let open = gix::open::Options::isolated()
             .open_path_as_is(true)
             .open(&self.folder);

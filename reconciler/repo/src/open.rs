@@ -33,6 +33,16 @@ impl Default for Committer {
     }
 }
 
+/// Whether the mirror of a remote must be fresh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fresh {
+    /// A remote that cannot be reached is an error.
+    Required,
+    /// Where the mirror has commits, a remote that cannot be reached in this time is told by
+    /// [`GitRepository::unreached`], and the mirror is read as it is.
+    Wanted(Duration),
+}
+
 /// How a repository is opened.
 #[derive(Clone)]
 pub struct Options {
@@ -40,6 +50,8 @@ pub struct Options {
     pub mirror: Option<PathBuf>,
     /// Whether a path is mirrored too, instead of being worked on in place.
     pub mirror_paths: bool,
+    /// Whether the mirror must be fresh.
+    pub fresh: Fresh,
     /// Who commits the records.
     pub committer: Committer,
     /// How long one fetch or push may take.
@@ -53,6 +65,7 @@ impl Default for Options {
         Self {
             mirror: None,
             mirror_paths: false,
+            fresh: Fresh::Required,
             committer: Committer::default(),
             timeout: Duration::from_secs(120),
             git: Arc::new(SystemGit),
@@ -68,6 +81,7 @@ impl Default for Options {
 pub struct GitRepository {
     pub(crate) pool: Arc<Pool>,
     pub(crate) mirror: Option<Mirror>,
+    unreached: Option<RepositoryError>,
     pub(crate) committer: Committer,
     pub(crate) git: Arc<dyn GitCommand>,
     pub(crate) timeout: Duration,
@@ -107,10 +121,25 @@ impl GitRepository {
         };
         let git = Arc::clone(&options.git);
         let mirror = Mirror::prepare(&folder, address, git, options.timeout)?;
-        mirror.fetch()?;
+        let unreached = match options.fresh {
+            Fresh::Wanted(patience) if mirror.has_commits() => mirror.fetch_within(patience).err(),
+            Fresh::Wanted(_) | Fresh::Required => {
+                mirror.fetch()?;
+                None
+            }
+        };
         let shared = discover(&folder)?;
         let location = mirror.address();
-        Self::on(shared, location, Some(mirror), options)
+        let repository = Self::on(shared, location, Some(mirror), options)?;
+        Ok(Self {
+            unreached,
+            ..repository
+        })
+    }
+
+    /// Why the remote could not be reached when its mirror was opened; see [`Fresh::Wanted`].
+    pub fn unreached(&self) -> Option<&RepositoryError> {
+        self.unreached.as_ref()
     }
 
     fn on(
@@ -126,6 +155,7 @@ impl GitRepository {
             bare: repository.is_bare(),
             pool: Arc::new(Pool::new(shared)),
             mirror,
+            unreached: None,
             committer: options.committer,
             git: options.git,
             timeout: options.timeout,

@@ -1,19 +1,19 @@
 //! Driving one Apply along its journal: forwards, backwards, and on after a crash.
 
+mod answer;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use stratum_core::digest::Digest;
-use stratum_core::ids::{Address, StepId, Token};
+use stratum_core::ids::{Address, StepId};
 use stratum_core::journal::{End, Event, Journal, StepStatus};
 use stratum_core::plan::Step;
-use stratum_core::ports::{ApplyError, Certainty, Effect, Entry, Lease, Located, StateChange};
-use stratum_core::resource::{Instance, ResourceState};
+use stratum_core::ports::{Effect, Entry, Lease, StateChange};
+use stratum_core::resource::ResourceState;
 use stratum_core::value::{Record, Reference, Value, resolve_record};
 use tokio::task::JoinSet;
 
 use crate::error::RuntimeError;
 use crate::progress::{Progress, ProgressSink, StepProgress};
-use crate::step::{Prepared, change, state_after};
 use crate::stop::Stop;
 use crate::task::{Answer, Surroundings, Task};
 
@@ -283,174 +283,6 @@ impl Apply {
         Ok(answers)
     }
 
-    /// What an answer means: events, changes of the state, and what follows.
-    fn digest(&self, id: StepId, answer: Answer) -> Vec<Pending> {
-        match answer {
-            Answer::Prepared(Ok(prepared)) => vec![self.begun(id, prepared)],
-            Answer::Prepared(Err(error)) => vec![self.failed(id, error)],
-            Answer::Computed(prepared, result) => {
-                let begun = Pending {
-                    then: None,
-                    ..self.begun(id, prepared)
-                };
-                vec![begun, self.answered(id, result)]
-            }
-            Answer::Applied(result) => vec![self.answered(id, result)],
-            Answer::Located(Located::Done(instance), _) => vec![self.done(id, instance)],
-            Answer::Located(Located::NotDone, prepared) => vec![self.again(id, prepared)],
-            Answer::Located(Located::CannotTell(why), prepared) => {
-                vec![self.unknown(id, why, &prepared)]
-            }
-            Answer::Restored(Ok(instance)) => vec![self.restored(id, instance)],
-            Answer::Restored(Err(error)) => vec![self.restore_failed(id, error.message)],
-        }
-    }
-
-    fn begun(&self, id: StepId, prepared: Box<Prepared>) -> Pending {
-        let token = Token::of(&self.around.run.id, id);
-        let checkpoint = prepared.checkpoint.clone();
-        let event = Event::Begun {
-            step: id,
-            checkpoint,
-            token: token.clone(),
-        };
-        Pending {
-            event: Some(event),
-            change: None,
-            then: Some((id, Task::Apply { prepared, token })),
-        }
-    }
-
-    fn answered(&self, id: StepId, result: Result<Option<Instance>, ApplyError>) -> Pending {
-        match result {
-            Ok(instance) => self.done(id, instance),
-            Err(error) => self.failed(id, error),
-        }
-    }
-
-    /// It did not happen: it is done again, under the Begun that is in the journal.
-    fn again(&self, id: StepId, prepared: Box<Prepared>) -> Pending {
-        let token = Token::of(&self.around.run.id, id);
-        let task = Task::Apply { prepared, token };
-        Pending {
-            event: None,
-            change: None,
-            then: Some((id, task)),
-        }
-    }
-
-    fn state(&self, id: StepId, instance: Instance) -> Option<ResourceState> {
-        let step = self.step(id)?;
-        let schemas = self.around.ports.providers.schemas();
-        Some(state_after(&self.around.run.plan, step, &schemas, instance))
-    }
-
-    fn done(&self, id: StepId, instance: Option<Instance>) -> Pending {
-        let state = instance.and_then(|instance| self.state(id, instance));
-        let (outcome, change) = self.change(id, state);
-        Pending::with(Event::Done { step: id, outcome }, change)
-    }
-
-    fn change(
-        &self,
-        id: StepId,
-        state: Option<ResourceState>,
-    ) -> (Option<Digest>, Option<StateChange>) {
-        match self.step(id) {
-            Some(step) => {
-                let (digest, change) = change(step, state);
-                (digest, Some(change))
-            }
-            None => (None, None),
-        }
-    }
-
-    fn failed(&self, id: StepId, error: ApplyError) -> Pending {
-        let change = match error.certainty {
-            Certainty::NothingHappened => None,
-            Certainty::Unknown => self.doubt(id, error.known),
-        };
-        let event = Event::Failed {
-            step: id,
-            error: error.message,
-            certainty: error.certainty,
-        };
-        Pending::with(event, change)
-    }
-
-    /// The state of an address after a call that may have changed it: nothing that may be there is
-    /// ever forgotten.
-    fn doubt(&self, id: StepId, known: Option<Instance>) -> Option<StateChange> {
-        let step = self.step(id)?;
-        let state = match self.world.get(&step.address) {
-            Some(row) => {
-                let instance = known.unwrap_or_else(|| row.instance.clone());
-                ResourceState {
-                    instance,
-                    unsure: true,
-                    ..row.clone()
-                }
-            }
-            None => {
-                let instance = known.unwrap_or_else(|| planned_so_far(step.planned.as_ref()));
-                ResourceState {
-                    tainted: true,
-                    ..self.state(id, instance)?
-                }
-            }
-        };
-        Some(StateChange::Put(Box::new(state)))
-    }
-
-    fn restore_failed(&self, id: StepId, error: String) -> Pending {
-        let before = self
-            .journal
-            .checkpoint(id)
-            .and_then(|(c, _)| c.before.clone());
-        let there = self
-            .step(id)
-            .is_some_and(|step| self.world.contains_key(&step.address));
-        let change = match before {
-            Some(before) if !there => Some(StateChange::Put(Box::new(ResourceState {
-                unsure: true,
-                ..before
-            }))),
-            Some(_) | None => self.doubt(id, None),
-        };
-        Pending::with(Event::RestoreFailed { step: id, error }, change)
-    }
-
-    fn unknown(&self, id: StepId, reason: String, prepared: &Prepared) -> Pending {
-        let known = prepared
-            .checkpoint
-            .before
-            .as_ref()
-            .map(|state| state.instance.clone());
-        let wanted = || planned_so_far(prepared.planned.as_ref());
-        let state = self
-            .state(id, known.unwrap_or_else(wanted))
-            .map(|state| ResourceState {
-                unknown: Some(reason.clone()),
-                ..state
-            });
-        let change = state.map(|state| StateChange::Put(Box::new(state)));
-        Pending::with(Event::Unknown { step: id, reason }, change)
-    }
-
-    fn restored(&self, id: StepId, instance: Option<Instance>) -> Pending {
-        let before = self
-            .journal
-            .checkpoint(id)
-            .and_then(|(c, _)| c.before.clone());
-        let state = match (before, instance) {
-            (Some(before), Some(instance)) => Some(ResourceState { instance, ..before }),
-            (None, Some(instance)) => self.state(id, instance),
-            (_, None) => None,
-        };
-        let (outcome, change) = self.change(id, state);
-        Pending::with(Event::Restored { step: id, outcome }, change)
-    }
-
     /// Writes events as one transaction, and starts what follows from them once it is durable.
     async fn write(&mut self, pending: Vec<Pending>) -> Result<(), RuntimeError> {
         let at = self.around.ports.clock.now();
@@ -524,21 +356,6 @@ impl Apply {
             action,
             status,
         });
-    }
-}
-
-/// What is known of a planned resource before it is made.
-fn planned_so_far(planned: Option<&Record>) -> Instance {
-    let known = planned
-        .into_iter()
-        .flatten()
-        .filter(|(_, value)| value.is_known());
-    let attributes = known
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
-    Instance {
-        attributes,
-        ..Instance::default()
     }
 }
 

@@ -11,6 +11,7 @@ use stratum_core::finding::Finding;
 use stratum_core::ids::EnvironmentName;
 use stratum_core::journal::{End, Event, Journal};
 use stratum_core::observed::Report;
+use stratum_core::planning::touched;
 use stratum_core::ports::{
     Base, Entry, EnvironmentRow, Observation, RunOutcome, SecretKey, Site, StoreError, Unfinished,
 };
@@ -335,18 +336,9 @@ impl Reconciler {
         run: &Run,
         row: &mut EnvironmentRow,
     ) -> Result<(), RuntimeError> {
-        let drifted = self.ports.store.observed(&run.environment).await?;
-        let touched = |seen: &&Observation| {
-            run.plan
-                .steps
-                .iter()
-                .any(|step| step.address == seen.address)
-        };
-        let drifted: Vec<_> = drifted
-            .iter()
-            .filter(|seen| !seen.drifted.is_empty())
-            .filter(touched)
-            .collect();
+        let touched = touched(&run.plan);
+        let mut drifted = self.ports.store.drifted(&run.environment).await?;
+        drifted.retain(|seen| touched.contains(&seen.address));
         if drifted.is_empty() {
             return Ok(());
         }
@@ -355,7 +347,6 @@ impl Reconciler {
         let seen: Vec<Observation> = drifted
             .into_iter()
             .map(|seen| Observation {
-                address: seen.address.clone(),
                 at,
                 drifted: Vec::new(),
                 report: base
@@ -364,6 +355,7 @@ impl Reconciler {
                     .map_or(Report::Gone, |state| {
                         Report::Present(state.instance.clone())
                     }),
+                address: seen.address,
             })
             .collect();
         let lease = self.lease(&row.name).await?;

@@ -209,6 +209,16 @@ impl Store for SqliteStore {
         )
     }
 
+    async fn drifted(&self, environment: &EnvironmentName) -> Result<Vec<Observation>, StoreError> {
+        look!(
+            self.reader,
+            "reading the observations",
+            read::observation::drifted,
+            environment,
+            &self.rest
+        )
+    }
+
     async fn observations(
         &self,
         address: &Address,

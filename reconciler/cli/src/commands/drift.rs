@@ -64,7 +64,7 @@ struct FieldView {
 
 /// Carries out the command.
 pub(crate) fn run(context: &Context, arguments: &DriftArguments) -> Result<Exit, CommandError> {
-    let place = context.place()?;
+    let place = context.known_place()?;
     let providers = wiring::providers()?;
     context.block_on(async {
         let store = place.known_state().await?;
@@ -100,8 +100,7 @@ async fn drifted(
     for row in known_environments(store, environment).await? {
         let name = &row.name;
         let base = store.base(name).await?;
-        let observed = store.observed(name).await?;
-        for seen in observed.into_iter().filter(|seen| !seen.drifted.is_empty()) {
+        for seen in store.drifted(name).await? {
             let Some(state) = base.resources.get(&seen.address) else {
                 continue;
             };

@@ -39,7 +39,7 @@ pub(crate) struct GetArguments {
 
 /// Carries out the command.
 pub(crate) fn run(context: &Context, arguments: &GetArguments) -> Result<Exit, CommandError> {
-    let place = context.place()?;
+    let place = context.known_place()?;
     context.block_on(async {
         let store = place.known_state().await?;
         watch::answer(context, arguments.watch, async || {

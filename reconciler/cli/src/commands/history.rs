@@ -30,7 +30,7 @@ pub(crate) struct HistoryArguments {
 
 /// Carries out the command.
 pub(crate) fn run(context: &Context, arguments: &HistoryArguments) -> Result<Exit, CommandError> {
-    let place = context.place()?;
+    let place = context.known_place()?;
     context.block_on(async {
         let store = place.known_state().await?;
         known_environments(&store, arguments.env.as_ref()).await?;

@@ -121,7 +121,7 @@ fn begin(
     arguments: &ReconcileArguments,
     voice: &Voice,
 ) -> Result<Exit, CommandError> {
-    let place = context.place()?;
+    let place = context.known_place()?;
     if arguments.once {
         // Whoever watches waits for the first commit; who looks once would see nothing.
         place.repository.require_commit()?;
@@ -191,10 +191,7 @@ async fn work(
     if arguments.once {
         let reports = reconciler.run_once().await?;
         telling::tell_once(announcer.as_deref()).await;
-        context.ui.redraw(Vec::new());
-        answer(context, place, store.as_ref(), &reports).await?;
-        store.close().await;
-        return Ok(exit_of(&reports));
+        return finish_once(context, place, &store, &reports).await;
     }
     retention.watch();
     if let Some(listener) = listener {
@@ -219,6 +216,18 @@ async fn work(
     ended?;
     voice.say("stopped; nothing is left in flight");
     Ok(Exit::Done)
+}
+
+async fn finish_once(
+    context: &Context,
+    place: &Place,
+    store: &SqliteStore,
+    reports: &[EnvironmentReport],
+) -> Result<Exit, CommandError> {
+    context.ui.redraw(Vec::new());
+    answer(context, place, store, reports).await?;
+    store.close().await;
+    Ok(exit_of(reports))
 }
 
 fn ports(

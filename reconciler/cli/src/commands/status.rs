@@ -28,7 +28,7 @@ pub(crate) struct StatusArguments {
 
 /// Carries out the command.
 pub(crate) fn run(context: &Context, arguments: &StatusArguments) -> Result<Exit, CommandError> {
-    let place = context.place()?;
+    let place = context.known_place()?;
     context.block_on(async {
         let mut store = None;
         watch::answer(context, arguments.watch, async || {

@@ -97,7 +97,7 @@ struct RecordView {
 
 /// Carries out the command.
 pub(crate) fn run(context: &Context, arguments: &TraceArguments) -> Result<Exit, CommandError> {
-    let place = context.place()?;
+    let place = context.known_place()?;
     context.block_on(async {
         let store = place.known_state().await?;
         let view = trace(&place, &store, &arguments.address).await?;
@@ -274,96 +274,96 @@ fn signer_of(record: &str) -> Option<String> {
     Some(text).filter(|text| text != "null" && !text.is_empty())
 }
 
+/// Lines of a name and what is said of it, the second as wide as the terminal lets it be.
+struct Rows<'t> {
+    theme: &'t Theme,
+    text: String,
+}
+
+impl Rows<'_> {
+    fn say(&mut self, name: &str, value: &str) {
+        let label = self.theme.paint(Role::Quiet, format!("{name:<9}"));
+        let said = self.theme.wrapped(12, &harmless(value));
+        self.text
+            .push_str(&format!("  {label} {}", said.trim_start()));
+    }
+}
+
 fn text(theme: &Theme, view: &TraceView, now: Timestamp) -> String {
     let (mark, role) = look(view.condition);
     let name = theme.paint(Role::Strong, harmless(&view.address.to_string()));
     let condition = theme.paint(role, view.condition);
-    let mut text = format!("{} {name}  {condition}\n", theme.marked(mark, role));
-    let mut row = |name: &str, value: String| {
-        let label = theme.paint(Role::Quiet, format!("{name:<9}"));
-        let said = theme.wrapped(12, &harmless(&value));
-        text.push_str(&format!("  {label} {}", said.trim_start()));
-    };
+    let text = format!("{} {name}  {condition}\n", theme.marked(mark, role));
+    let mut rows = Rows { theme, text };
     if let Some(at) = view.observed_at {
         let drifted = match view.drifted.as_slice() {
             [] => String::new(),
             paths => format!("; differs in {}", paths.join(", ")),
         };
-        row("seen", format!("{}{drifted}", when::ago(now, at)));
+        rows.say("seen", &format!("{}{drifted}", when::ago(now, at)));
     }
     if let Some(source) = &view.source {
-        row("source", source.to_string());
+        rows.say("source", &source.to_string());
     }
-    if let Some(commit) = &view.commit {
-        let at = when::at(commit.committed_at);
-        row(
-            "commit",
-            format!(
-                "{} \"{}\", {at}",
-                commit.id.short(),
-                one_line(&commit.subject)
-            ),
-        );
-        row("author", one_line(&commit.author));
-        let unsigned = "no signature is known".to_owned();
-        row(
-            "signer",
-            commit.signer.as_deref().map_or(unsigned, one_line),
-        );
-    }
-    if let Some(request) = &view.pull_request {
-        let title = request
-            .title
-            .as_deref()
-            .map(|title| format!(" {}", one_line(title)));
-        row(
-            "request",
-            format!("#{}{}", request.number, title.unwrap_or_default()),
-        );
-    }
-    for other in &view.with {
-        let subject = one_line(&other.subject);
-        row(
-            "with",
-            format!(
-                "{} \"{subject}\" by {}",
-                other.id.short(),
-                one_line(&other.author)
-            ),
-        );
-    }
+    origin(&mut rows, view);
     if let Some(plan) = &view.plan {
-        let digest: String = plan.digest.chars().take(12).collect();
-        row(
-            "plan",
-            format!("{digest}: {} because {}", plan.action, plan.reason),
-        );
-        let policies: Vec<String> = plan
-            .policies
-            .iter()
-            .map(|policy| format!("{} ({})", policy.id, one_line(&policy.reason)))
-            .collect();
-        row(
-            "policy",
-            format!("{}: {}", plan.decision, policies.join("; ")),
-        );
+        judged(&mut rows, plan);
     }
     if let Some(run) = &view.run {
-        row("run", run.sentence());
+        rows.say("run", &run.sentence());
     }
     if let Some(record) = &view.record {
-        row(
-            "record",
-            format!("`git show {}:{}`", record.commit.short(), record.path),
-        );
+        let command = format!("`git show {}:{}`", record.commit.short(), record.path);
+        rows.say("record", &command);
     }
     if let Some(tried) = &view.attempt {
-        row(
-            "tried",
-            format!("{} with {}", tried.sentence(), tried.revision.short()),
+        let tried = format!("{} with {}", tried.sentence(), tried.revision.short());
+        rows.say("tried", &tried);
+    }
+    rows.text
+}
+
+/// The commit, who stands behind it, and what came with it.
+fn origin(rows: &mut Rows<'_>, view: &TraceView) {
+    if let Some(commit) = &view.commit {
+        let (subject, at) = (one_line(&commit.subject), when::at(commit.committed_at));
+        rows.say(
+            "commit",
+            &format!("{} \"{subject}\", {at}", commit.id.short()),
+        );
+        rows.say("author", &one_line(&commit.author));
+        let unsigned = "no signature is known".to_owned();
+        let signer = commit.signer.as_deref().map_or(unsigned, one_line);
+        rows.say("signer", &signer);
+    }
+    if let Some(request) = &view.pull_request {
+        let title = request.title.as_deref().map(one_line).unwrap_or_default();
+        let request = format!("#{} {title}", request.number);
+        rows.say("request", request.trim_end());
+    }
+    for other in &view.with {
+        let (subject, author) = (one_line(&other.subject), one_line(&other.author));
+        rows.say(
+            "with",
+            &format!("{} \"{subject}\" by {author}", other.id.short()),
         );
     }
-    text
+}
+
+/// The plan, and what policy said of it.
+fn judged(rows: &mut Rows<'_>, plan: &PlanView) {
+    let digest: String = plan.digest.chars().take(12).collect();
+    rows.say(
+        "plan",
+        &format!("{digest}: {} because {}", plan.action, plan.reason),
+    );
+    let policies = plan
+        .policies
+        .iter()
+        .map(|policy| format!("{} ({})", policy.id, one_line(&policy.reason)));
+    let policies: Vec<String> = policies.collect();
+    let said = format!("{}: {}", plan.decision, policies.join("; "));
+    rows.say("policy", &said);
 }
 
 #[cfg(test)]

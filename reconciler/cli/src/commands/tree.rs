@@ -67,7 +67,7 @@ struct NodeView {
 
 /// Carries out the command.
 pub(crate) fn run(context: &Context, arguments: &TreeArguments) -> Result<Exit, CommandError> {
-    let place = context.place()?;
+    let place = context.known_place()?;
     context.block_on(async {
         let store = place.known_state().await?;
         watch::answer(context, arguments.watch, async || {
@@ -116,42 +116,7 @@ async fn environment(
     from: Option<&Address>,
     invert: bool,
 ) -> Result<EnvironmentTree, CommandError> {
-    let base = store.base(&row.name).await?;
-    let observed = store.observed(&row.name).await?;
-    let mut nodes: BTreeMap<Address, NodeView> = BTreeMap::new();
-    for (address, state) in base.resources {
-        let depends_on = state.depends_on.iter().map(|local| Address {
-            environment: row.name.clone(),
-            local: local.clone(),
-        });
-        let node = NodeView {
-            condition: condition(&state),
-            because: state.unknown.clone(),
-            drifted: Vec::new(),
-            depends_on: depends_on.collect(),
-            required_by: Vec::new(),
-            address: address.clone(),
-        };
-        nodes.insert(address, node);
-    }
-    for seen in observed {
-        if let Some(node) = nodes.get_mut(&seen.address) {
-            node.drifted = seen.drifted;
-        }
-    }
-    let edges: Vec<(Address, Address)> = nodes
-        .values()
-        .flat_map(|node| {
-            node.depends_on
-                .iter()
-                .map(|to| (node.address.clone(), to.clone()))
-        })
-        .collect();
-    for (above, below) in edges {
-        if let Some(node) = nodes.get_mut(&below) {
-            node.required_by.push(above);
-        }
-    }
+    let mut nodes = nodes(store, &row.name).await?;
     if let Some(from) = from {
         nodes = reached(nodes, from, invert)?;
     }
@@ -193,6 +158,44 @@ async fn environment(
             .collect(),
         resources: nodes.into_values().collect(),
     })
+}
+
+/// The resources of an environment, each with what it stands above and below.
+async fn nodes(
+    store: &SqliteStore,
+    environment: &EnvironmentName,
+) -> Result<BTreeMap<Address, NodeView>, CommandError> {
+    let base = store.base(environment).await?;
+    let mut nodes = BTreeMap::new();
+    let mut edges = Vec::new();
+    for (address, state) in base.resources {
+        let depends_on = state.depends_on.iter().map(|local| Address {
+            environment: environment.clone(),
+            local: local.clone(),
+        });
+        let depends_on: Vec<Address> = depends_on.collect();
+        edges.extend(depends_on.iter().map(|to| (address.clone(), to.clone())));
+        let node = NodeView {
+            condition: condition(&state),
+            because: state.unknown.clone(),
+            drifted: Vec::new(),
+            depends_on,
+            required_by: Vec::new(),
+            address: address.clone(),
+        };
+        nodes.insert(address, node);
+    }
+    for seen in store.drifted(environment).await? {
+        if let Some(node) = nodes.get_mut(&seen.address) {
+            node.drifted = seen.drifted;
+        }
+    }
+    for (above, below) in edges {
+        if let Some(node) = nodes.get_mut(&below) {
+            node.required_by.push(above);
+        }
+    }
+    Ok(nodes)
 }
 
 /// What can be reached from one address.

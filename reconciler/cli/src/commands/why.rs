@@ -48,7 +48,7 @@ pub(crate) fn run(context: &Context, name: &str) -> Result<Exit, CommandError> {
     let environment = name.split('/').next().unwrap_or(name);
     let environment = EnvironmentName::new(environment)
         .map_err(|error| CommandError::given(error.to_string()))?;
-    let place = context.place()?;
+    let place = context.known_place()?;
     let why = context.block_on(why(&place, &environment, name))?;
     if context.global.json {
         context.ui.answer_json(&why)?;

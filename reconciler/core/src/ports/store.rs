@@ -377,6 +377,10 @@ pub trait Store: Send + Sync {
     async fn observed(&self, environment: &EnvironmentName)
     -> Result<Vec<Observation>, StoreError>;
 
+    /// The newest observation of each resource of an environment that differed from what was
+    /// applied when it was last looked at.
+    async fn drifted(&self, environment: &EnvironmentName) -> Result<Vec<Observation>, StoreError>;
+
     /// The kept observations of one resource, newest first.
     async fn observations(
         &self,

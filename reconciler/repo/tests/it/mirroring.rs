@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use stratum_core::ids::CommitId;
 use stratum_core::ports::{Repository, RepositoryError};
-use stratum_repo::{GitCall, GitCommand, GitError, GitOutput, GitRepository, Options, SystemGit};
+use stratum_repo::{
+    Fresh, GitCall, GitCommand, GitError, GitOutput, GitRepository, Options, SystemGit,
+};
 
 use crate::scene::{RECORDS, Scene, commit, git, id, mirror, mirrored, open, publish, record};
 
@@ -92,6 +94,31 @@ fn a_remote_that_is_down_loses_nothing() {
     std::fs::rename(scene.path("away"), &bare).unwrap();
     publish(&repository, &record("run-1", None));
     assert_eq!(git(&bare, &["rev-list", "--count", RECORDS]), "1");
+}
+
+#[test]
+fn what_was_fetched_is_read_while_the_remote_is_down() {
+    let scene = Scene::new();
+    let (bare, clone) = scene.pair();
+    let wanted = |folder| Options {
+        fresh: Fresh::Wanted(Duration::from_secs(10)),
+        ..mirrored(scene.path(folder))
+    };
+    let address = bare.to_str().unwrap();
+    let first = GitRepository::open(address, wanted("mirror")).unwrap();
+    assert!(first.unreached().is_none());
+    // It is there, and does not answer as a repository.
+    std::fs::rename(bare.join("HEAD"), bare.join("away")).unwrap();
+    let second = GitRepository::open(address, wanted("mirror")).unwrap();
+    assert!(matches!(
+        second.unreached(),
+        Some(RepositoryError::Remote { .. })
+    ));
+    assert_eq!(second.resolve("HEAD").unwrap(), id(&clone, "HEAD"));
+    let none = GitRepository::open(address, wanted("another")).err();
+    assert!(matches!(none, Some(RepositoryError::Remote { .. })));
+    let required = GitRepository::open(address, mirrored(scene.path("mirror"))).err();
+    assert!(matches!(required, Some(RepositoryError::Remote { .. })));
 }
 
 #[test]

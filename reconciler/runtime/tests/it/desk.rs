@@ -299,6 +299,9 @@ impl Store for KillingStore {
     ) -> Result<Vec<Observation>, StoreError> {
         self.inner.observed(environment).await
     }
+    async fn drifted(&self, environment: &EnvironmentName) -> Result<Vec<Observation>, StoreError> {
+        self.inner.drifted(environment).await
+    }
     async fn observations(
         &self,
         address: &Address,

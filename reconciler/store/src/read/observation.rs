@@ -30,6 +30,30 @@ pub(crate) async fn observed(
                JOIN sightings s ON s.address = a.id \
                JOIN observations o ON o.id = s.observation \
                WHERE a.address >= ?1 AND a.address < ?2 ORDER BY a.address";
+    newest(connection, sql, environment, rest).await
+}
+
+/// Those of [`observed`] that differed from what was applied; it costs what they are.
+pub(crate) async fn drifted(
+    connection: &mut SqliteConnection,
+    environment: &EnvironmentName,
+    rest: &Rest,
+) -> Result<Vec<Observation>, Failure> {
+    let sql = "SELECT a.address, s.at, o.seen \
+               FROM observations o INDEXED BY observations_drifted \
+               JOIN sightings s ON s.address = o.address AND s.observation = o.id \
+               JOIN addresses a ON a.id = o.address \
+               WHERE json_array_length(o.seen, '$.drifted') > 0 \
+                 AND a.address >= ?1 AND a.address < ?2 ORDER BY a.address";
+    newest(connection, sql, environment, rest).await
+}
+
+async fn newest(
+    connection: &mut SqliteConnection,
+    sql: &'static str,
+    environment: &EnvironmentName,
+    rest: &Rest,
+) -> Result<Vec<Observation>, Failure> {
     let (from, until) = addresses_of(environment);
     let rows: Vec<(String, i64, String)> = sqlx::query_as(sql)
         .bind(from)

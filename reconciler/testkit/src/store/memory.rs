@@ -153,6 +153,12 @@ impl Store for MemoryStore {
         Ok(seen)
     }
 
+    async fn drifted(&self, environment: &EnvironmentName) -> Result<Vec<Observation>, StoreError> {
+        let mut seen = self.observed(environment).await?;
+        seen.retain(|one| !one.drifted.is_empty());
+        Ok(seen)
+    }
+
     async fn observations(
         &self,
         address: &Address,

@@ -73,7 +73,7 @@ fn open(context: &Context, source: &Source) -> Result<Opened, CommandError> {
             waiting: 0,
         });
     }
-    let place = context.place()?;
+    let place = context.known_place()?;
     let folder = log_folder(&place.state);
     let (expected, waiting) = context.block_on(async {
         Ok(match place.state().await? {

@@ -41,7 +41,7 @@ pub(crate) struct RotateArguments {}
 
 /// Carries out the command.
 pub(crate) fn run(context: &Context, arguments: &UnsealArguments) -> Result<Exit, CommandError> {
-    let place = context.place()?;
+    let place = context.known_place()?;
     let send = |asked: &Ask| unsealing::ask(&place.state, asked);
     let mut last = send(&Ask::Standing)?;
     if arguments.forget {
@@ -69,7 +69,7 @@ pub(crate) fn run(context: &Context, arguments: &UnsealArguments) -> Result<Exit
 
 /// Carries out the command.
 pub(crate) fn rotate(context: &Context, _: &RotateArguments) -> Result<Exit, CommandError> {
-    let place = context.place()?;
+    let place = context.known_place()?;
     let answered = unsealing::ask(&place.state, &Ask::RotateStateKey)?;
     if answered.error.is_none() && !context.global.json {
         context

@@ -1,6 +1,6 @@
 //! Observations.
 
-use stratum_core::ports::{Observation, Store};
+use stratum_core::ports::{Lease, Observation, Store};
 
 use super::{Broken, Kept, done, environment, lease, same};
 use crate::store::sample;
@@ -44,7 +44,28 @@ pub(super) async fn keeps_what_differs(store: &dyn Store) -> Kept {
     done("observing", store.observe(&lease_b, &other).await)?;
     let newest = done("reading", store.observed(&a).await)?;
     let wanted = vec![look(0, 6, "x")?, look(1, 1, "y")?];
-    same("the newest look at each resource", newest, wanted)
+    same("the newest look at each resource", newest, wanted)?;
+    tells_what_differs(store, &lease_a, look(0, 7, "x")?, look(1, 7, "z")?).await
+}
+
+async fn tells_what_differs(
+    store: &dyn Store,
+    lease: &Lease,
+    level: Observation,
+    found: Observation,
+) -> Kept {
+    let differing = Observation {
+        drifted: vec!["content".to_owned()],
+        ..found.clone()
+    };
+    let looks = [level, differing.clone()];
+    done("observing", store.observe(lease, &looks).await)?;
+    let drifted = async || done("reading", store.drifted(&lease.environment).await);
+    let rule = "those that differ are told, and no others";
+    same(rule, drifted().await?, vec![differing])?;
+    done("observing", store.observe(lease, &[found]).await)?;
+    let rule = "what no longer differs is not told";
+    same(rule, drifted().await?, Vec::new())
 }
 
 pub(super) async fn is_bounded(store: &dyn Store) -> Kept {

@@ -1,7 +1,8 @@
 use super::*;
-use crate::ids::{EnvironmentName, ProviderName, RunId};
+use crate::digest::Digest;
+use crate::ids::{CommitId, EnvironmentName, ProviderName, RunId};
 use crate::kinds::Kind;
-use crate::plan::{Action, Reason, Reversibility, Step};
+use crate::plan::{Action, BaseId, Reason, Reversibility, Step};
 use crate::ports::Effect;
 use crate::resource::{Meta, Opaque};
 
