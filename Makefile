@@ -94,6 +94,7 @@ reference: ## write the reference pages again, from the program
 	$(CARGO) build --locked
 	@for page in commands settings findings metrics policies; do \
 	  $(or $(CARGO_TARGET_DIR),target)/debug/stratum reference $$page >reconciler/docs/reference/$$page.md; done
+	$(or $(CARGO_TARGET_DIR),target)/debug/stratum reference local >schemas/local.ncl
 
 format: ## format the code
 	$(CARGO) fmt --all

@@ -242,13 +242,16 @@ fn without_utf8_and_without_colour_everything_is_said_in_ascii() {
 
 #[test]
 fn the_reference_pages_are_up_to_date() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("reconciler/docs/reference");
-    for page in ["commands", "settings", "findings", "metrics", "policies"] {
-        let made = stratum(&folder, &["reference", page]).ends_with(0).out;
-        let there = fs::read_to_string(folder.join(format!("{page}.md"))).unwrap_or_default();
+    let top = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pages = ["commands", "settings", "findings", "metrics", "policies"];
+    let pages = pages.map(|page| (page, format!("reconciler/docs/reference/{page}.md")));
+    let contracts = ("local", "schemas/local.ncl".to_owned());
+    for (page, file) in pages.into_iter().chain([contracts]) {
+        let made = stratum(top, &["reference", page]).ends_with(0).out;
+        let there = fs::read_to_string(top.join(&file)).unwrap_or_default();
         assert!(
             made == there,
-            "`{page}.md` is behind the program: `make reference` writes it again"
+            "`{file}` is behind the program: `make reference` writes it again"
         );
     }
 }

@@ -3,9 +3,12 @@
 mod contract;
 mod pages;
 
+use stratum_load::provider_file;
+
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::CommandError;
+use crate::wiring;
 
 /// Prints a reference page, made from the program itself
 #[derive(Debug, clap::Args)]
@@ -27,6 +30,8 @@ pub(crate) enum Page {
     Metrics,
     /// Every policy that ships.
     Policies,
+    /// What `import "provider/local.ncl"` gives.
+    Local,
 }
 
 /// Carries out the command.
@@ -37,9 +42,18 @@ pub(crate) fn run(context: &Context, arguments: &ReferenceArguments) -> Result<E
         Page::Settings => pages::settings(),
         Page::Metrics => pages::metrics(),
         Page::Policies => pages::policies(),
+        Page::Local => contracts("local")?,
     };
     context.ui.answer(&page);
     Ok(Exit::Done)
+}
+
+/// The contracts of one provider, in Nickel.
+fn contracts(provider: &str) -> Result<String, CommandError> {
+    let providers = wiring::providers()?;
+    let schemas = providers.schemas().into_iter();
+    let wanted = schemas.filter(|schema| schema.provider.as_str() == provider);
+    Ok(wanted.map(provider_file).collect())
 }
 
 /// The first lines of every page.
