@@ -12,6 +12,7 @@ mod audit;
 mod boundaries;
 mod canaries;
 mod demo;
+mod drift;
 mod forge;
 mod full;
 mod generated;

@@ -168,6 +168,10 @@ pub struct Step {
     /// What the provider will make of it, possibly with unknowns; `None` for a delete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned: Option<Record>,
+    /// What stays as somebody else made it, because its drift is not corrected, with the values
+    /// that were applied; the state goes on to hold these, so that it stays drift.
+    #[serde(default, skip_serializing_if = "Record::is_empty")]
+    pub kept: Record,
     /// The settings of the resource.
     #[serde(default)]
     pub meta: Meta,

@@ -99,6 +99,16 @@ pub struct MetaDrift {
     pub fields: BTreeMap<String, DriftMode>,
 }
 
+impl Meta {
+    /// What is done about drift of an attribute, or of the resource as a whole, where the
+    /// environment says `mode`.
+    pub fn drift_mode(&self, attribute: Option<&str>, mode: DriftMode) -> DriftMode {
+        let own = self.drift.as_ref();
+        let field = attribute.and_then(|name| own?.fields.get(name)).copied();
+        field.unwrap_or_else(|| own.and_then(|drift| drift.mode).unwrap_or(mode))
+    }
+}
+
 /// A check that something works; exactly one of `http`, `tcp`, `command`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -228,6 +228,18 @@ impl Value {
     }
 }
 
+/// Attributes as the state holds them: for what is kept (see [`crate::plan::Step::kept`]) the
+/// values that were applied; none, where that is `Null`.
+pub fn with_kept(mut attributes: Record, kept: &Record) -> Record {
+    for (name, applied) in kept {
+        match applied {
+            Value::Null => drop(attributes.remove(name)),
+            applied => drop(attributes.insert(name.clone(), applied.clone())),
+        }
+    }
+    attributes
+}
+
 /// [`Value::resolve`] for every attribute of a record.
 pub fn resolve_record(record: &Record, lookup: &impl Fn(&Reference) -> Option<Value>) -> Record {
     record

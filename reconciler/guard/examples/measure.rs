@@ -138,6 +138,7 @@ fn step(number: u32) -> Step {
         prior: None,
         desired: None,
         planned: None,
+        kept: Default::default(),
         meta: Meta::default(),
         source: None,
     }

@@ -203,6 +203,7 @@ fn made(scene: &Scene<'_>, name: &str, action: Action, place: usize) -> Result<S
         prior: None,
         desired: None,
         planned: None,
+        kept: Default::default(),
         meta: Meta {
             protect: thing.protected,
             labels: thing.labels.clone(),

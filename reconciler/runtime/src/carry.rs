@@ -3,21 +3,23 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use stratum_core::approve::approve;
 use stratum_core::audit::AuditEntry;
 use stratum_core::condition::{Condition, Hold};
 use stratum_core::desired::Closure;
 use stratum_core::finding::Finding;
-use stratum_core::ids::EnvironmentName;
+use stratum_core::ids::{Address, EnvironmentName};
 use stratum_core::journal::{End, Event, Journal};
 use stratum_core::observed::Report;
-use stratum_core::planning::touched;
 use stratum_core::ports::{
     Base, Entry, EnvironmentRow, Observation, RunOutcome, SecretKey, Site, StoreError, Unfinished,
 };
 use stratum_core::record;
+use stratum_core::resource::ResourceState;
 use stratum_core::run::Run;
 use stratum_core::settings::Settings;
+use stratum_core::value::Record;
 
 use crate::apply::{Apply, Flight};
 use crate::error::RuntimeError;
@@ -330,34 +332,28 @@ impl Reconciler {
         (row.condition, row.reason) = condition(&run.plan, origin.concern.clone());
     }
 
-    /// What was changed is no longer drifted.
+    /// What was changed is no longer drifted, but for what was kept as it is.
     async fn settle_observed(
         &self,
         run: &Run,
         row: &mut EnvironmentRow,
     ) -> Result<(), RuntimeError> {
-        let touched = touched(&run.plan);
+        let steps = run.plan.steps.iter();
+        let kept: BTreeMap<&Address, &Record> =
+            steps.map(|step| (&step.address, &step.kept)).collect();
         let mut drifted = self.ports.store.drifted(&run.environment).await?;
-        drifted.retain(|seen| touched.contains(&seen.address));
+        drifted.retain(|seen| kept.contains_key(&seen.address));
         if drifted.is_empty() {
             return Ok(());
         }
         let base = self.ports.store.base(&run.environment).await?;
         let at = self.ports.clock.now();
-        let seen: Vec<Observation> = drifted
-            .into_iter()
-            .map(|seen| Observation {
-                at,
-                drifted: Vec::new(),
-                report: base
-                    .resources
-                    .get(&seen.address)
-                    .map_or(Report::Gone, |state| {
-                        Report::Present(state.instance.clone())
-                    }),
-                address: seen.address,
-            })
-            .collect();
+        let settled = |seen: Observation| {
+            let state = base.resources.get(&seen.address);
+            let kept = kept.get(&seen.address).copied();
+            left_of(seen, at, state, kept.unwrap_or(&Record::new()))
+        };
+        let seen: Vec<Observation> = drifted.into_iter().map(settled).collect();
         let lease = self.lease(&row.name).await?;
         Ok(self.ports.store.observe(&lease, &seen).await?)
     }
@@ -367,5 +363,40 @@ impl Reconciler {
         let events = stored.map(|stored| stored.events).unwrap_or_default();
         let outcome = record::outcome(&run.plan, &events);
         Ok(outcome.map(|outcome| outcome.reason).unwrap_or_default())
+    }
+}
+
+/// What is left of a drift after a step on the resource.
+fn left_of(
+    seen: Observation,
+    at: Timestamp,
+    state: Option<&ResourceState>,
+    kept: &Record,
+) -> Observation {
+    let Some(state) = state else {
+        return Observation {
+            at,
+            drifted: Vec::new(),
+            report: Report::Gone,
+            ..seen
+        };
+    };
+    let mut there = state.instance.clone();
+    if let Report::Present(before) = &seen.report {
+        for name in kept.keys() {
+            if let Some(value) = before.attributes.get(name) {
+                there.attributes.insert(name.clone(), value.clone());
+            }
+        }
+    }
+    Observation {
+        at,
+        drifted: kept
+            .keys()
+            .filter(|name| seen.drifted.contains(name))
+            .cloned()
+            .collect(),
+        report: Report::Present(there),
+        ..seen
     }
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use stratum_core::finding::first_reason;
-use stratum_core::ids::Address;
+use stratum_core::ids::{Address, TypeName};
 use stratum_core::observed::{Observed, Report};
-use stratum_core::planning::DriftRule;
-use stratum_core::ports::{Base, Observation};
+use stratum_core::planning::{DriftRule, decisive};
+use stratum_core::ports::{Base, Observation, TypeSchema};
 use stratum_core::settings::DriftMode;
 
 use crate::error::RuntimeError;
@@ -32,10 +32,7 @@ impl Reconciler {
     ) -> Result<EnvironmentReport, RuntimeError> {
         let base = self.ports.store.base(&look.target.environment).await?;
         let (observed, seen) = self.observe_all(&mut look, &base).await?;
-        let fights = match self.mode(&look.target) {
-            DriftMode::Correct => self.fights(&look, &seen).await?,
-            DriftMode::Report | DriftMode::Ignore => BTreeMap::new(),
-        };
+        let fights = self.fights(&look, &base, &seen).await?;
         let rule = DriftRule {
             mode: self.mode(&look.target),
             fought: fights.keys().cloned().collect(),
@@ -82,12 +79,27 @@ impl Reconciler {
     async fn fights(
         &self,
         look: &Look,
+        base: &Base,
         seen: &[Observation],
     ) -> Result<BTreeMap<Address, BTreeSet<String>>, RuntimeError> {
+        let mode = self.mode(&look.target);
         let every = look.target.settings.drift_of(&look.target.own()).every;
         let window = WINDOW.max(every.saturating_mul(4 * FIGHT as u32));
+        let schemas = self.ports.providers.schemas();
+        let schemas: BTreeMap<&TypeName, &TypeSchema> =
+            schemas.iter().flat_map(|schema| &schema.types).collect();
         let mut fights = BTreeMap::new();
-        for now in seen.iter().filter(|seen| !seen.drifted.is_empty()) {
+        for now in seen {
+            let Some(state) = base.resources.get(&now.address) else {
+                continue;
+            };
+            // What is left as it is, is not fought over.
+            let names = now.drifted.iter().map(String::as_str);
+            let (mut drifted, _) = decisive(schemas.get(now.address.r#type()).copied(), names);
+            drifted.retain(|name| state.meta.drift_mode(Some(name), mode) == DriftMode::Correct);
+            if drifted.is_empty() {
+                continue;
+            }
             let history = self
                 .ports
                 .store
@@ -97,14 +109,14 @@ impl Reconciler {
                 Duration::try_from(now.at.duration_since(old.at)).is_ok_and(|age| age <= window)
             };
             let recent: Vec<_> = history.iter().filter(recent).collect();
-            let again = |name: &&String| {
-                recent
+            let again = |name: &&str| {
+                let with = recent
                     .iter()
-                    .filter(|old| old.drifted.contains(name))
-                    .count()
-                    >= FIGHT
+                    .filter(|old| old.drifted.iter().any(|one| one == name));
+                with.count() >= FIGHT
             };
-            let attributes: BTreeSet<String> = now.drifted.iter().filter(again).cloned().collect();
+            let attributes = drifted.into_iter().filter(again).map(str::to_owned);
+            let attributes: BTreeSet<String> = attributes.collect();
             if !attributes.is_empty() {
                 fights.insert(now.address.clone(), attributes);
             }

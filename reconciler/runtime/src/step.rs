@@ -10,7 +10,7 @@ use stratum_core::ports::{
     Provider, ProviderSchema, RestoreCall, StateChange,
 };
 use stratum_core::resource::{Checkpoint, HealthCheck, Instance, ResourceState, depends_on};
-use stratum_core::value::{Record, Value};
+use stratum_core::value::{Record, Value, with_kept};
 
 use crate::calls::Calls;
 
@@ -50,10 +50,11 @@ impl StepWork<'_> {
         if !self.step.calls_provider() || planned.values().all(Value::is_known) {
             return Ok(Some(planned.clone()));
         }
+        let resolved = self.with_what_stays(resolved);
         let call = PlanCall {
             call: self.calls.call(&self.step.address),
             prior: self.step.prior.as_ref(),
-            desired: Some(resolved),
+            desired: Some(&resolved),
         };
         let proposal = self
             .calls
@@ -72,6 +73,25 @@ impl StepWork<'_> {
             ))),
             None => Ok(Some(proposal.planned)),
         }
+    }
+
+    /// What is wanted, with what is there for that which is kept.
+    fn with_what_stays(&self, resolved: &Record) -> Record {
+        let mut resolved = resolved.clone();
+        let schema = self.provider.schema().types.get(self.step.address.r#type());
+        for name in self.step.kept.keys() {
+            let settable = schema.and_then(|schema| schema.attributes.get(name));
+            let settable = settable.is_some_and(|attribute| attribute.settable);
+            let there = self
+                .step
+                .prior
+                .as_ref()
+                .and_then(|prior| prior.attributes.get(name));
+            if let Some(there) = there.filter(|_| settable) {
+                resolved.insert(name.clone(), there.clone());
+            }
+        }
+        resolved
     }
 
     /// Takes the checkpoint. Changes nothing.
@@ -281,8 +301,9 @@ pub(crate) fn state_after(
     plan: &Plan,
     step: &Step,
     schemas: &[&ProviderSchema],
-    instance: Instance,
+    mut instance: Instance,
 ) -> ResourceState {
+    instance.attributes = with_kept(instance.attributes, &step.kept);
     let schema = schemas
         .iter()
         .filter(|schema| schema.provider == step.provider)

@@ -24,6 +24,7 @@ fn plan(count: u32, requires: impl Fn(u32) -> Vec<u32>) -> Arc<Plan> {
         prior: None,
         desired: None,
         planned: None,
+        kept: Default::default(),
         meta: Meta::default(),
         source: None,
     });

@@ -20,8 +20,8 @@ enum Stage {
     Waiting(usize),
     /// Drift is to be left alone: would the resource change without it?
     AskedIgnoringDrift,
-    /// What would an update (or a create) give?
-    Asked,
+    /// What would an update (or a create) give, with what is `kept` as it is seen?
+    Asked { kept: Record },
     /// It is replaced: what would the new one be?
     AskedNew { replaced: Box<Proposal> },
     /// It is replaced: what would taking the old one away mean?
@@ -42,7 +42,9 @@ pub(super) enum Outcome {
         drifted: Option<Drifted>,
     },
     Blocked(String),
-    Remember,
+    Remember {
+        kept: Record,
+    },
     Create {
         proposal: Proposal,
         gone: bool,
@@ -53,6 +55,7 @@ pub(super) enum Outcome {
     },
     Update {
         proposal: Proposal,
+        kept: Record,
     },
     Replace {
         new: Proposal,
@@ -63,6 +66,24 @@ pub(super) enum Outcome {
         proposal: Proposal,
     },
     Forget,
+}
+
+impl Stage {
+    /// Asked, and nothing is kept.
+    fn asked() -> Self {
+        Self::Asked {
+            kept: Record::new(),
+        }
+    }
+}
+
+/// Wants what is there for the attributes that are kept.
+fn keep(desired: &mut Cow<'_, Record>, kept: &Record, current: &Instance) {
+    for name in kept.keys() {
+        if let Some(seen) = current.attributes.get(name) {
+            desired.to_mut().insert(name.clone(), seen.clone());
+        }
+    }
 }
 
 /// The machine that makes one Plan.
@@ -129,18 +150,14 @@ impl<'a> Planning<'a> {
         if let Some(reason) = blocked.or_else(|| self.waits_for(own)) {
             return self.settle(own, Outcome::Blocked(reason));
         }
-        let mut desired = self.resolved(resource);
-        let drift = subject.drift(&self.input);
-        let current = subject.current();
-        if let (Some(drift), Some(current)) = (&drift, current) {
-            drift.keep_left(&mut desired, current);
-        }
-        let (stage, prior) = match drift {
-            Some(drift) if drift.leave => (Stage::AskedIgnoringDrift, Some(drift.applied)),
-            Some(_) | None => (Stage::Asked, current),
-        };
+        let desired = self.resolved(resource);
         let adopt = resource.meta.adopt.as_deref();
         let adopt = adopt.filter(|_| subject.state.is_none_or(|state| state.unknown.is_some()));
+        let drift = subject.drift(&self.input).filter(|_| adopt.is_none());
+        let (stage, prior) = match drift {
+            Some(drift) if drift.leaves_any() => (Stage::AskedIgnoringDrift, Some(drift.applied)),
+            Some(_) | None => (Stage::asked(), subject.current()),
+        };
         self.ask(own, stage, prior.filter(|_| adopt.is_none()), Some(desired));
         if let Some(question) = self.questions.last_mut() {
             question.adopt = adopt;
@@ -173,7 +190,7 @@ impl<'a> Planning<'a> {
             Stage::Planned(outcome) => Some(outcome),
             Stage::Waiting(_)
             | Stage::AskedIgnoringDrift
-            | Stage::Asked
+            | Stage::Asked { .. }
             | Stage::AskedNew { .. }
             | Stage::AskedRemoval { .. }
             | Stage::AskedDelete => None,
@@ -204,11 +221,13 @@ impl<'a> Planning<'a> {
     fn look_up(&self, reference: &Reference) -> Option<Value> {
         let own = self.find(&self.input.desired.environment, &reference.resource)?;
         let record = match self.outcome(own)? {
+            // What the state will hold.
+            Outcome::Update { kept, .. } if kept.contains_key(reference.path.attribute()) => kept,
             Outcome::Create { proposal, .. }
             | Outcome::Adopt { proposal, .. }
-            | Outcome::Update { proposal } => &proposal.planned,
+            | Outcome::Update { proposal, .. } => &proposal.planned,
             Outcome::Replace { new, .. } => &new.planned,
-            Outcome::Nothing { .. } | Outcome::Remember => {
+            Outcome::Nothing { .. } | Outcome::Remember { .. } => {
                 &self.subjects.get(own)?.state?.instance.attributes
             }
             Outcome::Blocked(_) | Outcome::Delete { .. } | Outcome::Forget => return None,
@@ -230,13 +249,15 @@ impl<'a> Planning<'a> {
         let stage = match self.stages.get_mut(own) {
             // Nobody asked, or the answer comes twice.
             None | Some(Stage::Waiting(_) | Stage::Planned(_)) => return,
-            Some(stage) => std::mem::replace(stage, Stage::Asked),
+            Some(stage) => std::mem::replace(stage, Stage::asked()),
         };
         match (stage, subject.resource) {
             (Stage::AskedIgnoringDrift, Some(resource)) => {
                 self.answer_ignoring_drift(own, subject, resource, &proposal);
             }
-            (Stage::Asked, Some(_)) => self.answer_first(own, subject, question, proposal),
+            (Stage::Asked { kept }, Some(_)) => {
+                self.answer_first(own, subject, question, proposal, kept);
+            }
             (Stage::AskedNew { replaced }, _) => {
                 let stage = Stage::AskedRemoval {
                     new: Box::new(proposal),
@@ -253,7 +274,7 @@ impl<'a> Planning<'a> {
                 self.settle(own, outcome);
             }
             (Stage::AskedDelete, _) => self.settle(own, Outcome::Delete { proposal }),
-            (Stage::AskedIgnoringDrift | Stage::Asked, None)
+            (Stage::AskedIgnoringDrift | Stage::Asked { .. }, None)
             | (Stage::Waiting(_) | Stage::Planned(_), _) => {}
         }
     }
@@ -279,18 +300,22 @@ impl<'a> Planning<'a> {
         let Some(drift) = subject.drift(&self.input) else {
             return;
         };
-        if proposal.replace.is_empty() && proposal.planned == drift.applied.attributes {
-            let outcome = if self.is_remembered(own, subject) {
-                Outcome::Nothing {
+        let unchanged = proposal.replace.is_empty() && proposal.planned == drift.applied.attributes;
+        if drift.leave && unchanged {
+            let outcome = match self.is_remembered(own, subject) {
+                true => Outcome::Nothing {
                     drifted: drift.drifted,
-                }
-            } else {
-                Outcome::Remember
+                },
+                false => Outcome::Remember { kept: drift.all() },
             };
             return self.settle(own, outcome);
         }
-        let desired = self.resolved(resource);
-        self.ask(own, Stage::Asked, subject.current(), Some(desired));
+        let (mut desired, mut kept) = (self.resolved(resource), Record::new());
+        if let Some(current) = subject.current() {
+            kept = drift.kept(&proposal.planned, current);
+            keep(&mut desired, &kept, current);
+        }
+        self.ask(own, Stage::Asked { kept }, subject.current(), Some(desired));
     }
 
     fn answer_first(
@@ -299,6 +324,7 @@ impl<'a> Planning<'a> {
         subject: Subject<'a>,
         question: &Question<'a>,
         proposal: Proposal,
+        mut kept: Record,
     ) {
         if let Some(id) = question.adopt.map(str::to_owned) {
             return self.settle(own, Outcome::Adopt { proposal, id });
@@ -317,13 +343,16 @@ impl<'a> Planning<'a> {
                 question.desired.clone(),
             );
         }
+        if let Some(drift) = subject.drift(&self.input).filter(|_| !kept.is_empty()) {
+            kept.extend(drift.derived(&proposal.planned, prior));
+        }
         let applied = subject.state.map(|state| &state.instance);
         let outcome = if proposal.planned != prior.attributes {
-            Outcome::Update { proposal }
+            Outcome::Update { proposal, kept }
         } else if applied == Some(prior) && self.is_remembered(own, subject) {
             Outcome::Nothing { drifted: None }
         } else {
-            Outcome::Remember
+            Outcome::Remember { kept }
         };
         self.settle(own, outcome);
     }

@@ -26,6 +26,7 @@ use crate::settings::DriftMode;
 use crate::value::Record;
 
 pub use machine::Planning;
+pub use subject::decisive;
 
 /// What a plan is made from.
 #[derive(Debug, Clone, Copy)]

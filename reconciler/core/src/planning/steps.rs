@@ -7,7 +7,7 @@ use crate::observed::{Observed, Report};
 use crate::plan::{Action, BaseId, Blocked, Change, Plan, Reason, Reversibility, Step};
 use crate::ports::{Base, Effect, Proposal};
 use crate::resource::{Instance, Meta, depends_on};
-use crate::value::{Path, Record, Value};
+use crate::value::{Path, Record, Value, with_kept};
 
 use super::difference::difference;
 use super::machine::{Outcome, Planning};
@@ -99,7 +99,7 @@ impl Sketch<'_> {
         let state = self.subject.state;
         match outcome {
             Outcome::Nothing { .. } | Outcome::Blocked(_) => {}
-            Outcome::Remember => drafts.push(self.remember()),
+            Outcome::Remember { kept } => drafts.push(self.remember(kept)),
             Outcome::Create { proposal, gone } => {
                 let reason = if *gone { Reason::Gone } else { Reason::New };
                 drafts.push(self.forward(Action::Create, reason, None, proposal));
@@ -108,17 +108,12 @@ impl Sketch<'_> {
                 let reason = Reason::Adopted(id.clone());
                 drafts.push(self.forward(Action::Adopt, reason, None, proposal));
             }
-            Outcome::Update { proposal } => {
+            Outcome::Update { proposal, kept } => {
                 let prior = self.subject.current();
-                let applied = state.map(|state| &state.instance.attributes);
-                let drift = prior.map(|prior| &prior.attributes) != applied
-                    && applied == Some(&proposal.planned);
-                let reason = if drift {
-                    Reason::Drifted
-                } else {
-                    Reason::Changed
-                };
-                drafts.push(self.forward(Action::Update, reason, prior, proposal));
+                let reason = self.update_reason(prior, &proposal.planned, kept);
+                let mut draft = self.forward(Action::Update, reason, prior, proposal);
+                draft.step.kept.clone_from(kept);
+                drafts.push(draft);
             }
             Outcome::Replace {
                 new,
@@ -153,6 +148,18 @@ impl Sketch<'_> {
                 draft.step.effect = Effect::StateOnly;
                 drafts.push(draft);
             }
+        }
+    }
+
+    /// Drifted, where the update only brings back what was applied.
+    fn update_reason(&self, prior: Option<&Instance>, planned: &Record, kept: &Record) -> Reason {
+        let applied = self.subject.state.map(|state| &state.instance.attributes);
+        let differed = prior.map(|prior| &prior.attributes) != applied;
+        match applied {
+            Some(applied) if differed && with_kept(planned.clone(), kept) == *applied => {
+                Reason::Drifted
+            }
+            Some(_) | None => Reason::Changed,
         }
     }
 
@@ -195,7 +202,7 @@ impl Sketch<'_> {
     }
 
     /// Only what stratum remembers changes; the provider is not called.
-    fn remember(&self) -> Draft {
+    fn remember(&self, kept: &Record) -> Draft {
         let mut draft = self.blank(
             Action::Update,
             Reason::Remembered,
@@ -203,6 +210,7 @@ impl Sketch<'_> {
         );
         let current = self.subject.current();
         draft.step.effect = Effect::StateOnly;
+        draft.step.kept.clone_from(kept);
         draft.step.prior = current.cloned();
         draft.step.desired = self
             .subject
@@ -279,6 +287,7 @@ impl Sketch<'_> {
             prior: None,
             desired: None,
             planned: None,
+            kept: Record::new(),
             meta: self
                 .subject
                 .resource

@@ -1,7 +1,6 @@
 //! What is wanted, known and seen of one resource.
 
-use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::Address;
 use crate::observed::Report;
@@ -125,18 +124,18 @@ impl<'a> Subject<'a> {
         }
         let mode_of = |attribute: Option<&str>| mode_of(input, resource, attribute);
         let unsure = state.unsure || state.tainted;
-        let is_left = |attribute: &str| !unsure && mode_of(Some(attribute)) != DriftMode::Correct;
+        let names: BTreeSet<&str> = changes.iter().map(|c| c.path.attribute()).collect();
+        let (decisive, derived) = decisive(self.schema, names);
+        let modes = decisive.iter().map(|name| (*name, mode_of(Some(name))));
+        let left: BTreeMap<String, DriftMode> = modes
+            .filter(|(_, mode)| !unsure && *mode != DriftMode::Correct)
+            .map(|(name, mode)| (name.to_owned(), mode))
+            .collect();
         let leave = match seen {
-            Some(_) => changes
-                .iter()
-                .all(|change| is_left(change.path.attribute())),
+            Some(_) => left.len() == decisive.len(),
             None => !unsure && mode_of(None) != DriftMode::Correct,
         };
-        let left = changes.iter().map(|change| change.path.attribute());
-        let left = left
-            .filter(|attribute| is_left(attribute))
-            .map(str::to_owned)
-            .collect();
+        let derived = derived.into_iter().map(str::to_owned).collect();
         let shown: Vec<_> = changes
             .into_iter()
             .filter(|change| mode_of(Some(change.path.attribute())) != DriftMode::Ignore)
@@ -149,17 +148,32 @@ impl<'a> Subject<'a> {
             applied,
             leave,
             left,
+            derived,
             drifted,
         })
     }
 }
 
+/// Of attributes that drifted, those whose mode decides what is done; and those that follow them,
+/// because the provider computes them.
+pub fn decisive<'n>(
+    schema: Option<&TypeSchema>,
+    names: impl IntoIterator<Item = &'n str>,
+) -> (Vec<&'n str>, Vec<&'n str>) {
+    let settable = |name: &&str| {
+        let known = schema.and_then(|schema| schema.attributes.get(*name));
+        known.is_none_or(|attribute| attribute.settable)
+    };
+    let (given, derived): (Vec<_>, Vec<_>) = names.into_iter().partition(settable);
+    match given.is_empty() {
+        true => (derived, given),
+        false => (given, derived),
+    }
+}
+
 /// What is done about drift of an attribute, or of the whole resource.
 fn mode_of(input: &Input<'_>, resource: &Resource, attribute: Option<&str>) -> DriftMode {
-    let own = resource.meta.drift.as_ref();
-    let field = attribute.and_then(|name| own?.fields.get(name)).copied();
-    let whole = own.and_then(|drift| drift.mode).unwrap_or(input.drift.mode);
-    match field.unwrap_or(whole) {
+    match resource.meta.drift_mode(attribute, input.drift.mode) {
         DriftMode::Correct if input.drift.fought.contains(&resource.address) => DriftMode::Report,
         mode => mode,
     }
@@ -171,19 +185,46 @@ pub(super) struct Drift<'a> {
     /// Nothing of it is corrected.
     pub(super) leave: bool,
     /// The attributes that are not corrected.
-    left: BTreeSet<String>,
+    left: BTreeMap<String, DriftMode>,
+    /// Those among the drifted that the provider computes.
+    derived: Vec<String>,
     /// What is told about it.
     pub(super) drifted: Option<Drifted>,
 }
 
 impl Drift<'_> {
-    /// Wants what is there for the attributes that are not corrected and that nobody changed.
-    pub(super) fn keep_left(&self, desired: &mut Cow<'_, Record>, current: &Instance) {
-        for name in self.left.iter().filter(|_| !self.leave) {
-            let unchanged = desired.get(name) == self.applied.attributes.get(name);
-            if let (true, Some(seen)) = (unchanged, current.attributes.get(name)) {
-                desired.to_mut().insert(name.clone(), seen.clone());
-            }
-        }
+    /// Whether anything of it is not corrected.
+    pub(super) fn leaves_any(&self) -> bool {
+        self.leave || !self.left.is_empty()
+    }
+
+    /// All that drifted, with the values that were applied.
+    pub(super) fn all(&self) -> Record {
+        let names = self.left.keys().chain(&self.derived);
+        names.map(|name| self.was(name)).collect()
+    }
+
+    /// What stays as it is seen, with the values that were applied: what is not corrected, and what
+    /// nobody wants otherwise by now, as the provider plans `as_if` there were no drift. A change
+    /// that a person makes overrules what is only reported.
+    pub(super) fn kept(&self, as_if: &Record, seen: &Instance) -> Record {
+        let left = self.left.iter().filter(|(name, mode)| {
+            (!self.leave || **mode == DriftMode::Ignore)
+                && seen.attributes.contains_key(*name)
+                && as_if.get(*name) == self.applied.attributes.get(*name)
+        });
+        left.map(|(name, _)| self.was(name)).collect()
+    }
+
+    /// What the provider computed from what is kept, and would not change.
+    pub(super) fn derived(&self, planned: &Record, seen: &Instance) -> Record {
+        let same = |name: &&String| planned.get(*name) == seen.attributes.get(*name);
+        let derived = self.derived.iter().filter(same);
+        derived.map(|name| self.was(name)).collect()
+    }
+
+    fn was(&self, name: &str) -> (String, Value) {
+        let value = self.applied.attributes.get(name).cloned();
+        (name.to_owned(), value.unwrap_or_default())
     }
 }

@@ -397,11 +397,62 @@ fn one_field_is_left_while_another_is_corrected() {
         reports: [(address, Report::Present(seen))].into(),
     };
     let plan = make(&desired, &base, &observed, DriftMode::Report);
-    let planned = plan.steps[0].planned.as_ref().unwrap();
+    let step = &plan.steps[0];
+    let planned = step.planned.as_ref().unwrap();
     assert_eq!(
         (&planned["x"], &planned["y"]),
         (&text("1"), &text("by hand"))
     );
+    assert_eq!(step.reason, Reason::Drifted);
+    assert_eq!(step.kept, [("y".to_owned(), text("1"))].into());
+}
+
+/// A resource with x, y = 1, and the state and the world after somebody made y = 2.
+fn y_made_2_by_hand(mode: DriftMode) -> (Resource, Base, Observed) {
+    let mut a = resource("a", &[("x", text("1")), ("y", text("1"))], &[]);
+    a.meta.drift = Some(crate::resource::MetaDrift {
+        mode: Some(DriftMode::Correct),
+        fields: [("y".to_owned(), mode)].into(),
+    });
+    let base = applied(&desired(vec![a.clone()]));
+    let mut seen = base.resources[&a.address].instance.clone();
+    seen.attributes.insert("y".to_owned(), text("2"));
+    let observed = Observed {
+        reports: [(a.address.clone(), Report::Present(seen))].into(),
+    };
+    (a, base, observed)
+}
+
+#[test]
+fn an_ignored_field_stays_when_a_person_changes_another() {
+    let (mut a, base, observed) = y_made_2_by_hand(DriftMode::Ignore);
+    a.attributes.insert("x".to_owned(), text("3"));
+    let plan = make(&desired(vec![a]), &base, &observed, DriftMode::Correct);
+    let step = &plan.steps[0];
+    let planned = step.planned.as_ref().unwrap();
+    assert_eq!((&planned["x"], &planned["y"]), (&text("3"), &text("2")));
+    assert_eq!(step.kept, [("y".to_owned(), text("1"))].into());
+    assert_eq!(step.reason, Reason::Changed);
+}
+
+#[test]
+fn a_person_who_changes_an_ignored_field_is_obeyed() {
+    let (mut a, base, observed) = y_made_2_by_hand(DriftMode::Ignore);
+    a.attributes.insert("y".to_owned(), text("3"));
+    let plan = make(&desired(vec![a]), &base, &observed, DriftMode::Correct);
+    assert_eq!(plan.steps[0].planned.as_ref().unwrap()["y"], text("3"));
+    assert!(plan.steps[0].kept.is_empty());
+}
+
+#[test]
+fn what_is_remembered_of_a_drifted_resource_is_what_was_applied() {
+    for mode in [DriftMode::Ignore, DriftMode::Report] {
+        let (mut a, base, observed) = y_made_2_by_hand(mode);
+        a.meta.labels.insert("team".to_owned(), "web".to_owned());
+        let plan = make(&desired(vec![a]), &base, &observed, DriftMode::Correct);
+        assert_eq!(plan.steps[0].reason, Reason::Remembered);
+        assert_eq!(plan.steps[0].kept, [("y".to_owned(), text("1"))].into());
+    }
 }
 
 #[test]

@@ -72,6 +72,7 @@ pub(crate) fn step(action: Action, address: &str, changes: Vec<Change>) -> Step 
         prior: None,
         desired: None,
         planned: None,
+        kept: Default::default(),
         meta: Meta::default(),
     }
 }

@@ -5,7 +5,7 @@ use stratum_core::ids::{StepId, Token};
 use stratum_core::journal::Event;
 use stratum_core::ports::{ApplyError, Certainty, Located, StateChange};
 use stratum_core::resource::{Instance, ResourceState};
-use stratum_core::value::Record;
+use stratum_core::value::{Record, with_kept};
 
 use crate::apply::{Apply, Pending};
 use crate::step::{Prepared, change, state_after};
@@ -172,7 +172,12 @@ impl Apply {
             .checkpoint(id)
             .and_then(|(c, _)| c.before.clone());
         let state = match (before, instance) {
-            (Some(before), Some(instance)) => Some(ResourceState { instance, ..before }),
+            (Some(before), Some(mut instance)) => {
+                let kept = self.step(id).map(|step| &step.kept);
+                instance.attributes =
+                    with_kept(instance.attributes, kept.unwrap_or(&Record::new()));
+                Some(ResourceState { instance, ..before })
+            }
             (None, Some(instance)) => self.state(id, instance),
             (_, None) => None,
         };

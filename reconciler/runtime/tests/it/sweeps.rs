@@ -202,7 +202,8 @@ async fn what_nobody_can_tell_waits_and_an_adopt_resolves_it() {
     assert!(!desk.values().contains_key("b"), "what depends on it waits");
 
     let mut adopting = things();
-    adopting[0].meta.adopt = Some("a".to_owned());
+    let made = desk.world.thing(&a).unwrap();
+    adopting[0].meta.adopt = made["id"].as_text().map(str::to_owned);
     desk.script.push(Content::of(adopting));
     let report = desk.look().await;
     assert_eq!(
