@@ -1,7 +1,7 @@
 #!/bin/sh
 # Plays the manifest for Kubernetes with Podman, and asks what a kubelet would ask.
 #
-#   tests/container/build.sh && tests/container/kubernetes.sh     needs podman, curl, and the image
+#   tests/container/build.sh && tests/container/kubernetes.sh     needs podman, catatonit, curl, and the image
 #
 # Podman knows no StatefulSet, so the Pod and the volume claim that its controller would make are cut
 # out of it. Nothing else is changed but what a user must fill in: the image, the repository, and how

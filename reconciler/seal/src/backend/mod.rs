@@ -291,6 +291,7 @@ impl Call {
     }
 
     /// `bytes` as a key. The caller wipes `bytes`.
+    #[cfg(any(feature = "oqs", feature = "aws-lc", feature = "rustcrypto"))]
     pub(crate) fn key(self, bytes: &[u8]) -> Result<Key, CryptoError> {
         self.array(bytes).map(Zeroizing::new)
     }
