@@ -61,8 +61,9 @@ bench-peers: ## build OpenTofu from its Go module, for make bench and make crash
 	cd "$$(go mod download -json github.com/opentofu/opentofu@v$(TOFU) | sed -n 's/.*"Dir": "\(.*\)",/\1/p')" \
 	&& go build -o $(abspath $(PEERS))/tofu ./cmd/tofu
 
+# Built as `make test` builds it, so that nothing is built twice.
 crash: install-tools ## SIGKILL the real program, KILLS=1000 times; PEER=tofu does it to OpenTofu
-	$(CARGO) build --locked
+	$(CARGO) test --locked --workspace --no-run
 	@PATH="$(PEERS):$$PATH" python3 tests/crash/crash.py --kills $(KILLS) --points $(POINTS) \
 	  --program $(or $(CARGO_TARGET_DIR),target)/debug/stratum $(if $(PEER),--peer $(PEER))
 
@@ -91,7 +92,7 @@ release: install-tools ## dist/: the program, sums, the list of libraries, the p
 	@PROGRAM='$(if $(findstring command line,$(origin PROGRAM)),$(PROGRAM))' sh .ci/release
 
 reference: ## write the reference pages again, from the program
-	$(CARGO) build --locked
+	$(CARGO) test --locked --workspace --no-run
 	@for page in commands settings findings metrics policies; do \
 	  $(or $(CARGO_TARGET_DIR),target)/debug/stratum reference $$page >reconciler/docs/reference/$$page.md; done
 	$(or $(CARGO_TARGET_DIR),target)/debug/stratum reference local >schemas/local.ncl
