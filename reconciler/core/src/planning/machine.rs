@@ -220,16 +220,21 @@ impl<'a> Planning<'a> {
 
     fn look_up(&self, reference: &Reference) -> Option<Value> {
         let own = self.find(&self.input.desired.environment, &reference.resource)?;
+        let subject = self.subjects.get(own)?;
+        let attribute = reference.path.attribute();
+        // What the state will hold.
         let record = match self.outcome(own)? {
-            // What the state will hold.
-            Outcome::Update { kept, .. } if kept.contains_key(reference.path.attribute()) => kept,
+            Outcome::Update { kept, .. } | Outcome::Remember { kept }
+                if kept.contains_key(attribute) =>
+            {
+                kept
+            }
             Outcome::Create { proposal, .. }
             | Outcome::Adopt { proposal, .. }
             | Outcome::Update { proposal, .. } => &proposal.planned,
             Outcome::Replace { new, .. } => &new.planned,
-            Outcome::Nothing { .. } | Outcome::Remember { .. } => {
-                &self.subjects.get(own)?.state?.instance.attributes
-            }
+            Outcome::Remember { .. } => &subject.current()?.attributes,
+            Outcome::Nothing { .. } => &subject.state?.instance.attributes,
             Outcome::Blocked(_) | Outcome::Delete { .. } | Outcome::Forget => return None,
         };
         reference.path.find(record).cloned()

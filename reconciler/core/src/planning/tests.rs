@@ -456,6 +456,31 @@ fn what_is_remembered_of_a_drifted_resource_is_what_was_applied() {
 }
 
 #[test]
+fn what_refers_to_a_change_that_is_taken_over_is_planned_with_it() {
+    let x_of_a = Value::Reference(Reference {
+        resource: "thing.a".parse().unwrap(),
+        path: Path::of("x"),
+    });
+    let with = |x: &str| {
+        let a = resource("a", &[("x", text(x))], &[]);
+        desired(vec![a, resource("b", &[("y", x_of_a.clone())], &[])])
+    };
+    let mut base = applied(&with("1"));
+    let (a, b): (Address, Address) = ("e/thing.a".parse().unwrap(), "e/thing.b".parse().unwrap());
+    let known = &mut base.resources.get_mut(&b).unwrap().instance;
+    known.attributes.insert("y".to_owned(), text("1"));
+    let mut seen = base.resources[&a].instance.clone();
+    seen.attributes.insert("x".to_owned(), text("2"));
+    let observed = Observed {
+        reports: [(a, Report::Present(seen))].into(),
+    };
+    let plan = make(&with("2"), &base, &observed, DriftMode::Correct);
+    assert_eq!(words(&plan), ["Update a", "Update b"]);
+    assert_eq!(plan.steps[0].reason, Reason::Remembered);
+    assert_eq!(plan.steps[1].planned.as_ref().unwrap()["y"], text("2"));
+}
+
+#[test]
 fn what_someone_else_keeps_changing_is_reported() {
     let desired = desired(vec![resource("a", &[("x", text("1"))], &[])]);
     let base = applied(&desired);
