@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use stratum_core::finding::first_reason;
 use stratum_core::ids::{Address, TypeName};
 use stratum_core::observed::{Observed, Report};
 use stratum_core::planning::{DriftRule, decisive};
 use stratum_core::ports::{Base, Observation, TypeSchema};
+use stratum_core::resource::ResourceState;
 use stratum_core::settings::DriftMode;
 
 use crate::error::RuntimeError;
@@ -65,9 +65,19 @@ impl Reconciler {
             .collect();
         let observed = self.asker(look).observe(&all, base).await?;
         let now = self.ports.clock.now();
+        let schemas = self.schemas();
+        let mode = self.mode(&look.target);
         let reports = observed.reports.iter();
         let seen: Vec<Observation> = reports
-            .map(|(address, report)| observation(base, address, report, now))
+            .map(|(address, report)| {
+                let schema = schemas.get(address.r#type()).copied();
+                Observation {
+                    address: address.clone(),
+                    at: now,
+                    drifted: drifted(base.resources.get(address), report, schema, mode),
+                    report: report.clone(),
+                }
+            })
             .collect();
         let lease = self.lease(&look.target.environment).await?;
         self.fenced(self.ports.store.observe(&lease, &seen).await)?;
@@ -85,9 +95,7 @@ impl Reconciler {
         let mode = self.mode(&look.target);
         let every = look.target.settings.drift_of(&look.target.own()).every;
         let window = WINDOW.max(every.saturating_mul(4 * FIGHT as u32));
-        let schemas = self.ports.providers.schemas();
-        let schemas: BTreeMap<&TypeName, &TypeSchema> =
-            schemas.iter().flat_map(|schema| &schema.types).collect();
+        let schemas = self.schemas();
         let mut fights = BTreeMap::new();
         for now in seen {
             let Some(state) = base.resources.get(&now.address) else {
@@ -123,6 +131,11 @@ impl Reconciler {
         }
         Ok(fights)
     }
+
+    fn schemas(&self) -> BTreeMap<&TypeName, &TypeSchema> {
+        let schemas = self.ports.providers.schemas().into_iter();
+        schemas.flat_map(|schema| &schema.types).collect()
+    }
 }
 
 fn fought(address: &Address, attributes: &BTreeSet<String>) -> String {
@@ -134,31 +147,34 @@ fn fought(address: &Address, attributes: &BTreeSet<String>) -> String {
     )
 }
 
-fn observation(base: &Base, address: &Address, report: &Report, at: Timestamp) -> Observation {
-    let applied = base
-        .resources
-        .get(address)
-        .map(|state| &state.instance.attributes);
-    let drifted = match report {
-        Report::Present(seen) => {
-            let names: BTreeSet<&String> = applied
-                .into_iter()
-                .flatten()
-                .chain(&seen.attributes)
-                .map(|(k, _)| k)
-                .collect();
-            let differs = |name: &&String| {
-                applied.and_then(|applied| applied.get(*name)) != seen.attributes.get(*name)
-            };
-            names.into_iter().filter(differs).cloned().collect()
-        }
-        Report::Gone => vec!["(gone)".to_owned()],
-        Report::Unreadable(_) => Vec::new(),
+/// The attributes that differ from what was applied, but for those that are ignored.
+fn drifted(
+    state: Option<&ResourceState>,
+    report: &Report,
+    schema: Option<&TypeSchema>,
+    mode: DriftMode,
+) -> Vec<String> {
+    let Some(state) = state else {
+        return Vec::new();
     };
-    Observation {
-        address: address.clone(),
-        at,
-        drifted,
-        report: report.clone(),
+    let told = |name: Option<&str>| state.meta.drift_mode(name, mode) != DriftMode::Ignore;
+    let seen = match report {
+        Report::Present(seen) => &seen.attributes,
+        Report::Gone if told(None) => return vec!["(gone)".to_owned()],
+        Report::Gone | Report::Unreadable(_) => return Vec::new(),
+    };
+    let applied = &state.instance.attributes;
+    let names: BTreeSet<&str> = applied
+        .keys()
+        .chain(seen.keys())
+        .filter(|name| applied.get(*name) != seen.get(*name))
+        .map(String::as_str)
+        .collect();
+    let (mut names, derived) = decisive(schema, names);
+    names.retain(|name| told(Some(name)));
+    if !names.is_empty() {
+        names.extend(derived);
     }
+    names.sort_unstable();
+    names.into_iter().map(str::to_owned).collect()
 }
