@@ -84,6 +84,7 @@ fn step(environment: &EnvironmentName, number: u32) -> serde_json::Value {
         "reason": "new",
         "desired": { "input": format!("value {number}") },
         "planned": { "input": format!("value {number}"), "id": { "$stratum": "unknown" } },
+        "kept": { "input": format!("value {number}") },
         "meta": {},
         "source": { "file": "layers/base.ncl", "line": number + 1, "column": 3 },
     })
