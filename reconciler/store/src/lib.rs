@@ -23,6 +23,7 @@ mod rest;
 mod schema;
 mod secrets;
 mod state;
+mod steps;
 mod store;
 mod time;
 mod write;

@@ -1,12 +1,12 @@
 //! The port of the state: each method as one read or one write.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use stratum_core::audit::{AuditEntry, Named, Role};
 use stratum_core::ids::{Address, EnvironmentName, RunId};
-use stratum_core::plan::Plan;
 use stratum_core::ports::{
     Audit, AuditError, Base, Entry, EnvironmentRow, Lease, LeaseError, Observation, QueueEntry,
     Store, StoreError, Unfinished,
@@ -18,6 +18,7 @@ use crate::log::{self, Leaf};
 use crate::pack::pack;
 use crate::read;
 use crate::rest::Rest;
+use crate::steps::{ByDepth, Steps};
 use crate::store::{SqliteStore, look};
 use crate::time::to_nanoseconds;
 use crate::write::append::{Append, Line};
@@ -286,52 +287,17 @@ impl Audit for SqliteStore {
 }
 
 fn start_of(lease: &Lease, run: &Run, started: &Entry, rest: &Rest) -> Result<Start, Failure> {
-    let addresses = by_depth(&run.plan);
     Ok(Start {
         environment: run.environment.clone(),
         planned: run.plan.base.serial,
         body: pack(&rest.run(run)?),
         summary: to_json(&RunSummary::begin(run))?,
-        addresses: to_json(&addresses)?,
-        steps: addresses.into_iter().cloned().collect(),
+        addresses: to_json(&ByDepth::of(&run.plan))?,
+        steps: Arc::new(Steps::of(&run.plan)),
         started: Append {
             lease: lease.clone(),
             run: run.id.clone(),
             entries: vec![Line::new(&run.id, started.clone(), rest)?],
         },
     })
-}
-
-/// The addresses of a plan, those first whose steps wait for the fewest others in a row: about the
-/// order in which they are done, so that what is appended together lies together.
-fn by_depth(plan: &Plan) -> Vec<&Address> {
-    let mut depths: Vec<usize> = Vec::with_capacity(plan.steps.len());
-    for step in &plan.steps {
-        let required = step.requires.iter();
-        let below = required.filter_map(|id| depths.get(id.index()));
-        depths.push(below.max().map_or(0, |depth| depth.saturating_add(1)));
-    }
-    let mut steps: Vec<_> = depths.into_iter().zip(&plan.steps).collect();
-    steps.sort_by_key(|(depth, _)| *depth);
-    steps.into_iter().map(|(_, step)| &step.address).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use stratum_core::ids::StepId;
-    use stratum_testkit::store::sample;
-
-    #[test]
-    fn steps_lie_in_the_order_in_which_they_are_done() {
-        let environment = EnvironmentName::new("e").unwrap();
-        let run = sample::run(&environment, "r", 0, 5).unwrap();
-        let mut plan = (*run.plan).clone();
-        for (step, required) in [(1, vec![0]), (2, vec![1]), (4, vec![0, 3])] {
-            plan.steps[step].requires = required.into_iter().map(StepId).collect();
-        }
-        let names: Vec<String> = by_depth(&plan).iter().map(ToString::to_string).collect();
-        let order = [0, 3, 1, 4, 2].map(|step| plan.steps[step].address.to_string());
-        assert_eq!(names, order);
-    }
 }

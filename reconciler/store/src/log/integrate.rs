@@ -15,7 +15,7 @@ use stratum_core::ports::NoteSigner;
 use crate::crash;
 use crate::log::files;
 use crate::log::keys::LogKey;
-use crate::log::leaf::{Leaf, at_of, month};
+use crate::log::leaf::{FORM, Leaf, at_of, month};
 use crate::log::note::Checkpoint;
 use crate::log::part::{self, LogError, Part, Reader, at};
 use crate::log::place::CHECKPOINT;
@@ -235,7 +235,7 @@ fn before(month: &str) -> String {
 
 fn continued(before: &Part, at: Timestamp) -> Vec<u8> {
     let leaf = Leaf {
-        v: 1,
+        v: FORM,
         at,
         environment: None,
         run: None,

@@ -12,6 +12,11 @@ use crate::log::veil::{Veiled, Veils};
 /// The longest entry. *Source*: C2SP tlog-tiles: lengths have 16 bits.
 const MOST: usize = u16::MAX as usize;
 
+/// The form of entries that are written now. In form 1, which is read for ever, the address of an
+/// apply entry may be that of another resource of the same run: step and address did not travel
+/// together then.
+pub(crate) const FORM: u32 = 2;
+
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Leaf {
@@ -32,7 +37,7 @@ impl Leaf {
     /// The entry, with its people put under the key of its month.
     pub(crate) fn of(entry: &AuditEntry, veils: &Veils) -> Result<Self, AuditError> {
         Ok(Self {
-            v: 1,
+            v: FORM,
             at: entry.at,
             environment: entry.environment.clone(),
             run: entry.run.clone(),
@@ -70,9 +75,24 @@ pub(crate) fn month(at: Timestamp) -> String {
     at.strftime("%Y-%m").to_string()
 }
 
+/// What stands of an entry from its time on; `None` when it is in no form that is known.
+fn from_time(entry: &[u8]) -> Option<&[u8]> {
+    let rest = entry.strip_prefix(br#"{"v":"#)?;
+    let rest = rest
+        .strip_prefix(b"1")
+        .or_else(|| rest.strip_prefix(b"2"))?;
+    rest.strip_prefix(br#","at":""#)
+}
+
+/// Whether an entry in its stored form is of the form in which an apply may name another resource
+/// of its run.
+pub(crate) fn is_first_form(entry: &[u8]) -> bool {
+    entry.starts_with(br#"{"v":1,"#)
+}
+
 /// The month of an entry in its stored form; cheap, because the time stands at its head.
 pub(crate) fn month_of(entry: &[u8]) -> Option<&str> {
-    let rest = entry.strip_prefix(br#"{"v":1,"at":""#)?;
+    let rest = from_time(entry)?;
     let month = std::str::from_utf8(rest.get(..7)?).ok()?;
     let valid = month.bytes().enumerate().all(|(place, byte)| match place {
         4 => byte == b'-',
@@ -83,7 +103,7 @@ pub(crate) fn month_of(entry: &[u8]) -> Option<&str> {
 
 /// The time of an entry in its stored form; cheap.
 pub(crate) fn at_of(entry: &[u8]) -> Option<Timestamp> {
-    let rest = entry.strip_prefix(br#"{"v":1,"at":""#)?;
+    let rest = from_time(entry)?;
     let end = rest.iter().position(|byte| *byte == b'"')?;
     std::str::from_utf8(rest.get(..end)?).ok()?.parse().ok()
 }
@@ -124,7 +144,7 @@ mod tests {
     #[test]
     fn the_month_is_read_from_the_head() {
         let leaf = Leaf {
-            v: 1,
+            v: FORM,
             at: "2026-11-24T03:15:00Z".parse().unwrap(),
             environment: None,
             run: None,
@@ -137,6 +157,9 @@ mod tests {
         };
         assert_eq!(month_of(&leaf.bytes().unwrap()), Some("2026-11"));
         assert_eq!(month(leaf.at), "2026-11");
+        let older = br#"{"v":1,"at":"2026-11-24T03:15:00Z","principal":"operator"}"#;
+        assert_eq!(month_of(older), Some("2026-11"));
+        assert!(is_first_form(older) && !is_first_form(&leaf.bytes().unwrap()));
         assert_eq!(month_of(b"{}"), None);
     }
 

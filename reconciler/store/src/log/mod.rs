@@ -32,7 +32,7 @@ pub use export::{ExportError, Exported};
 pub use health::Health;
 pub(crate) use integrate::Head;
 pub(crate) use keeper::Keeper;
-pub(crate) use leaf::{Leaf, bundle, people};
+pub(crate) use leaf::{FORM, Leaf, bundle, people};
 pub use place::log_folder;
 pub use show::{Proof, Shown, within};
 pub(crate) use veil::Veiled;

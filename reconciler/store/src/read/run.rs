@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use sqlx::SqliteConnection;
-use stratum_core::ids::{Address, EnvironmentName, RunId};
+use stratum_core::ids::{Address, EnvironmentName, RunId, StepId};
 use stratum_core::ports::Unfinished;
 use stratum_core::run::RunSummary;
 
@@ -10,6 +10,7 @@ use crate::error::{Failure, from_json, unreadable};
 use crate::event::event_id;
 use crate::pack::unpack;
 use crate::rest::{Read, Rest};
+use crate::steps::Steps;
 use crate::time::from_nanoseconds;
 
 /// The runs that have not ended, or whose record is not yet in git, oldest first.
@@ -97,18 +98,21 @@ pub(crate) async fn history(
     rows.iter().map(read).collect()
 }
 
-/// The addresses of the steps of a run, in order, read from its plan.
-pub(crate) async fn addresses(
+/// The steps of a run, read from its plan; none when it has no plan any more.
+pub(crate) async fn steps(
     connection: &mut SqliteConnection,
     key: i64,
     id: &RunId,
-) -> Result<Vec<Address>, Failure> {
+) -> Result<Steps, Failure> {
     let Some(text) = plan(connection, key, id.as_str()).await? else {
-        return Ok(Vec::new());
+        return Ok(Steps::default());
     };
     let run: RunOutline = from_json(&text, || format!("the plan of run `{id}`"))?;
     let steps = run.plan.steps;
-    Ok(steps.into_iter().map(|step| step.address).collect())
+    Ok(steps
+        .into_iter()
+        .map(|step| (step.id, step.address))
+        .collect())
 }
 
 #[derive(Deserialize)]
@@ -123,6 +127,7 @@ struct PlanOutline {
 
 #[derive(Deserialize)]
 struct StepOutline {
+    id: StepId,
     address: Address,
 }
 

@@ -1,6 +1,7 @@
 //! Appending to journals: many calls, one set of statements.
 
 use std::collections::{BTreeMap, btree_map};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
@@ -216,9 +217,9 @@ impl Head {
         line: &Line,
         ledger: &mut Ledger,
     ) -> Result<(), Failure> {
-        if line.event.step().is_some() && !ledger.addresses.contains_key(&append.run) {
-            let steps = read::run::addresses(connection, self.key, &append.run).await?;
-            ledger.addresses.insert(append.run.clone(), steps);
+        if line.event.step().is_some() && !ledger.steps.contains_key(&append.run) {
+            let steps = read::run::steps(connection, self.key, &append.run).await?;
+            ledger.steps.insert(append.run.clone(), Arc::new(steps));
         }
         ledger.event(&Journalled {
             at: line.at,
@@ -233,7 +234,7 @@ impl Head {
             line.event,
             Event::Applied | Event::RolledBack | Event::Stuck { .. }
         ) {
-            ledger.addresses.remove(&append.run);
+            ledger.steps.remove(&append.run);
         }
         Ok(())
     }
@@ -248,8 +249,8 @@ impl Head {
         let failed = matches!(line.event, Event::Failed { .. } | Event::Unknown { .. });
         let address = match line.event.step() {
             Some(step) if failed && self.summary.reason.is_empty() => {
-                let steps = read::run::addresses(connection, self.key, &self.summary.id).await?;
-                steps.into_iter().nth(step.index())
+                let steps = read::run::steps(connection, self.key, &self.summary.id).await?;
+                steps.address(step).cloned()
             }
             Some(_) | None => None,
         };

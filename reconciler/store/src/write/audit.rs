@@ -1,6 +1,7 @@
 //! Entries of the audit log, in the transaction of what they are about.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
@@ -11,8 +12,9 @@ use stratum_core::journal::Event;
 use stratum_core::ports::{AuditError, Lease};
 
 use crate::error::Failure;
-use crate::log::{Head, Leaf, Veiled, bundle};
+use crate::log::{FORM, Head, Leaf, Veiled, bundle};
 use crate::pack::pack_bytes;
+use crate::steps::Steps;
 use crate::write::lease::stored;
 
 /// A reason is cut to about this many bytes.
@@ -39,8 +41,8 @@ pub(crate) struct Ledger {
     pub(crate) kept: bool,
     /// A bundle of entries.
     entries: Vec<u8>,
-    /// The addresses of the steps of runs that go on.
-    pub(crate) addresses: HashMap<RunId, Vec<Address>>,
+    /// The steps of runs that go on.
+    pub(crate) steps: HashMap<RunId, Arc<Steps>>,
 }
 
 impl Ledger {
@@ -81,7 +83,7 @@ impl Ledger {
             return Ok(());
         }
         self.add(&Leaf {
-            v: 1,
+            v: FORM,
             at,
             environment: Some(lease.environment.clone()),
             run: None,
@@ -97,12 +99,12 @@ impl Ledger {
     /// Adds an event of a run.
     pub(crate) fn event(&mut self, line: &Journalled<'_>) -> Result<(), Failure> {
         let address = line.event.step().and_then(|step| {
-            let addresses = self.addresses.get(line.run)?;
-            addresses.get(step.index()).cloned()
+            let steps = self.steps.get(line.run)?;
+            steps.address(step).cloned()
         });
         let what = What::Apply(apply_event(line, address));
         self.add(&Leaf {
-            v: 1,
+            v: FORM,
             at: line.at,
             environment: Some(line.environment.clone()),
             run: Some(line.run.clone()),

@@ -1,11 +1,14 @@
 //! Runs: how they start, and those without a journal.
 
+use std::sync::Arc;
+
 use sqlx::SqliteConnection;
-use stratum_core::ids::{Address, EnvironmentName, RunId};
+use stratum_core::ids::{EnvironmentName, RunId};
 use stratum_core::ports::{Lease, StoreError};
 
 use crate::error::Failure;
 use crate::read;
+use crate::steps::Steps;
 use crate::write::append::{self, Append};
 use crate::write::audit::Ledger;
 use crate::write::lease::{fence, stored};
@@ -20,10 +23,10 @@ pub(crate) struct Start {
     pub(crate) body: Vec<u8>,
     /// Its summary, as JSON.
     pub(crate) summary: String,
-    /// The addresses of its steps in order, as JSON.
+    /// The addresses of its steps in the order in which they are numbered, as JSON.
     pub(crate) addresses: String,
-    /// The same addresses.
-    pub(crate) steps: Vec<Address>,
+    /// The address of each step.
+    pub(crate) steps: Arc<Steps>,
     /// Its first event.
     pub(crate) started: Append,
 }
@@ -66,7 +69,7 @@ pub(crate) async fn start(
     .execute(&mut *connection)
     .await?;
     let run = start.started.run.clone();
-    ledger.addresses.insert(run, start.steps.clone());
+    ledger.steps.insert(run, Arc::clone(&start.steps));
     append::group(connection, &[&start.started], ledger).await?;
     Ok(true)
 }

@@ -105,7 +105,7 @@ fn part_json(part: &PartReport) -> Value {
         .map(|(first, last)| json!({ "first": first, "last": last }));
     json!({
         "name": part.name, "size": part.size, "root": part.root, "present": part.present,
-        "pruned": part.pruned, "span": span, "keys": part.keys, "checkpoint": part.checkpoint,
+        "pruned": part.pruned, "doubtful": part.doubtful, "span": span, "keys": part.keys, "checkpoint": part.checkpoint,
         "people": { "readable": part.readable, "redacted": part.redacted },
     })
 }
@@ -156,6 +156,13 @@ fn part_text(theme: &Theme, part: &PartReport) -> String {
         ));
     }
     text.push_str(&format!("\n  root {}\n", part.root));
+    if part.doubtful > 0 {
+        text.push_str(&format!(
+            "  {} entries of applies are from before stratum kept step and address together: \
+             the address they name may be that of another resource of the same run\n",
+            part.doubtful
+        ));
+    }
     for (month, count) in &part.redacted {
         text.push_str(&format!(
             "  {month} is redacted: the people of {count} entries cannot be read, their key is gone\n"

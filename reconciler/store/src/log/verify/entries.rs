@@ -10,7 +10,7 @@ use super::tiles::{find, grow, missing, stale};
 use super::{PartReport, Problem, Work, of_file, of_log};
 use crate::log::diagnose::diagnose;
 use crate::log::integrate::digest;
-use crate::log::leaf::{Leaf, at_of};
+use crate::log::leaf::{Leaf, at_of, is_first_form};
 use crate::log::note::{Checkpoint, Verifier};
 use crate::log::part::{self, Reader};
 use crate::log::place::{CHECKPOINT, KEYS, Tile};
@@ -40,6 +40,7 @@ impl Work<'_> {
             present: 0,
             span: None,
             pruned: false,
+            doubtful: 0,
             readable: BTreeMap::new(),
             redacted: BTreeMap::new(),
             checkpoint: fs::read_to_string(&path).unwrap_or_default(),
@@ -149,6 +150,7 @@ impl Work<'_> {
             report.span = Some((start, last));
         }
         for entry in entries {
+            report.doubtful += u64::from(is_doubtful(entry));
             let has_people = find(entry, br#""people":{"month":""#);
             if !has_people && !find(entry, br#""what":{"pruned":"#) {
                 continue;
@@ -169,5 +171,31 @@ impl Work<'_> {
                 *counts.entry(veiled.month.clone()).or_default() += 1;
             }
         }
+    }
+}
+
+/// Whether an entry of an apply may name another resource of its run. Told from the bytes: a name
+/// or a reason within it has its quotes escaped.
+fn is_doubtful(entry: &[u8]) -> bool {
+    is_first_form(entry)
+        && find(entry, br#""what":{"apply":{"#)
+        && find(entry, br#","step":"#)
+        && find(entry, br#","address":""#)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_entry_of_a_step_is_doubtful_and_no_other_is() {
+        let entry = |form: u32, inner: &str| {
+            let head = r#""at":"2026-11-24T03:15:00Z","run":"r","principal":"reconciler","what""#;
+            format!(r#"{{"v":{form},{head}:{{"apply":{{"event":"done",{inner}}}}}}}"#).into_bytes()
+        };
+        let step = r#""number":4,"digest":"d","step":1,"address":"e/local_file.a""#;
+        assert!(is_doubtful(&entry(1, step)));
+        assert!(!is_doubtful(&entry(2, step)));
+        assert!(!is_doubtful(&entry(1, r#""number":0,"digest":"d""#)));
     }
 }

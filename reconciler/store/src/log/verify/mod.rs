@@ -50,6 +50,9 @@ pub struct PartReport {
     pub span: Option<(Timestamp, Timestamp)>,
     /// Its entries were deleted because their time is over.
     pub pruned: bool,
+    /// Entries of applies that may name another resource of the same run than the one they are
+    /// about: those that were written before step and address travelled together.
+    pub doubtful: u64,
     /// Entries whose people can be read, by month.
     pub readable: BTreeMap<String, u64>,
     /// Entries whose people cannot be read any more, because the key was dropped, by month.

@@ -3,6 +3,7 @@
 
 mod exporting;
 mod parts;
+mod replay;
 mod tampering;
 mod writing;
 
