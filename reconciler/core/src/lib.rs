@@ -24,6 +24,7 @@ pub mod record;
 pub mod resource;
 pub mod rules;
 pub mod run;
+pub mod schedule;
 pub mod secret;
 pub mod settings;
 pub mod signed;

@@ -25,7 +25,8 @@ impl Reconciler {
             .await?;
         let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         leases.insert(environment.clone(), lease.clone());
-        self.no_longer_elsewhere(environment);
+        drop(leases);
+        self.took_over(environment);
         Ok(lease)
     }
 
@@ -48,6 +49,31 @@ impl Reconciler {
         leases.remove(environment);
     }
 
+    /// Renews every lease that is held, while the process lives; never returns. One that was lost
+    /// is forgotten: whoever works on it finds out at its next write, which is refused.
+    pub(crate) async fn keep_renewing(&self) -> std::convert::Infallible {
+        loop {
+            let pause = renewal(self.options.lease_ttl);
+            self.ports.clock.sleep(pause).await;
+            let held: Vec<Lease> = {
+                let leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+                leases.values().cloned().collect()
+            };
+            let now = self.ports.clock.now();
+            let renewals = held.iter().map(|lease| self.ports.store.renew(lease, now));
+            for renewed in futures_util::future::join_all(renewals).await {
+                match renewed {
+                    Err(StoreError::Fenced { environment }) => {
+                        tracing::warn!(%environment, "the lease was lost; nothing more is begun");
+                        self.lost(&environment);
+                    }
+                    Err(error) => tracing::warn!(%error, "a lease was not renewed"),
+                    Ok(()) => {}
+                }
+            }
+        }
+    }
+
     /// Gives every lease back.
     pub(crate) async fn release_all(&self) {
         let held = std::mem::take(&mut *self.leases.lock().unwrap_or_else(PoisonError::into_inner));
@@ -59,7 +85,7 @@ impl Reconciler {
     }
 }
 
-/// How long a renewal of the lease waits, as a share of its life.
-pub(crate) fn renewal(ttl: Duration) -> Duration {
+/// How long a renewal of the leases waits, as a share of their life.
+fn renewal(ttl: Duration) -> Duration {
     ttl / 3
 }

@@ -4,12 +4,13 @@
 //! [`Store::unfinished`](stratum_core::ports::Store::unfinished) names is driven by the same
 //! [`Journal::next`](stratum_core::journal::Journal::next) as a new plan.
 
+mod aim;
 mod apply;
 mod audit;
 mod calls;
 mod carry;
 mod drift;
-mod elsewhere;
+mod driver;
 mod error;
 mod grounds;
 pub mod guard;
@@ -25,14 +26,15 @@ mod proposals;
 mod publish;
 mod read;
 mod reconcile;
+mod recovery;
 mod refuse;
-mod retry;
 mod sealing;
 mod site;
 mod step;
 mod stop;
 mod task;
-mod work;
+mod tries;
+mod visit;
 
 pub use error::RuntimeError;
 pub use ports::{Ports, Providers};

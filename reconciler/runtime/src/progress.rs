@@ -6,7 +6,7 @@ use stratum_core::condition::Condition;
 use stratum_core::finding::Finding;
 use stratum_core::ids::{Address, CommitId, EnvironmentName, RunId};
 use stratum_core::plan::{Action, Plan};
-use stratum_core::ports::RunOutcome;
+use stratum_core::ports::{Retry, RunOutcome};
 use stratum_core::verdict::Verdict;
 
 /// Something that happened.
@@ -99,6 +99,24 @@ pub struct EnvironmentReport {
     pub outcome: Option<RunOutcome>,
     /// What was noticed in its files and its plan.
     pub findings: Vec<Finding>,
+    /// Something failed, and this decides when it is tried again.
+    pub failed: Option<Retry>,
+}
+
+impl EnvironmentReport {
+    /// An environment of which nothing else is known.
+    pub(crate) fn of(environment: EnvironmentName, condition: Condition) -> Self {
+        Self {
+            environment,
+            condition,
+            reason: String::new(),
+            commit: None,
+            run: None,
+            outcome: None,
+            findings: Vec::new(),
+            failed: None,
+        }
+    }
 }
 
 /// Takes what the loop says. Called from the loop: it must be quick.

@@ -14,14 +14,16 @@ use crate::reconcile::Reconciler;
 impl Reconciler {
     /// Publishes the record of a run that ended. What fails waits in the store and is tried again.
     pub(crate) async fn publish(self: &Arc<Self>, run: &RunId, lease: &Lease) {
+        self.waits_for_git(run);
         match self.try_publish(run, lease).await {
             Ok(Some(commit)) => {
+                self.is_recorded(run);
                 (self.progress)(&Progress::Recorded {
                     run: run.clone(),
                     commit,
                 });
             }
-            Ok(None) => {}
+            Ok(None) => self.is_recorded(run),
             Err(error) => {
                 let reason = error.sentence();
                 tracing::warn!(%run, error = %reason, "the record waits to be published");
@@ -60,6 +62,9 @@ impl Reconciler {
 
     /// Publishes every record that waits.
     pub(crate) async fn publish_waiting(self: &Arc<Self>) {
+        if !self.records_wait() {
+            return;
+        }
         let waiting = match self.ports.store.unfinished().await {
             Ok(waiting) => waiting,
             Err(error) => {

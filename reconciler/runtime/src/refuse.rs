@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use stratum_core::approve::Refusal;
-use stratum_core::condition::Condition;
 use stratum_core::finding::Finding;
 use stratum_core::ids::RunId;
 use stratum_core::plan::Plan;
@@ -112,8 +111,6 @@ impl Reconciler {
         findings: Vec<Finding>,
     ) -> Result<EnvironmentReport, RuntimeError> {
         row.last_run = Some(id.clone());
-        // So that the row is written, with the time of the look.
-        row.condition = Condition::Unknown;
         let mut report = self.stalled(row, reason, findings).await?;
         report.run = Some(id);
         report.outcome = Some(RunOutcome::Denied);

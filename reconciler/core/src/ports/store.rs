@@ -330,6 +330,15 @@ pub trait Store: Send + Sync {
     /// What is remembered of every environment, by name.
     async fn environments(&self) -> Result<Vec<EnvironmentRow>, StoreError>;
 
+    /// What is remembered of one environment.
+    async fn environment(
+        &self,
+        environment: &EnvironmentName,
+    ) -> Result<Option<EnvironmentRow>, StoreError> {
+        let rows = self.environments().await?;
+        Ok(rows.into_iter().find(|row| row.name == *environment))
+    }
+
     /// Writes what is remembered of one environment.
     async fn put_environment(&self, lease: &Lease, row: &EnvironmentRow) -> Result<(), StoreError>;
 
