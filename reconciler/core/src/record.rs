@@ -408,9 +408,16 @@ fn timeline(text: &mut String, run: &Run, events: &[(Timestamp, Event)]) {
 
 /// The sentence a person reads while a revision is held.
 pub fn held(hold: &Hold) -> String {
-    format!(
-        "{} was rolled back ({}); revert it or push a fix",
-        hold.revision.short(),
-        hold.reason
-    )
+    let (commit, why) = (hold.revision.short(), &hold.reason);
+    match (hold.stuck, hold.passes) {
+        (true, _) => format!(
+            "{commit} got stuck ({why}); nothing more is tried there before you push a fix, or say \
+             `stratum/retry/{}`",
+            hold.run
+        ),
+        (false, Some(_)) => {
+            format!("{commit} was rolled back ({why}); it may pass, and is tried again by itself")
+        }
+        (false, None) => format!("{commit} was rolled back ({why}); revert it or push a fix"),
+    }
 }

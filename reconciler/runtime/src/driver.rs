@@ -1,7 +1,7 @@
 //! The loop: refs and tags wake keys, the schedule says which is looked at when, and each look is
 //! one task that answers when it wants to be looked at next.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub(crate) struct Driver {
     /// What was last said of each environment.
     told: BTreeMap<EnvironmentName, Told>,
     /// Environments whose tries are kept in the store.
-    tried: BTreeSet<EnvironmentName>,
+    tried: BTreeMap<EnvironmentName, u32>,
     /// Whether rows of an earlier process were taken in.
     primed: bool,
 }
@@ -59,7 +59,7 @@ impl Driver {
             looks: JoinSet::new(),
             flying: BTreeMap::new(),
             told: BTreeMap::new(),
-            tried: BTreeSet::new(),
+            tried: BTreeMap::new(),
             primed: false,
         }
     }
@@ -305,7 +305,7 @@ impl Driver {
             };
             let key = Key::Environment(entry.environment.clone());
             self.schedule.remember(&key, attempt, now);
-            self.tried.insert(entry.environment);
+            self.tried.insert(entry.environment, entry.attempts);
         }
         Ok(())
     }
@@ -315,10 +315,13 @@ impl Driver {
         let environment = &report.environment;
         let kept = match attempt {
             Some(attempt) => {
-                self.tried.insert(environment.clone());
+                let before = self.tried.insert(environment.clone(), attempt.attempts);
+                if before == Some(attempt.attempts) {
+                    return;
+                }
                 self.reconciler.keep_try(report, attempt).await
             }
-            None if self.tried.remove(environment) => {
+            None if self.tried.remove(environment).is_some() => {
                 self.reconciler.forget_tries(environment).await
             }
             None => Ok(()),

@@ -22,6 +22,7 @@ use crate::reconcile::Reconciler;
 use crate::sealing::Verified;
 
 /// What a look works with, once the revision is read.
+#[derive(Clone)]
 pub(crate) struct Look {
     pub(crate) target: Target,
     pub(crate) row: EnvironmentRow,
@@ -126,7 +127,7 @@ impl Reconciler {
             .read(target, row, tree, (trigger, causes), grounds)
             .await?
         {
-            Ok(look) if trigger == Trigger::Drift => self.drift(look).await,
+            Ok(look) if trigger == Trigger::Drift => self.drift(look, causes).await,
             Ok(look) => self.bring(look).await,
             Err(report) => Ok(report),
         }

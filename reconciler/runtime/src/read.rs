@@ -5,7 +5,7 @@ use std::sync::Arc;
 use stratum_core::condition::Hold;
 use stratum_core::desired::{Desired, Revision};
 use stratum_core::finding::{any_error, first_reason};
-use stratum_core::ports::{EnvironmentRow, Loaded, Site, Tree};
+use stratum_core::ports::{EnvironmentRow, Loaded, Retry, Site, Tree};
 use stratum_core::record;
 use stratum_core::run::Trigger;
 use stratum_core::schedule::{Cause, Causes};
@@ -56,7 +56,8 @@ impl Reconciler {
         let hold = row
             .hold
             .clone()
-            .filter(|hold| hold.inputs == desired.inputs);
+            .filter(|hold| hold.inputs == desired.inputs)
+            .filter(|hold| hold.passes.is_none() || !causes.has(Cause::RetryDue));
         let (hold, void) = match hold {
             Some(hold) => {
                 let heard = self.retried(&grounds, &hold).await?;
@@ -116,7 +117,9 @@ impl Reconciler {
         }
         let void = void.iter().map(|tag| format!("; {tag}"));
         let reason = record::held(hold) + &void.collect::<String>();
-        self.stalled(look.row, reason, look.findings).await
+        let mut report = self.stalled(look.row, reason, look.findings).await?;
+        report.failed = hold.passes.map(Retry::Later);
+        Ok(report)
     }
 
     /// Where local resources lie; a root that would move away from resources is refused.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use stratum_core::ids::EnvironmentName;
+use stratum_core::ids::{Address, EnvironmentName};
 use stratum_core::ports::Lease;
 
 use crate::driver::Driver;
@@ -47,12 +47,14 @@ pub struct Reconciler {
     pub(crate) read: Mutex<Option<Arc<Head>>>,
     pub(crate) words: Mutex<Words>,
     pub(crate) runs: Mutex<Runs>,
+    /// Resources whose drift could not be corrected, with the reason, by environment.
+    pub(crate) obstacles: Mutex<BTreeMap<EnvironmentName, BTreeMap<Address, String>>>,
 }
 
 impl Reconciler {
     /// A reconciler over these ports.
     pub fn new(ports: Ports, options: Options, progress: ProgressSink, stop: Stop) -> Arc<Self> {
-        let (leases, read, words, runs) = Default::default();
+        let (leases, read, words, runs, obstacles) = Default::default();
         Arc::new(Self {
             ports,
             options,
@@ -62,6 +64,7 @@ impl Reconciler {
             read,
             words,
             runs,
+            obstacles,
         })
     }
 

@@ -441,6 +441,7 @@ mod tests {
             run: None,
             outcome,
             findings: Vec::new(),
+            failed: None,
         }
     }
 

@@ -103,6 +103,7 @@ impl Entry {
         // What is new is not slowed down by what failed before it.
         if causes.has(Cause::RefMoved) || causes.has(Cause::Word) {
             self.attempts = 0;
+            self.timers.remove(&Cause::RetryDue);
         }
         (causes, self.attempts)
     }
@@ -110,12 +111,13 @@ impl Entry {
     /// Takes in what a look answered: only what it names is due by time from now on.
     pub(super) fn answer(&mut self, key: &Key, next: &Next, now: Now) -> Option<Attempt> {
         let meanwhile = std::mem::take(&mut self.meanwhile);
+        let waits = self.timers.get(&Cause::RetryDue).copied();
         self.quiet();
         let soonest = now.monotonic.saturating_add(SHORTEST);
         for (cause, when) in &next.at {
             self.plan(key, *cause, *when, now, soonest);
         }
-        let attempt = self.try_again(key, next.failed, now);
+        let attempt = self.try_again(key, next.failed, waits, now);
         for (cause, at) in meanwhile {
             let timer = self.timers.entry(cause).or_insert(at);
             *timer = at.min(*timer);
@@ -123,7 +125,24 @@ impl Entry {
         attempt
     }
 
-    fn try_again(&mut self, key: &Key, failed: Option<Retry>, now: Now) -> Option<Attempt> {
+    /// A look that was for something else, while a try waits, neither counts as one nor puts it off.
+    fn try_again(
+        &mut self,
+        key: &Key,
+        failed: Option<Retry>,
+        waits: Option<Duration>,
+        now: Now,
+    ) -> Option<Attempt> {
+        match (failed, waits) {
+            (Some(Retry::Later(_)), Some(at)) => {
+                self.timers.insert(Cause::RetryDue, at);
+                return Some(Attempt {
+                    attempts: self.attempts,
+                    wait: at.saturating_sub(now.monotonic),
+                });
+            }
+            (Some(_), _) | (None, _) => {}
+        }
         match failed {
             None => {
                 self.attempts = 0;

@@ -198,6 +198,19 @@ fn a_failure_is_tried_later_and_later_and_a_push_begins_anew() {
 }
 
 #[test]
+fn looks_for_something_else_do_not_put_a_try_off() {
+    let mut life = Life::new();
+    life.schedule.wake(&key(0), Cause::Start);
+    life.live(HOUR, MOMENT, |_, _| every(3).failed(later(60)));
+    let tries = life.looks.iter();
+    let tries = tries
+        .filter(|(_, one)| one.causes.has(Cause::RetryDue))
+        .count();
+    assert!((6..=12).contains(&tries), "{tries}");
+    assert!(life.looks.len() > 1000);
+}
+
+#[test]
 fn a_panic_frees_its_own_key_only() {
     let mut schedule = Schedule::new(ROOM);
     for number in 0..2 {

@@ -42,6 +42,8 @@ pub struct Desk {
     pub randomness: Arc<SeededRandomness>,
     /// How many processes were started.
     pub processes: AtomicU64,
+    /// The environment whose provider panics when it is asked to plan.
+    pub panics: Arc<std::sync::Mutex<Option<EnvironmentName>>>,
 }
 
 impl Desk {
@@ -54,6 +56,7 @@ impl Desk {
             clock: Arc::new(SimulatedClock::default()),
             randomness: Arc::new(SeededRandomness::new(seed)),
             processes: AtomicU64::new(0),
+            panics: Arc::default(),
         }
     }
 
@@ -75,6 +78,7 @@ impl Desk {
         let provider: Arc<dyn Provider> = Arc::new(Slow {
             inner: MemoryProvider::new(self.world.clone()).unwrap(),
             randomness: self.randomness.clone(),
+            panics: Arc::clone(&self.panics),
         });
         let ports = Ports {
             store: store.clone(),
@@ -382,6 +386,7 @@ pub fn below(randomness: &SeededRandomness, bound: u64) -> u64 {
 struct Slow {
     inner: MemoryProvider,
     randomness: Arc<SeededRandomness>,
+    panics: Arc<std::sync::Mutex<Option<EnvironmentName>>>,
 }
 
 impl Slow {
@@ -402,6 +407,10 @@ impl Provider for Slow {
         self.inner.read(call).await
     }
     async fn plan(&self, call: PlanCall<'_>) -> Result<Proposal, ProviderError> {
+        let panics = self.panics.lock().unwrap().clone();
+        if panics.as_ref() == Some(&call.call.address.environment) {
+            std::panic::resume_unwind(Box::new("a defect, on order"));
+        }
         self.inner.plan(call).await
     }
     async fn checkpoint(&self, call: CheckpointCall<'_>) -> Result<Opaque, ProviderError> {

@@ -16,3 +16,4 @@ mod flows;
 mod races;
 mod simulation;
 mod sweeps;
+mod waiting;

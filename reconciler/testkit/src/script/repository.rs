@@ -38,7 +38,8 @@ impl Tree for CommitTree {
 
 impl Repository for Script {
     fn tips(&self) -> Result<Tips, RepositoryError> {
-        let inner = self.lock();
+        let mut inner = self.lock();
+        inner.fetches += 1;
         if inner.remote_down {
             let (doing, reason) = ("fetch".to_owned(), "the remote is down".to_owned());
             return Err(RepositoryError::Remote { doing, reason });
