@@ -373,7 +373,7 @@ fn answer() -> impl Strategy<Value = Answer> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let years = 50 * 365 * 86_400;
+    let years = 50 * 365 * 86_400_i64;
     prop_oneof![
         4 => (0usize..8, cause()).prop_map(|(key, cause)| Step::Wake(key, cause)),
         4 => (0u64..100).prop_map(Step::Begin),
