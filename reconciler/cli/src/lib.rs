@@ -22,6 +22,7 @@ mod maker;
 mod note;
 mod objects;
 mod proposals;
+mod records;
 mod retention;
 mod sealed_file;
 mod serve;

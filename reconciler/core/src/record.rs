@@ -78,10 +78,10 @@ fn note(reason: &mut String, plan: &Plan, step: StepId, error: &str) {
     }
 }
 
-/// Where the record of a run lies on its branch: `knowledge/executions/YYYY/MM/...`.
+/// Where the record of a run lies on its branch: `knowledge/executions/YYYY/MM/DD/...`.
 pub fn path(run: &Run) -> String {
     let at = run.started_at;
-    let folder = at.strftime("%Y/%m");
+    let folder = at.strftime("%Y/%m/%d");
     let time = at.strftime("%Y%m%dT%H%M%SZ");
     let name = format!("{time}-{}-{}.md", run.environment, run.id.short());
     format!("knowledge/executions/{folder}/{name}")

@@ -206,6 +206,7 @@ impl Reconciler {
             resumed,
         } = drive;
         let lease = self.lease(&run.environment).await?;
+        let _running = self.running();
         (self.progress)(&Progress::Started {
             environment: run.environment.clone(),
             run: run.id.clone(),
@@ -225,7 +226,7 @@ impl Reconciler {
         };
         let apply = Apply {
             around,
-            lease: lease.clone(),
+            lease,
             parallelism: own.parallelism.max(1) as usize,
             stop: self.stop.clone(),
             progress: Arc::clone(&self.progress),
@@ -242,7 +243,7 @@ impl Reconciler {
         };
         let report = self.settle(&run, &journal, row, origin, &failed).await?;
         self.is_settled(&run.environment, &run.id);
-        self.publish(&run.id, &lease).await;
+        self.records.note(&run.id);
         Ok(report)
     }
 

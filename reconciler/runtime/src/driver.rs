@@ -82,7 +82,7 @@ impl Driver {
             reports.insert(report.environment.clone(), report);
             self.begin();
         }
-        self.reconciler.publish_waiting().await;
+        self.reconciler.publish_once().await;
         Ok(reports.into_values().collect())
     }
 
@@ -95,9 +95,6 @@ impl Driver {
                 self.refs(&mut refs).await?;
             }
             self.begin();
-            if self.schedule.is_idle() {
-                self.reconciler.publish_waiting().await;
-            }
             let wait = refs.wait(self.now().monotonic);
             let due = self.schedule.due(self.now()).unwrap_or(wait).min(wait);
             let reconciler = Arc::clone(&self.reconciler);

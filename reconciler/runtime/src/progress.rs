@@ -8,6 +8,7 @@ use stratum_core::ids::{Address, CommitId, EnvironmentName, RunId};
 use stratum_core::plan::{Action, Plan};
 use stratum_core::ports::{Retry, RunOutcome};
 use stratum_core::verdict::Verdict;
+use stratum_core::waiting::Waits;
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -57,6 +58,8 @@ pub enum Progress {
         /// The commit of the record.
         commit: CommitId,
     },
+    /// Records wait to be written to git, and why; `None` when none does any more.
+    RecordsWait(Option<Waits>),
     /// One turn of the loop went well.
     Turned,
     /// Something outside the environments went wrong and will be tried again.

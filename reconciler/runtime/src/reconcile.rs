@@ -13,6 +13,7 @@ use crate::grounds::Words;
 use crate::head::Head;
 use crate::ports::Ports;
 use crate::progress::{EnvironmentReport, ProgressSink};
+use crate::publish::Records;
 use crate::recovery::Runs;
 use crate::site::Roots;
 use crate::stop::Stop;
@@ -47,14 +48,24 @@ pub struct Reconciler {
     pub(crate) read: Mutex<Option<Arc<Head>>>,
     pub(crate) words: Mutex<Words>,
     pub(crate) runs: Mutex<Runs>,
+    pub(crate) records: Records,
     /// Resources whose drift could not be corrected, with the reason, by environment.
     pub(crate) obstacles: Mutex<BTreeMap<EnvironmentName, BTreeMap<Address, String>>>,
+}
+
+/// A task that ends with whoever started it.
+struct Task(tokio::task::JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Reconciler {
     /// A reconciler over these ports.
     pub fn new(ports: Ports, options: Options, progress: ProgressSink, stop: Stop) -> Arc<Self> {
-        let (leases, read, words, runs, obstacles) = Default::default();
+        let (leases, read, words, runs, records, obstacles) = Default::default();
         Arc::new(Self {
             ports,
             options,
@@ -64,6 +75,7 @@ impl Reconciler {
             read,
             words,
             runs,
+            records,
             obstacles,
         })
     }
@@ -89,9 +101,12 @@ impl Reconciler {
     /// said and tried again.
     pub async fn run(self: &Arc<Self>) -> Result<(), RuntimeError> {
         let mut driver = Driver::new(Arc::clone(self));
+        let publishing = Task(tokio::spawn(Arc::clone(self).keep_publishing()));
         let work = async {
             let result = driver.watch().await;
             driver.finish().await;
+            drop(publishing);
+            self.publish_once().await;
             result
         };
         let result = tokio::select! {

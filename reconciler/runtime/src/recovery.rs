@@ -20,8 +20,6 @@ pub(crate) struct Runs {
     begun: BTreeMap<EnvironmentName, BTreeSet<RunId>>,
     /// Environments whose lease was just taken: its holder before may have left a run.
     taken_over: BTreeSet<EnvironmentName>,
-    /// Over, and perhaps not in git.
-    unrecorded: BTreeSet<RunId>,
 }
 
 /// So many runs of an environment are looked through.
@@ -55,21 +53,6 @@ impl Reconciler {
         runs.begun.retain(|_, begun| !begun.is_empty());
     }
 
-    /// A run is over, and its record has to come to git.
-    pub(crate) fn waits_for_git(&self, run: &RunId) {
-        self.runs().unrecorded.insert(run.clone());
-    }
-
-    /// The record of a run is in git.
-    pub(crate) fn is_recorded(&self, run: &RunId) {
-        self.runs().unrecorded.remove(run);
-    }
-
-    /// Whether a record waits to come to git.
-    pub(crate) fn records_wait(&self) -> bool {
-        !self.runs().unrecorded.is_empty()
-    }
-
     /// The lease of an environment was taken.
     pub(crate) fn took_over(&self, environment: &EnvironmentName) {
         self.runs().taken_over.insert(environment.clone());
@@ -80,7 +63,7 @@ impl Reconciler {
         for left in self.ports.store.unfinished().await? {
             let (environment, run) = (&left.run.environment, &left.run.id);
             if record::outcome(&left.run.plan, &left.events).is_some() {
-                self.waits_for_git(run);
+                self.records.note(run);
                 let row = self.ports.store.environment(environment).await?;
                 if !self
                     .unsettled(environment, row.as_ref())

@@ -14,7 +14,7 @@ use crate::digest::Digest;
 use crate::ids::{Address, CommitId, EnvironmentName, RunId};
 use crate::journal::Event;
 use crate::observed::Report;
-use crate::ports::Retry;
+use crate::ports::{Facts, Retry};
 use crate::resource::ResourceState;
 use crate::rules::Pin;
 use crate::run::{Run, RunSummary};
@@ -308,7 +308,7 @@ pub struct EvaluationRow {
 /// *Guarantees*: every method is atomic: it happens wholly or not at all, also when the process
 /// dies inside. Writing methods are durable when they return.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: Facts + Send + Sync {
     /// Takes the lease of an environment, at once, or says who has it. `alive` tells whether a
     /// holder still lives (`None`: cannot tell); a lease of a dead holder, or of one that cannot
     /// be told and has not renewed for `ttl`, is taken over with a larger number.

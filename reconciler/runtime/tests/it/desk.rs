@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use stratum_core::ids::{Address, EnvironmentName, RunId, TypeName};
 use stratum_core::ports::{
     ApplyCall, ApplyError, Base, CheckpointCall, Clock, Complaint, Entry, EnvironmentRow,
-    ImportCall, Lease, LeaseError, LocateCall, Located, NoProposals, Observation, PlanCall, Probe,
-    ProbeError, Proposal, Provider, ProviderError, ProviderSchema, QueueEntry, Randomness,
-    ReadCall, RestoreCall, Store, StoreError, Unfinished,
+    FactChange, Facts, ImportCall, Lease, LeaseError, LocateCall, Located, NoProposals,
+    Observation, PlanCall, Probe, ProbeError, Proposal, Provider, ProviderError, ProviderSchema,
+    QueueEntry, Randomness, ReadCall, RestoreCall, Store, StoreError, Unfinished,
 };
 use stratum_core::resource::{HealthCheck, Instance, Opaque};
 use stratum_core::run::{Run, RunSummary};
@@ -236,6 +236,16 @@ impl KillingStore {
             return self.die().await;
         }
         result
+    }
+}
+
+#[async_trait]
+impl Facts for KillingStore {
+    async fn facts(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        self.inner.facts(prefix).await
+    }
+    async fn put_facts(&self, changes: Vec<FactChange>) -> Result<(), StoreError> {
+        self.write(self.inner.put_facts(changes)).await
     }
 }
 

@@ -175,6 +175,11 @@ impl Script {
         self.woken.notify_one();
     }
 
+    /// How often a record was offered.
+    pub fn offers(&self) -> u64 {
+        self.lock().offers
+    }
+
     /// The records that were published, in order.
     pub fn published(&self) -> Vec<Publication> {
         self.lock().published.clone()

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use stratum_core::ids::{Address, EnvironmentName, RunId};
 use stratum_core::ports::{
-    Base, Entry, EnvironmentRow, EvaluationCache, Lease, LeaseError, Observation, QueueEntry,
-    Store, StoreError, Unfinished,
+    Base, Entry, EnvironmentRow, EvaluationCache, FactChange, Facts, Lease, LeaseError,
+    Observation, QueueEntry, Store, StoreError, Unfinished,
 };
 use stratum_core::run::{Run, RunSummary};
 
@@ -54,6 +54,29 @@ impl EvaluationCache for MemoryStore {
     fn put(&self, key: &str, value: &[u8]) {
         let mut state = self.read();
         state.evaluations.insert(key.to_owned(), value.to_owned());
+    }
+}
+
+#[async_trait]
+impl Facts for MemoryStore {
+    async fn facts(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let state = self.read();
+        let facts = state.facts.iter();
+        let wanted = facts.filter(|(name, _)| name.starts_with(prefix));
+        Ok(wanted
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect())
+    }
+
+    async fn put_facts(&self, changes: Vec<FactChange>) -> Result<(), StoreError> {
+        let mut state = self.write()?;
+        for (name, value) in changes {
+            match value {
+                Some(value) => drop(state.facts.insert(name, value)),
+                None => drop(state.facts.remove(&name)),
+            }
+        }
+        Ok(())
     }
 }
 
