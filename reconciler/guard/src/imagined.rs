@@ -204,6 +204,7 @@ fn made(scene: &Scene<'_>, name: &str, action: Action, place: usize) -> Result<S
         desired: None,
         planned: None,
         kept: Default::default(),
+        sensitive: Default::default(),
         meta: Meta {
             protect: thing.protected,
             labels: thing.labels.clone(),
@@ -223,6 +224,7 @@ fn reason(text: &str) -> Result<Reason, String> {
         "tainted" => Reason::Tainted,
         "not-in-repository" => Reason::NotInRepository,
         "adopted" => Reason::Adopted(String::new()),
+        "not-running" => Reason::NotRunning(String::new()),
         "remembered" => Reason::Remembered,
         other => return Err(format!("there is no reason `{other}`")),
     })
@@ -250,6 +252,7 @@ fn request(scene: &Scene<'_>, steps: Vec<Step>) -> Result<PlanRequest, String> {
             steps,
             drifted: Vec::new(),
             blocked: Vec::new(),
+            warnings: Vec::new(),
             resources: circumstances.counts.resources,
         }),
         rules: scene.rules()?,

@@ -5,6 +5,7 @@
 
 mod audit;
 mod clock;
+pub mod contract;
 mod facts;
 mod forge;
 mod gate;
@@ -38,7 +39,7 @@ pub use probe::{Probe, ProbeError};
 pub use provider::{
     ApplyCall, ApplyError, AttributeSchema, Call, Certainty, CheckpointCall, Complaint, Effect,
     ImportCall, LocateCall, Located, PlanCall, Proposal, Provider, ProviderError, ProviderSchema,
-    ReadCall, RestoreCall, Site, TypeSchema, ValueType,
+    ReadCall, Reading, RestoreCall, Site, TypeSchema, ValueType,
 };
 pub use repository::{Changed, CommitSigner, Publication, Repository, RepositoryError, Tips, Wake};
 pub use retry::Retry;

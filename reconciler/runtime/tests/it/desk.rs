@@ -12,7 +12,7 @@ use stratum_core::ports::{
     ApplyCall, ApplyError, Base, CheckpointCall, Clock, Complaint, Entry, EnvironmentRow,
     FactChange, Facts, ImportCall, Lease, LeaseError, LocateCall, Located, NoProposals,
     Observation, PlanCall, Probe, ProbeError, Proposal, Provider, ProviderError, ProviderSchema,
-    QueueEntry, Randomness, ReadCall, RestoreCall, Store, StoreError, Unfinished,
+    QueueEntry, Randomness, ReadCall, Reading, RestoreCall, Store, StoreError, Unfinished,
 };
 use stratum_core::resource::{HealthCheck, Instance, Opaque};
 use stratum_core::run::{Run, RunSummary};
@@ -413,7 +413,7 @@ impl Provider for Slow {
     fn validate(&self, r#type: &TypeName, desired: &Record) -> Vec<Complaint> {
         self.inner.validate(r#type, desired)
     }
-    async fn read(&self, call: ReadCall<'_>) -> Result<Option<Instance>, ProviderError> {
+    async fn read(&self, call: ReadCall<'_>) -> Result<Reading, ProviderError> {
         self.inner.read(call).await
     }
     async fn plan(&self, call: PlanCall<'_>) -> Result<Proposal, ProviderError> {
