@@ -488,19 +488,19 @@ fn what_a_program_prints_opens_no_secret() {
         fs::write(&answer, &printed).unwrap();
         let posted = answer.with_file_name(format!("posted-{number}"));
         let (from, to) = (answer.display(), posted.display());
-        let infra = format!(
-            "let stratum = import \"stratum.ncl\" in\n{{\n  local_file.conf = {{ path = \"conf\", \
-             content = stratum.fmt [\"pw=\", stratum.secret \"payments/db\" \"password\"] }},\n  \
-             local_exec.api = {{ create = [\"cat\", \"{from}\"], delete = [\"true\"], \
-             inputs = {{ n = {number} }} }},\n  \
-             local_exec.post = {{ create = [\"sh\", \"-c\", \"cat > {to}\"], delete = [\"true\"], \
-             inputs = {{ n = {number}, body = local_exec.api.output }} }},\n}}\n"
+        let more = format!(
+            "  local_exec.api{number} = {{ create = [\"cat\", \"{from}\"], delete = [\"true\"] }},\n  \
+             local_exec.post{number} = {{ create = [\"sh\", \"-c\", \"cat > {to}\"], \
+             delete = [\"true\"], inputs = {{ body = local_exec.api{number}.output }} }},\n}}\n"
         );
+        let infra = scene.read("infra/staging.ncl");
+        let infra = format!("{}{more}", infra.trim_end().trim_end_matches('}'));
         scene.ground.write("infra/staging.ncl", &infra);
         scene.ground.push(&format!("post {number}"));
-        scene.once();
+        let answer = scene.once();
         let text = fs::read_to_string(&posted).unwrap_or_default();
         assert!(!text.contains("two-password"), "{printed}: {text}");
+        assert_eq!(answer.code, 0, "{printed}: {}{}", answer.out, answer.side);
         // What was printed goes on as what it is: data.
         let given: serde_json::Value = serde_json::from_str(&text).unwrap();
         let body: serde_json::Value = serde_json::from_str(&printed).unwrap();
