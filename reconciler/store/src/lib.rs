@@ -14,6 +14,7 @@ mod crash;
 mod error;
 mod event;
 mod facts;
+mod fronts;
 mod lease;
 mod log;
 mod open;

@@ -84,9 +84,26 @@ impl Store for SqliteStore {
         )
     }
 
+    async fn environment(
+        &self,
+        environment: &EnvironmentName,
+    ) -> Result<Option<EnvironmentRow>, StoreError> {
+        look!(
+            self.reader,
+            "reading an environment",
+            read::environment::environment,
+            environment
+        )
+    }
+
     async fn put_environment(&self, lease: &Lease, row: &EnvironmentRow) -> Result<(), StoreError> {
         let text = self.ready(to_json(row), "writing what is remembered of an environment")?;
+        let following = self.ready(
+            following(row),
+            "writing what is remembered of an environment",
+        )?;
         let put = environment::Put {
+            following,
             lease: lease.clone(),
             environment: row.name.clone(),
             row: text,
@@ -284,6 +301,22 @@ impl Audit for SqliteStore {
         }
         Ok(())
     }
+}
+
+/// The row as it is written where the front that it follows is elsewhere.
+fn following(row: &EnvironmentRow) -> Result<Option<environment::Following>, Failure> {
+    let (Some(branch), Some(commit)) = (&row.follows, &row.revision) else {
+        return Ok(None);
+    };
+    let otherwise = EnvironmentRow {
+        follows: None,
+        ..row.clone()
+    };
+    Ok(Some(environment::Following {
+        branch: branch.to_string(),
+        commit: commit.to_string(),
+        otherwise: to_json(&otherwise)?,
+    }))
 }
 
 fn start_of(lease: &Lease, run: &Run, started: &Entry, rest: &Rest) -> Result<Start, Failure> {

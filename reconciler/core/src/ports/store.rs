@@ -11,10 +11,10 @@ use thiserror::Error;
 use crate::condition::{Condition, Hold};
 use crate::desired::Closure;
 use crate::digest::Digest;
-use crate::ids::{Address, CommitId, EnvironmentName, RunId};
+use crate::ids::{Address, BranchName, CommitId, EnvironmentName, RunId};
 use crate::journal::Event;
 use crate::observed::Report;
-use crate::ports::{Facts, Retry};
+use crate::ports::{Facts, Fronts, Retry};
 use crate::resource::ResourceState;
 use crate::rules::Pin;
 use crate::run::{Run, RunSummary};
@@ -253,6 +253,11 @@ pub struct EnvironmentRow {
     pub pin: Option<Pin>,
     /// The root of its local resources, once known; absolute.
     pub root: Option<String>,
+    /// The branch whose front it follows: it is settled, and at whatever commit that is at. The
+    /// store answers that commit as its revision; where the front stands elsewhere when the row is
+    /// written, it follows nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<BranchName>,
     /// The last run.
     pub last_run: Option<RunId>,
     /// When the world was last looked at (UTC).
@@ -308,7 +313,7 @@ pub struct EvaluationRow {
 /// *Guarantees*: every method is atomic: it happens wholly or not at all, also when the process
 /// dies inside. Writing methods are durable when they return.
 #[async_trait]
-pub trait Store: Facts + Send + Sync {
+pub trait Store: Facts + Fronts + Send + Sync {
     /// Takes the lease of an environment, at once, or says who has it. `alive` tells whether a
     /// holder still lives (`None`: cannot tell); a lease of a dead holder, or of one that cannot
     /// be told and has not renewed for `ttl`, is taken over with a larger number.

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use stratum_core::ids::{Address, EnvironmentName, RunId, TypeName};
+use stratum_core::ids::{Address, BranchName, CommitId, EnvironmentName, RunId, TypeName};
 use stratum_core::ports::{
-    ApplyCall, ApplyError, Base, CheckpointCall, Clock, Complaint, Entry, EnvironmentRow,
-    FactChange, Facts, ImportCall, Lease, LeaseError, LocateCall, Located, NoProposals,
+    Advance, ApplyCall, ApplyError, Base, CheckpointCall, Clock, Complaint, Entry, EnvironmentRow,
+    FactChange, Facts, Fronts, ImportCall, Lease, LeaseError, LocateCall, Located, NoProposals,
     Observation, PlanCall, Probe, ProbeError, Proposal, Provider, ProviderError, ProviderSchema,
     QueueEntry, Randomness, ReadCall, Reading, RestoreCall, Store, StoreError, Unfinished,
 };
@@ -246,6 +246,16 @@ impl Facts for KillingStore {
     }
     async fn put_facts(&self, changes: Vec<FactChange>) -> Result<(), StoreError> {
         self.write(self.inner.put_facts(changes)).await
+    }
+}
+
+#[async_trait]
+impl Fronts for KillingStore {
+    async fn fronts(&self) -> Result<Vec<(BranchName, CommitId)>, StoreError> {
+        self.inner.fronts().await
+    }
+    async fn advance(&self, advance: &Advance) -> Result<bool, StoreError> {
+        self.write(self.inner.advance(advance)).await
     }
 }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use stratum_core::ids::{Address, EnvironmentName, RunId};
+use stratum_core::ids::{Address, BranchName, CommitId, EnvironmentName, RunId};
 use stratum_core::ports::{
-    Base, Entry, EnvironmentRow, EvaluationCache, FactChange, Facts, Lease, LeaseError,
-    Observation, QueueEntry, Store, StoreError, Unfinished,
+    Advance, Base, Entry, EnvironmentRow, EvaluationCache, FactChange, Facts, Fronts, Lease,
+    LeaseError, Observation, QueueEntry, Store, StoreError, Unfinished,
 };
 use stratum_core::run::{Run, RunSummary};
 
@@ -81,6 +81,19 @@ impl Facts for MemoryStore {
 }
 
 #[async_trait]
+impl Fronts for MemoryStore {
+    async fn fronts(&self) -> Result<Vec<(BranchName, CommitId)>, StoreError> {
+        let state = self.read();
+        let fronts = state.fronts.iter();
+        Ok(fronts.map(|(b, c)| (b.clone(), c.clone())).collect())
+    }
+
+    async fn advance(&self, advance: &Advance) -> Result<bool, StoreError> {
+        Ok(self.write()?.advance(advance))
+    }
+}
+
+#[async_trait]
 impl Store for MemoryStore {
     async fn acquire(
         &self,
@@ -103,13 +116,16 @@ impl Store for MemoryStore {
     }
 
     async fn environments(&self) -> Result<Vec<EnvironmentRow>, StoreError> {
-        Ok(self.read().rows.values().cloned().collect())
+        let state = self.read();
+        let rows = state.rows.values().cloned();
+        Ok(rows.map(|row| state.at_front(row)).collect())
     }
 
     async fn put_environment(&self, lease: &Lease, row: &EnvironmentRow) -> Result<(), StoreError> {
         let mut state = self.write()?;
         state.fence(lease, &row.name)?;
-        state.rows.insert(row.name.clone(), row.clone());
+        let row = state.following(row);
+        state.rows.insert(row.name.clone(), row);
         Ok(())
     }
 

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use stratum_core::ids::{Address, EnvironmentName, RunId};
+use stratum_core::ids::{Address, BranchName, CommitId, EnvironmentName, RunId};
 use stratum_core::journal::Event;
 use stratum_core::plan::Step;
 use stratum_core::ports::{
-    Base, Entry, EnvironmentRow, Lease, LeaseError, Observation, QueueEntry, StateChange,
+    Advance, Base, Entry, EnvironmentRow, Lease, LeaseError, Observation, QueueEntry, StateChange,
     StoreError, Unfinished,
 };
 use stratum_core::run::{Run, RunSummary};
@@ -30,6 +30,7 @@ pub(super) struct State {
     pub(super) queue: Vec<QueueEntry>,
     pub(super) evaluations: BTreeMap<String, Vec<u8>>,
     pub(super) facts: BTreeMap<String, Vec<u8>>,
+    pub(super) fronts: BTreeMap<BranchName, CommitId>,
     /// Writes that will fail, in order.
     pub(super) failures: VecDeque<StoreError>,
 }
@@ -50,6 +51,52 @@ pub(super) struct Kept {
 }
 
 impl State {
+    /// An environment that follows a front is where that is.
+    pub(super) fn at_front(&self, mut row: EnvironmentRow) -> EnvironmentRow {
+        let front = row
+            .follows
+            .as_ref()
+            .and_then(|branch| self.fronts.get(branch));
+        if let Some(commit) = front {
+            row.revision = Some(commit.clone());
+            row.desired_revision = Some(commit.clone());
+        }
+        row
+    }
+
+    /// The row as it is kept: it follows a front only where that is.
+    pub(super) fn following(&self, row: &EnvironmentRow) -> EnvironmentRow {
+        let mut row = row.clone();
+        let front = row
+            .follows
+            .as_ref()
+            .and_then(|branch| self.fronts.get(branch));
+        if front.is_none() || front != row.revision.as_ref() {
+            row.follows = None;
+        }
+        row
+    }
+
+    pub(super) fn advance(&mut self, advance: &Advance) -> bool {
+        let branch = Some(&advance.branch);
+        let follows = |row: &&mut EnvironmentRow| row.follows.as_ref() == branch;
+        let followers = self.rows.values_mut().filter(|row| follows(row)).count();
+        let stands = self.fronts.get(&advance.branch) == advance.from.as_ref();
+        if !stands || followers != advance.followers {
+            return false;
+        }
+        for row in self.rows.values_mut().filter(follows) {
+            if advance.touched.contains(&row.name) {
+                row.follows = None;
+                row.revision.clone_from(&advance.from);
+                row.desired_revision.clone_from(&advance.from);
+            }
+        }
+        self.fronts
+            .insert(advance.branch.clone(), advance.to.clone());
+        true
+    }
+
     pub(super) fn acquire(
         &mut self,
         environment: &EnvironmentName,
