@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use stratum_core::approve::approve;
+use stratum_core::approve::{Approved, approve};
 use stratum_core::audit::AuditEntry;
 use stratum_core::condition::{Condition, Hold};
 use stratum_core::desired::Closure;
@@ -24,7 +24,7 @@ use stratum_core::value::Record;
 
 use crate::apply::{Apply, Driven, Flight};
 use crate::error::RuntimeError;
-use crate::judge::condition;
+use crate::judge::{arrive, condition};
 use crate::look::{Look, report_of};
 use crate::progress::{EnvironmentReport, Progress};
 use crate::reconcile::Reconciler;
@@ -54,10 +54,13 @@ impl Reconciler {
     pub(crate) async fn apply(
         self: &Arc<Self>,
         look: Look,
-        run: Run,
+        approved: &Approved,
         base: Base,
         mut entries: Vec<AuditEntry>,
     ) -> Result<EnvironmentReport, RuntimeError> {
+        let (findings, verdict) = (approved.findings(), approved.verdict());
+        let run = self.new_run(&look, approved.plan(), findings, verdict);
+        let run = run.await?;
         let Look {
             target,
             mut row,
@@ -68,8 +71,10 @@ impl Reconciler {
             verified,
             ..
         } = look;
+        row.remembered.runs = self.has_what_runs(&desired);
         row.condition = Condition::Reconciling;
         row.reason = format!("applying {}", target.commit.short());
+        row.remembered.spend(&run.verdict.approvals, run.started_at);
         entries
             .iter_mut()
             .for_each(|entry| entry.run = Some(run.id.clone()));
@@ -259,12 +264,14 @@ impl Reconciler {
         row.last_run = Some(run.id.clone());
         row.desired_revision = Some(run.revision.commit.clone());
         let end = journal.end().ok_or(RuntimeError::Stopped)?;
-        let mut retry = None;
+        let retry;
         let outcome = match end {
             End::Applied => {
-                self.mark_in_force(&run.environment, &origin.versions)
-                    .await?;
-                self.settle_applied(run, &mut row, &origin);
+                if run.plan.arrival().is_ok() {
+                    self.mark_in_force(&run.environment, &origin.versions)
+                        .await?;
+                }
+                retry = settle_applied(run, &mut row, &origin);
                 self.settle_observed(run, &mut row).await?;
                 RunOutcome::Applied
             }
@@ -286,15 +293,6 @@ impl Reconciler {
         report.outcome = Some(outcome);
         report.failed = retry;
         Ok(report)
-    }
-
-    fn settle_applied(&self, run: &Run, row: &mut EnvironmentRow, origin: &Origin) {
-        row.revision = Some(run.revision.commit.clone());
-        // Without the closure the next look reads the revision again, and finds nothing to do.
-        row.inputs = (origin.closure != Closure::default()).then_some(run.plan.inputs);
-        row.closure = origin.closure.clone();
-        row.hold = None;
-        (row.condition, row.reason) = condition(&run.plan, origin.concern.clone());
     }
 
     /// What was changed is no longer drifted, but for what was kept as it is.
@@ -336,6 +334,25 @@ impl Reconciler {
             at: failed.map(|step| step.address.clone()).collect(),
             why: outcome.map(|outcome| outcome.reason).unwrap_or_default(),
         })
+    }
+}
+
+/// Every step is done. Where something could not be planned for now, the environment is not at its
+/// Revision yet; the answer says when that is tried again.
+fn settle_applied(run: &Run, row: &mut EnvironmentRow, origin: &Origin) -> Option<Retry> {
+    match run.plan.arrival() {
+        Ok(arrival) => {
+            let known = origin.closure != Closure::default();
+            let inputs = known.then(|| (run.plan.inputs, origin.closure.clone()));
+            arrive(row, arrival, &run.revision.commit, inputs);
+            (row.condition, row.reason) = condition(&run.plan, origin.concern.clone());
+            None
+        }
+        Err(unplannable) => {
+            row.condition = Condition::Stalled;
+            row.reason = unplannable.reason;
+            Some(unplannable.retry)
+        }
     }
 }
 

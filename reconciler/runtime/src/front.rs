@@ -15,6 +15,7 @@ use stratum_core::rules::Rules;
 use stratum_core::touched::Index;
 
 use crate::error::RuntimeError;
+use crate::grounds::Admission;
 use crate::head::Target;
 use crate::reconcile::Reconciler;
 
@@ -277,10 +278,13 @@ impl Reconciler {
             let Some(mut row) = self.ports.store.environment(name).await? else {
                 return Ok(false);
             };
-            let Ok(grounds) = self.grounds(target, &mut row).await? else {
+            let Admission::Admitted(admitted) = self.admit(target, &mut row).await? else {
                 return Ok(false);
             };
-            if !self.admits(&grounds).await? {
+            let grounds = admitted.grounds;
+            // An approval counts once, so who needs one is looked at by itself.
+            let approvals = self.admits(&grounds).await?;
+            if approvals.is_none_or(|approvals| !approvals.is_empty()) {
                 return Ok(false);
             }
             if rules.is_none() {

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
+use jiff::Timestamp;
+use stratum_core::approve::{Refusal, approve};
 use stratum_core::condition::Hold;
 use stratum_core::digest::Digest;
 use stratum_core::finding::codes::UNVERIFIED;
@@ -10,15 +12,16 @@ use stratum_core::finding::{Finding, any_error};
 use stratum_core::ids::{CommitId, EnvironmentName};
 use stratum_core::plan::{BaseId, Plan};
 use stratum_core::ports::EnvironmentRow;
+use stratum_core::remembered::Suspension;
 use stratum_core::rules::{Pin, Rules};
 use stratum_core::run::Trigger;
-use stratum_core::settings::Signatures;
-use stratum_core::signed::{Authored, SignedTag, Signer};
+use stratum_core::settings::{EnvironmentSettings, Settings, Signatures};
+use stratum_core::signed::{Approval, Authored, Refused, SignedTag, Signer};
 use stratum_core::verdict::{Decision, Verdict};
 
 use crate::error::RuntimeError;
 use crate::guard::{Case, Guard, Heard, Said, Word};
-use crate::head::{Head, Target};
+use crate::head::{Head, Target, own_settings};
 use crate::reconcile::Reconciler;
 
 /// What one look stands on.
@@ -57,6 +60,47 @@ pub(crate) struct Words {
     told: BTreeSet<(EnvironmentName, String)>,
 }
 
+/// What came of judging a commit before it is read.
+pub(crate) enum Admission {
+    /// It may be read.
+    Admitted(Box<Admitted>),
+    /// Policy does not let those who wrote it bring anything.
+    Unproven(Verdict, String),
+    /// Its own rules cannot be used, so that it must never become a base.
+    Unusable(Vec<Finding>),
+    /// Its settings cannot be read.
+    Unreadable(Vec<Finding>),
+}
+
+/// A commit that may be read, and what holds while it is.
+pub(crate) struct Admitted {
+    pub(crate) grounds: Grounds,
+    /// What it should come to, with the settings that are in force.
+    pub(crate) target: Target,
+    /// The settings that it brings: to be compared with, and not to be obeyed.
+    pub(crate) brought: Arc<Settings>,
+}
+
+/// Why those who wrote the commits may not bring anything, if so: by policy, on the commits alone.
+pub(crate) fn unproven(
+    guard: &Guard<'_>,
+    case: &Case,
+    rules: &Arc<Rules>,
+) -> Result<Option<Admission>, RuntimeError> {
+    if case.commit == case.base {
+        return Ok(None);
+    }
+    let plan = Arc::new(nothing(&case.environment, &case.commit));
+    let verdict = guard.authors(case, rules, Arc::clone(&plan))?;
+    Ok(match approve(plan, Vec::new(), verdict.clone()) {
+        Err(refusal @ Refusal::Denied(_)) => {
+            Some(Admission::Unproven(verdict, refusal.to_string()))
+        }
+        // What an approval could turn is decided with the plan.
+        Err(Refusal::NeedsApproval { .. } | Refusal::Findings(_)) | Ok(_) => None,
+    })
+}
+
 impl Reconciler {
     /// Takes in the tags as they are now.
     pub(crate) fn hear(&self, tags: Vec<SignedTag>) {
@@ -88,7 +132,7 @@ impl Reconciler {
         !words.told.insert((environment.clone(), told))
     }
 
-    fn tags(&self) -> Arc<Vec<SignedTag>> {
+    pub(crate) fn tags(&self) -> Arc<Vec<SignedTag>> {
         let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&words.tags)
     }
@@ -112,22 +156,21 @@ impl Reconciler {
         }
     }
 
-    /// The rules that hold for a look; the findings that keep the Revision's own rules from ever
-    /// holding, otherwise.
+    /// Judges a commit before anything of it is obeyed: who wrote it, on the commits alone, by the
+    /// trust and the policies of the base; then whether its own rules can be used.
     ///
     /// The first time, the commit itself is pinned: nothing older could vouch for it.
-    pub(crate) async fn grounds(
+    pub(crate) async fn admit(
         self: &Arc<Self>,
         target: &Target,
         row: &mut EnvironmentRow,
-    ) -> Result<Result<Grounds, Vec<Finding>>, RuntimeError> {
+    ) -> Result<Admission, RuntimeError> {
         let pin = match (&row.revision, &row.pin) {
             (None, None) => self.pin(target).await?,
             _ => row.pin.clone(),
         };
         let held = row.revision.clone();
         let base = held.or(pin.as_ref().map(|pin| pin.commit.clone()));
-        let base = base.unwrap_or_else(|| target.commit.clone());
         let case = Case {
             environment: target.environment.clone(),
             settings: Arc::clone(&target.settings),
@@ -135,32 +178,92 @@ impl Reconciler {
             new: row.revision.is_none(),
             branch: target.branch.clone(),
             trigger: Trigger::Push,
-            base,
+            base: base.unwrap_or_else(|| target.commit.clone()),
+            spent: row
+                .remembered
+                .spent
+                .iter()
+                .map(|one| one.object.clone())
+                .collect(),
+            protected: false,
         };
-        let (own, asked) = (Arc::clone(self), case.clone());
-        let moved = case.new || case.base != case.commit;
-        let (findings, rules) = self
-            .blocking(move || {
-                let guard = own.guard();
-                let findings = match moved {
-                    true => guard.check(&asked.commit)?,
-                    false => Vec::new(),
-                };
-                match any_error(&findings) {
-                    true => Ok((findings, None)),
-                    false => Ok((findings, Some(guard.rules(&asked.base)?))),
-                }
-            })
+        let (own, tags) = (Arc::clone(self), self.tags());
+        let target_then = target.clone();
+        let admission = self
+            .blocking(move || own.admission(&target_then, case, tags))
             .await?;
-        let Some(rules) = rules else {
-            return Ok(Err(findings));
-        };
-        if let Some(pin) = pin.as_ref().filter(|pin| row.pin.as_ref() != Some(pin)) {
-            self.log_pin(&target.environment, pin, &rules.trust).await?;
+        if let Admission::Admitted(admitted) = &admission
+            && let Some(pin) = pin.as_ref().filter(|pin| row.pin.as_ref() != Some(pin))
+        {
+            let trust = &admitted.grounds.rules.trust;
+            self.log_pin(&target.environment, pin, trust).await?;
         }
         row.pin = pin;
-        let tags = self.tags();
-        Ok(Ok(Grounds { case, rules, tags }))
+        Ok(admission)
+    }
+
+    fn admission(
+        &self,
+        target: &Target,
+        mut case: Case,
+        tags: Arc<Vec<SignedTag>>,
+    ) -> Result<Admission, RuntimeError> {
+        let guard = self.guard();
+        let rules = guard.rules(&case.base)?;
+        if let Some(refused) = unproven(&guard, &case, &rules)? {
+            return Ok(refused);
+        }
+        let mut brought = None;
+        if case.new || case.base != case.commit {
+            let read = guard.brought(&case.commit, Some(&rules))?;
+            if any_error(&read.findings) || read.settings.is_none() {
+                return Ok(match read.settings {
+                    None => Admission::Unreadable(read.findings),
+                    Some(_) => Admission::Unusable(read.findings),
+                });
+            }
+            brought = read.settings;
+        }
+        let settings = Arc::new(self.in_force(target, &rules));
+        case.settings = Arc::clone(&settings);
+        let grounds = Grounds { case, rules, tags };
+        Ok(Admission::Admitted(Box::new(Admitted {
+            brought: brought.unwrap_or_else(|| Arc::clone(&settings)),
+            target: Target {
+                settings,
+                ..target.clone()
+            },
+            grounds,
+        })))
+    }
+
+    /// The settings that hold for an environment while a Revision of it is judged and applied:
+    /// those of the last HEAD that was admitted, but what decides over the Revision itself is what
+    /// the base says: budgets, the stage of secret signatures, and of a protected environment all
+    /// that is its own.
+    fn in_force(&self, target: &Target, rules: &Rules) -> Settings {
+        let mut settings = target.settings.as_ref().clone();
+        let name = &target.environment;
+        let most = &self.options.most;
+        settings.limits.memory = settings.limits.memory.min(most.memory);
+        settings.limits.time = settings.limits.time.min(most.time);
+        let Some(before) = rules.settings.environments.get(name) else {
+            return settings;
+        };
+        settings.secrets.signatures = rules.settings.secrets.signatures;
+        let mut own = own_settings(&settings, name);
+        if target.on_head && before.is_protected() {
+            own = EnvironmentSettings {
+                branch: own.branch,
+                suspended: own.suspended,
+                drift: Some(rules.settings.drift_of(before).clone()),
+                ..before.clone()
+            };
+        }
+        own.max_deletes = before.max_deletes;
+        own.empty = before.empty;
+        settings.environments.insert(name.clone(), own);
+        settings
     }
 
     /// The pin of an environment that never came to any Revision: at the very first look its own
@@ -189,11 +292,13 @@ impl Reconciler {
         Ok(Some(pins.min_by_key(|pin| pin.at).unwrap_or(own)))
     }
 
-    /// What was said last about suspending the environment.
+    /// Whether the environment is suspended by a word, and since which: a suspension that counted
+    /// holds until a word that counts resumes it, whatever became of its tag.
     pub(crate) async fn suspension(
         self: &Arc<Self>,
         grounds: &Grounds,
-    ) -> Result<Said, RuntimeError> {
+        row: &mut EnvironmentRow,
+    ) -> Result<Option<Suspension>, RuntimeError> {
         let (own, asked) = (Arc::clone(self), grounds.clone());
         let environment = &grounds.case.environment;
         let heard = self
@@ -203,7 +308,55 @@ impl Reconciler {
             })
             .await?;
         self.log_void(environment, "suspend", &heard.void).await?;
-        Ok(heard.said)
+        let known = row.remembered.suspended.clone();
+        let after = |at: Timestamp| row.remembered.resumed.is_none_or(|resumed| at > resumed);
+        match heard.said {
+            Said::Suspend(word) if after(word.at) => {
+                if known
+                    .as_ref()
+                    .is_none_or(|known| known.object != word.object)
+                {
+                    self.log_word(environment, &word).await?;
+                }
+                row.remembered.suspended = Some(Suspension {
+                    by: word.by,
+                    tag: word.tag,
+                    object: word.object,
+                    at: word.at,
+                });
+            }
+            Said::Resume(word) if known.as_ref().is_some_and(|known| word.at >= known.at) => {
+                self.log_word(environment, &word).await?;
+                row.remembered.suspended = None;
+                row.remembered.resumed = Some(word.at);
+            }
+            Said::Resume(word) if known.is_none() => {
+                let resumed = row.remembered.resumed.max(Some(word.at));
+                row.remembered.resumed = resumed;
+            }
+            Said::Suspend(_) | Said::Resume(_) | Said::Nothing => {
+                self.say_it_is_gone(environment, known.as_ref()).await?;
+            }
+        }
+        Ok(row.remembered.suspended.clone())
+    }
+
+    /// Writes, once, that the tag of a suspension is gone, and that the suspension holds.
+    async fn say_it_is_gone(
+        &self,
+        environment: &EnvironmentName,
+        suspended: Option<&Suspension>,
+    ) -> Result<(), RuntimeError> {
+        let gone = suspended.map(|suspended| Refused {
+            tag: suspended.tag.clone(),
+            why: format!(
+                "it is gone or was overwritten; the suspension by {} holds until a word that \
+                 counts resumes it",
+                suspended.by
+            ),
+        });
+        let gone: Vec<Refused> = gone.into_iter().collect();
+        self.log_void(environment, "suspend", &gone).await
     }
 
     /// Who said that the held run shall be tried again, if someone who may did; and the tags that
@@ -251,10 +404,15 @@ impl Reconciler {
     }
 
     /// Whether the environment may come to a Revision that changes nothing in it.
-    pub(crate) async fn admits(self: &Arc<Self>, grounds: &Grounds) -> Result<bool, RuntimeError> {
+    ///
+    /// Answers the approvals that it took, `None` when it may not.
+    pub(crate) async fn admits(
+        self: &Arc<Self>,
+        grounds: &Grounds,
+    ) -> Result<Option<Vec<Approval>>, RuntimeError> {
         let case = &grounds.case;
         if case.commit == case.base && !case.new {
-            return Ok(true);
+            return Ok(Some(Vec::new()));
         }
         let plan = Arc::new(nothing(&case.environment, &case.commit));
         let verdict = self.verdict(grounds, Trigger::Push, &plan).await?;
@@ -263,7 +421,7 @@ impl Reconciler {
         if admitted {
             self.log_admitted(&plan, &verdict).await?;
         }
-        Ok(admitted)
+        Ok(admitted.then_some(verdict.approvals))
     }
 }
 

@@ -9,6 +9,7 @@ mod apply;
 mod audit;
 mod calls;
 mod carry;
+mod charter;
 mod drift;
 mod driver;
 mod error;

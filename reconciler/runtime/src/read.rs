@@ -9,16 +9,26 @@ use stratum_core::ports::{EnvironmentRow, Loaded, Retry, Site, Tree};
 use stratum_core::record;
 use stratum_core::run::Trigger;
 use stratum_core::schedule::{Cause, Causes};
+use stratum_core::settings::Settings;
 use stratum_core::signed::Refused;
 
 use crate::error::RuntimeError;
 use crate::grounds::Grounds;
-use crate::head::Target;
+use crate::head::{Target, own_settings};
 use crate::look::{Look, drift_every};
 use crate::ports::Ports;
 use crate::progress::EnvironmentReport;
 use crate::reconcile::Reconciler;
 use crate::site::{site_of, wanted};
+
+/// What a Revision is read with.
+pub(crate) struct Read {
+    pub(crate) tree: Arc<dyn Tree>,
+    pub(crate) trigger: Trigger,
+    pub(crate) causes: Causes,
+    /// The settings that it brings: to be compared with, and not to be obeyed.
+    pub(crate) brought: Arc<Settings>,
+}
 
 impl Reconciler {
     /// Loads the revision; the report says why when it cannot be used.
@@ -26,10 +36,15 @@ impl Reconciler {
         self: &Arc<Self>,
         target: &Target,
         mut row: EnvironmentRow,
-        tree: Arc<dyn Tree>,
-        (trigger, causes): (Trigger, Causes),
+        read: Read,
         grounds: Grounds,
     ) -> Result<Result<Look, EnvironmentReport>, RuntimeError> {
+        let Read {
+            tree,
+            trigger,
+            causes,
+            brought,
+        } = read;
         let (revision, loaded) = self.load(target, &tree).await?;
         row.desired_revision = Some(target.commit.clone());
         let Loaded {
@@ -48,7 +63,7 @@ impl Reconciler {
             let reason = first_reason(&findings);
             return Ok(Err(self.stalled(row, reason, findings).await?));
         }
-        let site = match self.site(&target, &row).await? {
+        let site = match self.site(&target, &brought, &row).await? {
             Ok(site) => Arc::new(site),
             Err(reason) => return Ok(Err(self.stalled(row, reason, findings).await?)),
         };
@@ -126,9 +141,14 @@ impl Reconciler {
     async fn site(
         &self,
         target: &Target,
+        brought: &Settings,
         row: &EnvironmentRow,
     ) -> Result<Result<Site, String>, RuntimeError> {
-        let (roots, own) = (&self.options.roots, target.own());
+        // Where it would lie is checked with what the Revision says; where it lies is as admitted.
+        let (roots, own) = (
+            &self.options.roots,
+            own_settings(brought, &target.environment),
+        );
         let fresh = match (&roots.trial, &own.root) {
             (Some(_), _) | (None, None) => {
                 site_of(roots, &target.environment, &own, row.root.as_deref())
@@ -161,6 +181,12 @@ impl Reconciler {
                 fresh.root.display()
             )));
         }
-        Ok(Ok(fresh))
+        let held = target.own();
+        // An empty environment moves, once what was admitted says so too.
+        let remembered = row
+            .root
+            .as_deref()
+            .filter(|_| !moved || held.root != own.root);
+        Ok(Ok(site_of(roots, &target.environment, &held, remembered)))
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use stratum_core::ids::{Address, EnvironmentName};
 use stratum_core::ports::Lease;
+use stratum_core::settings::Limits;
 
 use crate::driver::Driver;
 use crate::error::RuntimeError;
@@ -36,6 +37,8 @@ pub struct Options {
     pub poll: Duration,
     /// How long a lease lives when nobody can tell whether its holder does.
     pub lease_ttl: Duration,
+    /// The most memory and time of one evaluation, whatever a repository says.
+    pub most: Limits,
     /// Do blocking work on the event loop, so that a simulation in one thread is deterministic.
     pub inline: bool,
 }

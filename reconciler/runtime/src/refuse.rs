@@ -51,6 +51,7 @@ impl Reconciler {
         target: &Target,
         mut row: EnvironmentRow,
         findings: Vec<Finding>,
+        verdict: Verdict,
         reason: String,
     ) -> Result<EnvironmentReport, RuntimeError> {
         let plan = Arc::new(nothing(&target.environment, &target.commit));
@@ -77,7 +78,7 @@ impl Reconciler {
                     on_failure: target.own().on_failure,
                     plan,
                     findings: findings.clone(),
-                    verdict: Verdict::default(),
+                    verdict,
                 };
                 self.remember_refusal(&run, &reason).await?;
                 run.id

@@ -15,6 +15,7 @@ use crate::ids::{Address, BranchName, CommitId, EnvironmentName, RunId};
 use crate::journal::Event;
 use crate::observed::Report;
 use crate::ports::{Facts, Fronts, Retry};
+use crate::remembered::Remembered;
 use crate::resource::ResourceState;
 use crate::rules::Pin;
 use crate::run::{Run, RunSummary};
@@ -251,6 +252,9 @@ pub struct EnvironmentRow {
     /// The commit whose rules hold until the environment came to a first Revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin: Option<Pin>,
+    /// What is remembered of words and rules.
+    #[serde(default, skip_serializing_if = "Remembered::is_empty")]
+    pub remembered: Remembered,
     /// The root of its local resources, once known; absolute.
     pub root: Option<String>,
     /// The branch whose front it follows: it is settled, and at whatever commit that is at. The
