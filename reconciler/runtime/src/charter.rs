@@ -13,8 +13,8 @@ use stratum_core::run::Trigger;
 use stratum_core::settings::Settings;
 use stratum_core::signed::Approval;
 
+use crate::admission::{Admission, nothing, unproven};
 use crate::error::RuntimeError;
-use crate::grounds::{Admission, nothing, unproven};
 use crate::guard::{Case, Guard};
 use crate::head::Head;
 use crate::progress::Progress;

@@ -14,11 +14,11 @@ use stratum_core::run::Run;
 use stratum_core::schedule::{Cause, Causes};
 use stratum_core::settings::DriftMode;
 
-use crate::carry::Failure;
 use crate::error::RuntimeError;
 use crate::look::Look;
 use crate::progress::EnvironmentReport;
 use crate::reconcile::Reconciler;
+use crate::settle::Failure;
 
 /// So many times an attribute is found changed again within [`WINDOW`] before it counts as fought
 /// over.

@@ -14,8 +14,8 @@ use stratum_core::ports::{Advance, Changed, EnvironmentRow};
 use stratum_core::rules::Rules;
 use stratum_core::touched::Index;
 
+use crate::admission::Admission;
 use crate::error::RuntimeError;
-use crate::grounds::Admission;
 use crate::head::Target;
 use crate::reconcile::Reconciler;
 
@@ -281,15 +281,15 @@ impl Reconciler {
             let Admission::Admitted(admitted) = self.admit(target, &mut row).await? else {
                 return Ok(false);
             };
-            let grounds = admitted.grounds;
+            let input = admitted.input;
             // An approval counts once, so who needs one is looked at by itself.
-            let approvals = self.admits(&grounds).await?;
+            let approvals = self.admits(&input).await?;
             if approvals.is_none_or(|approvals| !approvals.is_empty()) {
                 return Ok(false);
             }
             if rules.is_none() {
-                asked.extend(self::kind(&grounds.rules, target, rest.len()));
-                rules = Some(Arc::clone(&grounds.rules));
+                asked.extend(self::kind(&input.rules, target, rest.len()));
+                rules = Some(Arc::clone(&input.rules));
             }
             asked.insert(kind);
         }

@@ -87,8 +87,8 @@ impl Reconciler {
         };
         let mut findings = look.findings.clone();
         findings.extend(check(&plan, &base, &look.target.own()));
-        let verdict = self.verdict(&look.grounds, look.trigger, &plan).await?;
-        findings.extend(look.grounds.unverified(&verdict));
+        let verdict = self.verdict(&look.input, look.trigger, &plan).await?;
+        findings.extend(look.input.unverified(&verdict));
         let mut entries = self.verdict_entries(look, &plan, &verdict);
         (self.progress)(&Progress::Planned {
             plan: Arc::clone(&plan),

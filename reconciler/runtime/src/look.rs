@@ -14,8 +14,8 @@ use stratum_core::schedule::{Cause, Causes};
 use stratum_core::settings::{DriftMode, Settings};
 use stratum_core::verdict::Verdict;
 
+use crate::admission::{Admission, Admitted, PolicyInput};
 use crate::error::RuntimeError;
-use crate::grounds::{Admission, Admitted, Grounds};
 use crate::head::Target;
 use crate::progress::{EnvironmentReport, Progress};
 use crate::read::Read;
@@ -31,7 +31,7 @@ pub(crate) struct Look {
     pub(crate) desired: Arc<Desired>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) site: Arc<Site>,
-    pub(crate) grounds: Grounds,
+    pub(crate) input: PolicyInput,
     pub(crate) trigger: Trigger,
     /// Its sealed values, verified.
     pub(crate) verified: Verified,
@@ -93,7 +93,7 @@ impl Reconciler {
         let tree = self.tree(&target.commit).await?;
         self.log_configuration(&target.commit, &row, &tree).await?;
         let Admitted {
-            grounds,
+            input,
             target,
             brought,
         } = admitted;
@@ -102,7 +102,7 @@ impl Reconciler {
             let reason = "`suspended = true` in `stratum.ncl`".to_owned();
             return self.suspend(target, row, reason).await;
         }
-        if let Some(word) = self.suspension(&grounds, &mut row).await? {
+        if let Some(word) = self.suspension(&input, &mut row).await? {
             let reason = format!("suspended by {} (`{}`)", word.by, word.tag);
             return self.suspend(target, row, reason).await;
         }
@@ -118,7 +118,7 @@ impl Reconciler {
         let drifting = same && due && (causes.has(Cause::DriftDue) || begins);
         if settled
             && !drifting
-            && let Some(approvals) = self.admits(&grounds).await?
+            && let Some(approvals) = self.admits(&input).await?
         {
             row.remembered.spend(&approvals, self.ports.clock.now());
             return self.keep(target, row).await;
@@ -145,7 +145,7 @@ impl Reconciler {
             causes,
             brought,
         };
-        match self.read(target, row, read, grounds).await? {
+        match self.read(target, row, read, input).await? {
             Ok(look) if trigger == Trigger::Drift => self.drift(look, causes).await,
             Ok(look) => self.bring(look).await,
             Err(report) => Ok(report),

@@ -12,8 +12,8 @@ use stratum_core::schedule::{Cause, Causes};
 use stratum_core::settings::Settings;
 use stratum_core::signed::Refused;
 
+use crate::admission::PolicyInput;
 use crate::error::RuntimeError;
-use crate::grounds::Grounds;
 use crate::head::{Target, own_settings};
 use crate::look::{Look, drift_every};
 use crate::ports::Ports;
@@ -37,7 +37,7 @@ impl Reconciler {
         target: &Target,
         mut row: EnvironmentRow,
         read: Read,
-        grounds: Grounds,
+        input: PolicyInput,
     ) -> Result<Result<Look, EnvironmentReport>, RuntimeError> {
         let Read {
             tree,
@@ -57,7 +57,7 @@ impl Reconciler {
                 .await?));
         };
         let (target, desired) = (target.clone(), Arc::new(desired));
-        let (verified, found) = self.verify(&target, &grounds, tree, &desired).await?;
+        let (verified, found) = self.verify(&target, &input, tree, &desired).await?;
         findings.extend(found);
         if any_error(&findings) {
             let reason = first_reason(&findings);
@@ -75,7 +75,7 @@ impl Reconciler {
             .filter(|hold| hold.passes.is_none() || !causes.has(Cause::RetryDue));
         let (hold, void) = match hold {
             Some(hold) => {
-                let heard = self.retried(&grounds, &hold).await?;
+                let heard = self.retried(&input, &hold).await?;
                 (heard.said.is_none().then_some(hold), heard.void)
             }
             None => (None, Vec::new()),
@@ -87,7 +87,7 @@ impl Reconciler {
             desired,
             findings,
             site,
-            grounds,
+            input,
             trigger,
             verified,
             concern: None,

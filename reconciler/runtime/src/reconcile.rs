@@ -11,7 +11,6 @@ use stratum_core::settings::Limits;
 use crate::driver::Driver;
 use crate::error::RuntimeError;
 use crate::front::Front;
-use crate::grounds::Words;
 use crate::guard::Known;
 use crate::head::Head;
 use crate::ports::Ports;
@@ -20,6 +19,7 @@ use crate::publish::Records;
 use crate::recovery::Runs;
 use crate::site::Roots;
 use crate::stop::Stop;
+use crate::tags::Words;
 
 /// Tells whether the holder of a lease still lives; `None` when it cannot be told.
 pub type Alive = Arc<dyn Fn(&str) -> Option<bool> + Send + Sync>;

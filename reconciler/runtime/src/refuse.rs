@@ -11,8 +11,8 @@ use stratum_core::record::Outcome;
 use stratum_core::run::{Run, StepCounts, Trigger};
 use stratum_core::verdict::Verdict;
 
+use crate::admission::nothing;
 use crate::error::RuntimeError;
-use crate::grounds::nothing;
 use crate::head::Target;
 use crate::judge::Judged;
 use crate::look::Look;

@@ -1,38 +1,36 @@
-//! What one look stands on: the rules that hold, and what people said by tags.
+//! Judged first, obeyed after: from a commit of which nothing was read to one that may be read, and
+//! to what holds while it is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
-use jiff::Timestamp;
 use stratum_core::approve::{Refusal, approve};
-use stratum_core::condition::Hold;
 use stratum_core::digest::Digest;
 use stratum_core::finding::codes::UNVERIFIED;
 use stratum_core::finding::{Finding, any_error};
 use stratum_core::ids::{CommitId, EnvironmentName};
 use stratum_core::plan::{BaseId, Plan};
 use stratum_core::ports::EnvironmentRow;
-use stratum_core::remembered::Suspension;
 use stratum_core::rules::{Pin, Rules};
 use stratum_core::run::Trigger;
 use stratum_core::settings::{EnvironmentSettings, Settings, Signatures};
-use stratum_core::signed::{Approval, Authored, Refused, SignedTag, Signer};
+use stratum_core::signed::{Approval, Authored, SignedTag, Signer};
 use stratum_core::verdict::{Decision, Verdict};
 
 use crate::error::RuntimeError;
-use crate::guard::{Case, Guard, Heard, Said, Word};
+use crate::guard::{Case, Guard};
 use crate::head::{Head, Target, own_settings};
 use crate::reconcile::Reconciler;
 
 /// What one look stands on.
 #[derive(Clone)]
-pub(crate) struct Grounds {
+pub(crate) struct PolicyInput {
     pub(crate) case: Case,
     pub(crate) rules: Arc<Rules>,
     pub(crate) tags: Arc<Vec<SignedTag>>,
 }
 
-impl Grounds {
+impl PolicyInput {
     /// A warning for each commit that nobody is proven to be behind, where that is only warned of.
     pub(crate) fn unverified(&self, verdict: &Verdict) -> Vec<Finding> {
         if self.rules.signatures() != Signatures::Warn {
@@ -49,17 +47,6 @@ impl Grounds {
     }
 }
 
-/// What is known of the tags and of who heard them.
-#[derive(Default)]
-pub(crate) struct Words {
-    tags: Arc<Vec<SignedTag>>,
-    digest: Option<Digest>,
-    /// The environments of the very first look: each pins its own commit.
-    first: Option<BTreeSet<EnvironmentName>>,
-    /// What the audit log was told of tags that are looked at again and again.
-    told: BTreeSet<(EnvironmentName, String)>,
-}
-
 /// What came of judging a commit before it is read.
 pub(crate) enum Admission {
     /// It may be read.
@@ -74,7 +61,7 @@ pub(crate) enum Admission {
 
 /// A commit that may be read, and what holds while it is.
 pub(crate) struct Admitted {
-    pub(crate) grounds: Grounds,
+    pub(crate) input: PolicyInput,
     /// What it should come to, with the settings that are in force.
     pub(crate) target: Target,
     /// The settings that it brings: to be compared with, and not to be obeyed.
@@ -102,17 +89,6 @@ pub(crate) fn unproven(
 }
 
 impl Reconciler {
-    /// Takes in the tags as they are now.
-    pub(crate) fn hear(&self, tags: Vec<SignedTag>) {
-        let names: Vec<_> = tags.iter().map(|tag| (&tag.name, &tag.id)).collect();
-        let digest = Digest::of_json(&names);
-        let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
-        if words.digest != Some(digest) {
-            words.digest = Some(digest);
-            words.tags = Arc::new(tags);
-        }
-    }
-
     /// Notes, at the very first look of all, which environments there are.
     pub(crate) fn begin_trust(&self, head: &Head, rows: &[EnvironmentRow]) {
         let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
@@ -124,24 +100,6 @@ impl Reconciler {
             };
             words.first = Some(first);
         }
-    }
-
-    /// Whether the audit log was told this of a tag before; it is from now on.
-    pub(crate) fn was_told(&self, environment: &EnvironmentName, told: String) -> bool {
-        let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
-        !words.told.insert((environment.clone(), told))
-    }
-
-    pub(crate) fn tags(&self) -> Arc<Vec<SignedTag>> {
-        let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&words.tags)
-    }
-
-    /// The tags by name, with their objects.
-    pub(crate) fn words_by_name(&self) -> BTreeMap<String, String> {
-        let tags = self.tags();
-        let names = tags.iter().map(|tag| (tag.name.clone(), tag.id.clone()));
-        names.collect()
     }
 
     /// The guard over this process's ports, at this moment.
@@ -195,7 +153,7 @@ impl Reconciler {
         if let Admission::Admitted(admitted) = &admission
             && let Some(pin) = pin.as_ref().filter(|pin| row.pin.as_ref() != Some(pin))
         {
-            let trust = &admitted.grounds.rules.trust;
+            let trust = &admitted.input.rules.trust;
             self.log_pin(&target.environment, pin, trust).await?;
         }
         row.pin = pin;
@@ -226,14 +184,14 @@ impl Reconciler {
         }
         let settings = Arc::new(self.in_force(target, &rules));
         case.settings = Arc::clone(&settings);
-        let grounds = Grounds { case, rules, tags };
+        let input = PolicyInput { case, rules, tags };
         Ok(Admission::Admitted(Box::new(Admitted {
             brought: brought.unwrap_or_else(|| Arc::clone(&settings)),
             target: Target {
                 settings,
                 ..target.clone()
             },
-            grounds,
+            input,
         })))
     }
 
@@ -292,112 +250,22 @@ impl Reconciler {
         Ok(Some(pins.min_by_key(|pin| pin.at).unwrap_or(own)))
     }
 
-    /// Whether the environment is suspended by a word, and since which: a suspension that counted
-    /// holds until a word that counts resumes it, whatever became of its tag.
-    pub(crate) async fn suspension(
-        self: &Arc<Self>,
-        grounds: &Grounds,
-        row: &mut EnvironmentRow,
-    ) -> Result<Option<Suspension>, RuntimeError> {
-        let (own, asked) = (Arc::clone(self), grounds.clone());
-        let environment = &grounds.case.environment;
-        let heard = self
-            .blocking(move || {
-                own.guard()
-                    .suspended(&asked.case, &asked.rules, &asked.tags)
-            })
-            .await?;
-        self.log_void(environment, "suspend", &heard.void).await?;
-        let known = row.remembered.suspended.clone();
-        let after = |at: Timestamp| row.remembered.resumed.is_none_or(|resumed| at > resumed);
-        match heard.said {
-            Said::Suspend(word) if after(word.at) => {
-                if known
-                    .as_ref()
-                    .is_none_or(|known| known.object != word.object)
-                {
-                    self.log_word(environment, &word).await?;
-                }
-                row.remembered.suspended = Some(Suspension {
-                    by: word.by,
-                    tag: word.tag,
-                    object: word.object,
-                    at: word.at,
-                });
-            }
-            Said::Resume(word) if known.as_ref().is_some_and(|known| word.at >= known.at) => {
-                self.log_word(environment, &word).await?;
-                row.remembered.suspended = None;
-                row.remembered.resumed = Some(word.at);
-            }
-            Said::Resume(word) if known.is_none() => {
-                let resumed = row.remembered.resumed.max(Some(word.at));
-                row.remembered.resumed = resumed;
-            }
-            Said::Suspend(_) | Said::Resume(_) | Said::Nothing => {
-                self.say_it_is_gone(environment, known.as_ref()).await?;
-            }
-        }
-        Ok(row.remembered.suspended.clone())
-    }
-
-    /// Writes, once, that the tag of a suspension is gone, and that the suspension holds.
-    async fn say_it_is_gone(
-        &self,
-        environment: &EnvironmentName,
-        suspended: Option<&Suspension>,
-    ) -> Result<(), RuntimeError> {
-        let gone = suspended.map(|suspended| Refused {
-            tag: suspended.tag.clone(),
-            why: format!(
-                "it is gone or was overwritten; the suspension by {} holds until a word that \
-                 counts resumes it",
-                suspended.by
-            ),
-        });
-        let gone: Vec<Refused> = gone.into_iter().collect();
-        self.log_void(environment, "suspend", &gone).await
-    }
-
-    /// Who said that the held run shall be tried again, if someone who may did; and the tags that
-    /// were meant to say so.
-    pub(crate) async fn retried(
-        self: &Arc<Self>,
-        grounds: &Grounds,
-        hold: &Hold,
-    ) -> Result<Heard<Option<Word>>, RuntimeError> {
-        let (own, asked, run) = (Arc::clone(self), grounds.clone(), hold.run.clone());
-        let heard = self
-            .blocking(move || {
-                own.guard()
-                    .retried(&asked.case, &asked.rules, &asked.tags, &run)
-            })
-            .await?;
-        let environment = &grounds.case.environment;
-        self.log_void(environment, "retry", &heard.void).await?;
-        if let Some(word) = &heard.said {
-            self.log_word(environment, word).await?;
-            tracing::info!(run = %hold.run, by = %word.by, "tried again, as a tag says");
-        }
-        Ok(heard)
-    }
-
-    /// Judges a plan on these grounds.
+    /// Judges a plan on this input.
     pub(crate) async fn verdict(
         self: &Arc<Self>,
-        grounds: &Grounds,
+        input: &PolicyInput,
         trigger: Trigger,
         plan: &Arc<Plan>,
     ) -> Result<Verdict, RuntimeError> {
-        let (own, grounds, plan) = (Arc::clone(self), grounds.clone(), Arc::clone(plan));
+        let (own, input, plan) = (Arc::clone(self), input.clone(), Arc::clone(plan));
         self.blocking(move || {
             let case = Case {
                 trigger,
-                ..grounds.case
+                ..input.case
             };
             let request = own
                 .guard()
-                .request(&case, &grounds.rules, plan, &grounds.tags)?;
+                .request(&case, &input.rules, plan, &input.tags)?;
             Ok(own.ports.gate.judge(&request)?)
         })
         .await
@@ -408,14 +276,14 @@ impl Reconciler {
     /// Answers the approvals that it took, `None` when it may not.
     pub(crate) async fn admits(
         self: &Arc<Self>,
-        grounds: &Grounds,
+        input: &PolicyInput,
     ) -> Result<Option<Vec<Approval>>, RuntimeError> {
-        let case = &grounds.case;
+        let case = &input.case;
         if case.commit == case.base && !case.new {
             return Ok(Some(Vec::new()));
         }
         let plan = Arc::new(nothing(&case.environment, &case.commit));
-        let verdict = self.verdict(grounds, Trigger::Push, &plan).await?;
+        let verdict = self.verdict(input, Trigger::Push, &plan).await?;
         let whole = verdict.whole.as_ref().map(|whole| &whole.decision);
         let admitted = whole == Some(&Decision::Allow);
         if admitted {
