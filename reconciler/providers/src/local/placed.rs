@@ -211,6 +211,7 @@ impl<S: Shape> ResourceType for Placed<S> {
                         .after
                         .map(|after| after.private.clone())
                         .unwrap_or_default(),
+                    due: None,
                 },
                 call.call.secrets,
             )),

@@ -81,6 +81,8 @@ impl Place {
             site: &self.site,
             timeout: self.timeout,
             secrets: self.secrets.as_ref(),
+            stop: None,
+            notes: None,
         }
     }
 
@@ -94,6 +96,7 @@ impl Place {
                 call: self.call(),
                 prior,
                 desired,
+                config: desired,
             })
             .await
     }
@@ -139,6 +142,8 @@ impl Place {
             token: &step.token,
             prior: step.prior.as_ref(),
             planned: step.planned.as_ref(),
+            config: step.planned.as_ref(),
+            private: &Opaque::default(),
             checkpoint: &step.checkpoint,
         };
         self.provider.apply(call).await
