@@ -33,3 +33,4 @@ mod serve;
 mod services;
 mod state;
 mod surface;
+mod tools;
