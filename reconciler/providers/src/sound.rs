@@ -144,7 +144,7 @@ mod tests {
 
     fn record(json: serde_json::Value) -> Record {
         let entries = json.as_object().unwrap().clone();
-        let value = |value: serde_json::Value| Value::try_from(value).unwrap();
+        let value = Value::from_data;
         entries
             .into_iter()
             .map(|(name, json)| (name, value(json)))

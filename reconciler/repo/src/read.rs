@@ -95,7 +95,7 @@ impl GitRepository {
         // Only what is counted back from a commit can be beyond where the history was cut off.
         let counted = name.contains(['~', '^']);
         let name = name.to_owned();
-        match counted && self.pool.with(|repository| repository.is_shallow()) {
+        match counted && self.pool.with(|repository| Ok(repository.is_shallow()))? {
             true => Ok(RepositoryError::Shallow { name }),
             false => Ok(RepositoryError::NoSuchRevision { name }),
         }
