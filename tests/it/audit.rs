@@ -336,6 +336,28 @@ fn entries_are_kept_as_long_as_the_applied_settings_say() {
     }
 }
 
+/// The log of a program that kept steps and addresses apart is valid, and what cannot be relied on
+/// in it is counted.
+#[test]
+fn entries_that_may_name_another_resource_are_counted() {
+    let log = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("reconciler/store/tests/fixtures/format-6/audit");
+    let log = log.to_str().unwrap();
+    let ground = Ground::new();
+    let said = ground.stratum(&["audit", "verify", "--log", log]);
+    let said = said.ends_with(0).out;
+    let wanted = "may be that of another resource of the same run";
+    assert!(said.contains(wanted), "{said}");
+    let json = ground.stratum(&["--json", "audit", "verify", "--log", log]);
+    let json = json.json();
+    assert_eq!(json["parts"][0]["doubtful"], 18, "{json}");
+    let own = Ground::with_a_file();
+    own.push("first");
+    own.once().ends_with(0);
+    let json = own.stratum(&["--json", "audit", "verify"]).json();
+    assert_eq!(json["parts"][0]["doubtful"], 0, "{json}");
+}
+
 #[test]
 fn a_log_that_is_not_as_it_was_signed_is_seen_at_a_glance() {
     let ground = Ground::with_a_file();
