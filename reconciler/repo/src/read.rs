@@ -95,7 +95,12 @@ impl GitRepository {
         // Only what is counted back from a commit can be beyond where the history was cut off.
         let counted = name.contains(['~', '^']);
         let name = name.to_owned();
-        match counted && self.pool.with(|repository| Ok(repository.is_shallow()))? {
+        let shallow = counted
+            && self
+                .pool
+                .with(|repository| repository.is_shallow())
+                .map_err(failed("read where the history is cut off"))?;
+        match shallow {
             true => Ok(RepositoryError::Shallow { name }),
             false => Ok(RepositoryError::NoSuchRevision { name }),
         }
