@@ -130,7 +130,8 @@ class Stratum:
 
     def start(self, point=None):
         extra = {} if point is None else {"STRATUM_CRASH_AT": str(point)}
-        return subprocess.Popen([self.program, "--repo", self.bare, "-q", "reconcile", "--once"],
+        return subprocess.Popen([self.program, "--repo", self.bare, "-q", "reconcile", "--once",
+                                 "--roots", str(self.world.things)],
                                 env={**os.environ, **GIT, **extra},
                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 

@@ -123,6 +123,52 @@ impl Place {
         self.state.parent().unwrap_or(Path::new("/"))
     }
 
+    /// Where providers write down what they must remember: named after the state.
+    pub(crate) fn own_folder(&self) -> PathBuf {
+        self.beside(".local")
+    }
+
+    /// The file in which the operator names places for environments.
+    pub(crate) fn roots_file(&self) -> PathBuf {
+        self.beside(".roots")
+    }
+
+    /// The places that are given to environments on this machine: on the command line and in the
+    /// file.
+    pub(crate) fn named_roots(&self, given: &[PathBuf]) -> Result<Vec<PathBuf>, CommandError> {
+        let file = self.roots_file();
+        let text = match std::fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => {
+                let path = file.display();
+                let failed = CommandError::given(format!("could not read `{path}`"));
+                return Err(failed.because(&error));
+            }
+        };
+        let lines = text.lines().map(str::trim);
+        let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let mut named = Vec::new();
+        for line in lines {
+            if !line.starts_with('/') {
+                let path = file.display();
+                let wrong = format!("`{path}` names `{line}`, which is not an absolute path");
+                return Err(CommandError::given(wrong));
+            }
+            named.push(PathBuf::from(line));
+        }
+        for path in given {
+            named.push(absolute(path)?);
+        }
+        Ok(named)
+    }
+
+    fn beside(&self, ending: &str) -> PathBuf {
+        let mut path = self.state.clone().into_os_string();
+        path.push(ending);
+        path.into()
+    }
+
     /// The state, for reading; `None` when nothing was reconciled yet.
     pub(crate) async fn state(&self) -> Result<Option<SqliteStore>, StoreError> {
         match SqliteStore::open(&self.state, Access::ReadOnly).await {

@@ -52,6 +52,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Some(code) = wiring::helper_process(first) {
         return code;
     }
+    if let Some(code) = stratum_providers::init::in_a_child() {
+        return code;
+    }
     match Arguments::try_parse_from(arguments) {
         Ok(arguments) => dispatch(arguments).into(),
         Err(error) => refuse(&error).into(),

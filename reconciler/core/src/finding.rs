@@ -123,6 +123,7 @@ pub mod codes {
         TOO_LARGE = "STR0106", "file too large", "A file is larger than stratum reads. Keep large data out of the repository.";
         NOT_TEXT = "STR0107", "not UTF-8 text", "A file that must be text is not valid UTF-8.";
         ENVIRONMENT_MISSING = "STR0108", "environment without files", "An environment of `stratum.ncl` has neither `infra/<name>.ncl` nor a folder `infra/<name>/`.";
+        PROGRAMS_BESIDE = "STR0110", "program beside a protected environment", "An environment that is not protected runs a program as the reconciler's user, and another one of the repository is protected. Such a program reaches whatever that user reaches, the protected environment too. Name a user for it (`user`), take it away, or give the protected environment a reconciler of its own; reconciler/docs/protected.md says more.";
         // 02: Nickel
         SYNTAX = "STR0201", "syntax error", "The file is not Nickel. The place shown is where the reader could not go on.";
         TYPE = "STR0202", "type error", "A statically typed part of the file has another type than it says.";

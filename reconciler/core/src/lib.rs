@@ -6,6 +6,7 @@
 
 pub mod approve;
 pub mod audit;
+pub mod beside;
 pub mod check;
 pub mod condition;
 pub mod desired;

@@ -214,6 +214,14 @@ pub fn content(
     Ok(content)
 }
 
+impl Settings {
+    /// Whether any environment of the repository is protected.
+    pub fn protects_any(&self) -> bool {
+        let mut all = self.environments.values();
+        all.any(EnvironmentSettings::is_protected)
+    }
+}
+
 impl EnvironmentSettings {
     /// Whether its label `protected` says so; any value but `false` and `no` does.
     pub fn is_protected(&self) -> bool {

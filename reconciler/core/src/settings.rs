@@ -51,6 +51,8 @@ pub struct EnvironmentSettings {
     pub root: Option<String>,
     /// Other places that local resources may reach; absolute paths.
     pub roots: Vec<String>,
+    /// The user that its programs run as; `None` is the user of the reconciler.
+    pub user: Option<String>,
     /// What happens when a step fails.
     pub on_failure: OnFailure,
     /// What happens when the world differs; `None` is the repository's setting.
@@ -73,6 +75,7 @@ impl Default for EnvironmentSettings {
             branch: None,
             root: None,
             roots: Vec::new(),
+            user: None,
             on_failure: OnFailure::Rollback,
             drift: None,
             max_deletes: None,

@@ -31,6 +31,8 @@ pub(crate) fn plan(
     }
     pairs.push(("pinned", Value::new_bool(request.pinned)));
     pairs.push(("plan", counts(request)?));
+    let beside = request.protected || request.rules.settings.protects_any();
+    pairs.push(("protectedBeside", Value::new_bool(beside)));
     pairs.push(("reviewed", Value::new_bool(reviewed)));
     pairs.push(("signatures", text(request.signatures.as_str())));
     pairs.push(("trigger", text(request.trigger.as_str())));

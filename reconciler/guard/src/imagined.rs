@@ -14,7 +14,7 @@ use stratum_core::ports::{Effect, PlanRequest, Principal};
 use stratum_core::resource::Meta;
 use stratum_core::rules::Rules;
 use stratum_core::run::Trigger;
-use stratum_core::settings::{Settings, Signatures};
+use stratum_core::settings::{EnvironmentSettings, Settings, Signatures};
 use stratum_core::signed::{Approval, Authored, Signer};
 use stratum_core::trust::Trust;
 use stratum_core::verdict::Judgement;
@@ -62,6 +62,7 @@ pub(crate) struct Circumstances {
     now: Option<Timestamp>,
     pub(crate) own: bool,
     pinned: bool,
+    protected_beside: bool,
     reason: String,
     reversibility: Reversibility,
     reviewed: bool,
@@ -92,6 +93,7 @@ impl Default for Circumstances {
             now: None,
             own: false,
             pinned: false,
+            protected_beside: false,
             reason: "changed".to_owned(),
             reversibility: Reversibility::Reversible,
             reviewed: false,
@@ -121,13 +123,23 @@ pub(crate) struct Scene<'a> {
 
 impl Scene<'_> {
     pub(crate) fn rules(&self) -> Result<Arc<Rules>, String> {
+        let mut environments = BTreeMap::new();
+        if self.circumstances.protected_beside {
+            let beside = EnvironmentName::new("beside").map_err(|error| error.to_string())?;
+            let labels = BTreeMap::from([("protected".to_owned(), "true".to_owned())]);
+            let own = EnvironmentSettings {
+                labels,
+                ..EnvironmentSettings::default()
+            };
+            environments.insert(beside, own);
+        }
         Ok(Arc::new(Rules {
             commit: some_commit()?,
             policies: Vec::new(),
             trust: Arc::new(self.trust.clone()),
             settings: Arc::new(Settings {
                 name: "test".to_owned(),
-                environments: BTreeMap::new(),
+                environments,
                 records: Default::default(),
                 drift: Default::default(),
                 limits: Default::default(),

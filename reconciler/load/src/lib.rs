@@ -26,6 +26,7 @@ mod pipeline;
 mod reading;
 mod records;
 mod registry;
+mod roots;
 mod sealed;
 mod secrets;
 mod settings;

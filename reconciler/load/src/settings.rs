@@ -22,6 +22,7 @@ const ENVIRONMENT: Outline = Outline::Object(&[
     key("branch", Outline::Accepted(is_branch)),
     key("root", Outline::Text),
     key("roots", Outline::List(&Outline::Accepted(is_absolute))),
+    key("user", Outline::Text),
     key(
         "on_failure",
         Outline::Choice(&["rollback", "halt", "continue"]),
@@ -126,7 +127,10 @@ pub(crate) fn load(evaluator: &Evaluator<'_>) -> Result<Loaded<Settings>, LoadEr
         None
     } else {
         match serde_json::from_value(node.to_json()) {
-            Ok(settings) => Some(settings),
+            Ok(settings) => {
+                findings.extend(shared_places(&settings, &node, Places(&files)));
+                Some(settings)
+            }
             Err(error) => {
                 let finding = Finding::error(&codes::SETTINGS_INVALID, error.to_string());
                 findings.push(finding.at(Source::start_of(FILE)));
@@ -135,6 +139,22 @@ pub(crate) fn load(evaluator: &Evaluator<'_>) -> Result<Loaded<Settings>, LoadEr
         }
     };
     Ok(Loaded { value, findings })
+}
+
+/// A finding for each two environments that share a place.
+fn shared_places(settings: &Settings, node: &Node, places: Places<'_>) -> Vec<Finding> {
+    let of = |name: &str| node.field("environments")?.2.field(name)?.1;
+    let finding = |(name, said): (String, String)| {
+        let mut finding = Finding::error(&codes::SETTINGS_INVALID, said)
+            .hint("give each environment a root of its own");
+        let start = node.0.or(Some((0, 1, 1)));
+        finding.source = places.source(of(&name).or(start));
+        finding
+    };
+    crate::roots::shared(settings)
+        .into_iter()
+        .map(finding)
+        .collect()
 }
 
 fn check(node: &Node, places: Places<'_>) -> Vec<Finding> {

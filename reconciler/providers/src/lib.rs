@@ -10,7 +10,10 @@
 //! program, executed again with one of the words in [`reexec`].
 
 pub mod generated;
+pub mod init;
 pub mod local;
+mod own;
+mod private;
 pub mod probe;
 mod process;
 pub mod reexec;

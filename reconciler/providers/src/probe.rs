@@ -12,7 +12,7 @@ use stratum_core::ports::{Probe, ProbeError};
 use stratum_core::resource::HealthCheck;
 use tokio::net::TcpStream;
 
-use crate::process::{self, Command};
+use crate::process::{self, Command, User};
 
 /// Tries health checks from this machine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -79,21 +79,30 @@ fn host_and_port(place: &str) -> Result<(&str, u16), String> {
 #[async_trait]
 impl Probe for HealthProbe {
     async fn probe(&self, check: &HealthCheck, root: &Path) -> Result<(), ProbeError> {
-        let what = describe(check);
-        let tried = async {
-            match (&check.http, &check.tcp, &check.command) {
-                (Some(url), None, None) => http(url).await,
-                (None, Some(place), None) => tcp(place).await.map(|_| ()),
-                (None, None, Some(command)) => run(command, root).await,
-                _ => Err("is not exactly one of `http`, `tcp`, `command`".to_owned()),
-            }
-        };
-        let answer = tokio::time::timeout(check.timeout, tried).await;
-        let seconds = check.timeout.as_secs_f64();
-        answer
-            .unwrap_or_else(|_| Err(format!("did not answer within {seconds} s")))
-            .map_err(|reason| ProbeError { what, reason })
+        probe_as(check, root, None).await
     }
+}
+
+/// Tries a health check; its command runs as `user` when that is another.
+pub(crate) async fn probe_as(
+    check: &HealthCheck,
+    root: &Path,
+    user: Option<User>,
+) -> Result<(), ProbeError> {
+    let what = describe(check);
+    let tried = async {
+        match (&check.http, &check.tcp, &check.command) {
+            (Some(url), None, None) => http(url).await,
+            (None, Some(place), None) => tcp(place).await.map(|_| ()),
+            (None, None, Some(command)) => run(command, root, user).await,
+            _ => Err("is not exactly one of `http`, `tcp`, `command`".to_owned()),
+        }
+    };
+    let answer = tokio::time::timeout(check.timeout, tried).await;
+    let seconds = check.timeout.as_secs_f64();
+    answer
+        .unwrap_or_else(|_| Err(format!("did not answer within {seconds} s")))
+        .map_err(|reason| ProbeError { what, reason })
 }
 
 /// What a check asks, for people.
@@ -144,8 +153,11 @@ async fn http(url: &str) -> Result<(), String> {
     }
 }
 
-async fn run(command: &[String], root: &Path) -> Result<(), String> {
-    let command = Command::new(command, root);
+async fn run(command: &[String], root: &Path, user: Option<User>) -> Result<(), String> {
+    let command = Command {
+        user,
+        ..Command::new(command, root)
+    };
     let ended = process::run(&command, std::future::pending()).await;
     match ended.failure() {
         None => Ok(()),

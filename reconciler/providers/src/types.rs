@@ -12,6 +12,7 @@ use stratum_core::ports::{
 use stratum_core::resource::{Instance, Opaque};
 use stratum_core::value::Record;
 
+use crate::own;
 use crate::schema::unusable;
 
 /// One type of a provider; the methods are those of [`Provider`].
@@ -78,6 +79,14 @@ impl TypedProvider {
     }
 }
 
+/// Before anything is changed: what a version before remembered is taken over.
+fn take_over(call: Call<'_>) -> Result<(), ApplyError> {
+    own::take_over(call.site).map_err(|error| {
+        let own = call.site.own.display();
+        ApplyError::nothing_happened(format!("could not make `{own}` ready: {error}"))
+    })
+}
+
 #[async_trait]
 impl Provider for TypedProvider {
     fn schema(&self) -> &ProviderSchema {
@@ -96,7 +105,16 @@ impl Provider for TypedProvider {
     }
 
     async fn read(&self, call: ReadCall<'_>) -> Result<Reading, ProviderError> {
-        self.of(call.call)?.read(call).await
+        let site = own::known(call.call.site);
+        let found = self.of(call.call)?;
+        let call = ReadCall {
+            call: Call {
+                site: &site,
+                ..call.call
+            },
+            ..call
+        };
+        found.read(call).await
     }
 
     async fn plan(&self, call: PlanCall<'_>) -> Result<Proposal, ProviderError> {
@@ -104,7 +122,16 @@ impl Provider for TypedProvider {
     }
 
     async fn checkpoint(&self, call: CheckpointCall<'_>) -> Result<Opaque, ProviderError> {
-        self.of(call.call)?.checkpoint(call).await
+        let site = own::known(call.call.site);
+        let found = self.of(call.call)?;
+        let call = CheckpointCall {
+            call: Call {
+                site: &site,
+                ..call.call
+            },
+            ..call
+        };
+        found.checkpoint(call).await
     }
 
     async fn apply(&self, call: ApplyCall<'_>) -> Result<Option<Instance>, ApplyError> {
@@ -113,18 +140,39 @@ impl Provider for TypedProvider {
         if let Some(why) = call.planned.and_then(unusable) {
             return Err(ApplyError::nothing_happened(why));
         }
+        take_over(call.call)?;
         found.apply(call).await
     }
 
     async fn restore(&self, call: RestoreCall<'_>) -> Result<Option<Instance>, ApplyError> {
-        self.of_changing(call.call)?.restore(call).await
+        let found = self.of_changing(call.call)?;
+        take_over(call.call)?;
+        found.restore(call).await
     }
 
     async fn locate(&self, call: LocateCall<'_>) -> Result<Located, ProviderError> {
-        self.of(call.call)?.locate(call).await
+        let site = own::known(call.call.site);
+        let found = self.of(call.call)?;
+        let call = LocateCall {
+            call: Call {
+                site: &site,
+                ..call.call
+            },
+            ..call
+        };
+        found.locate(call).await
     }
 
     async fn import(&self, call: ImportCall<'_>) -> Result<Instance, ProviderError> {
-        self.of(call.call)?.import(call).await
+        let site = own::known(call.call.site);
+        let found = self.of(call.call)?;
+        let call = ImportCall {
+            call: Call {
+                site: &site,
+                ..call.call
+            },
+            ..call
+        };
+        found.import(call).await
     }
 }

@@ -34,6 +34,8 @@ fn drive(root: &str, count: &str) -> Result<(), Failure> {
     let site = Arc::new(Site {
         root: root.into(),
         roots: Vec::new(),
+        own: std::path::Path::new(root).with_file_name("own").join("t"),
+        user: None,
     });
     let provider = Arc::new(local::provider(std::env::current_exe()?)?);
     let runtime = tokio::runtime::Runtime::new()?;

@@ -5,6 +5,7 @@
 //! [`Journal::next`](stratum_core::journal::Journal::next) as a new plan.
 
 mod admission;
+mod admit;
 mod aim;
 mod apply;
 mod audit;

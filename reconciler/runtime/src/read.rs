@@ -1,5 +1,6 @@
 //! Reading the revision that an environment is to be brought to.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use stratum_core::condition::Hold;
@@ -13,6 +14,7 @@ use stratum_core::settings::Settings;
 use stratum_core::signed::Refused;
 
 use crate::admission::PolicyInput;
+use crate::admit::{Remembered, admit, names_places, place_of};
 use crate::error::RuntimeError;
 use crate::head::{Target, own_settings};
 use crate::look::{Look, drift_every};
@@ -161,10 +163,20 @@ impl Reconciler {
                 }
             }
         };
-        let moved = row
-            .root
-            .as_deref()
-            .is_some_and(|old| fresh.root.to_string_lossy() != old);
+        let held = target.own();
+        let named = names_places(&own) || names_places(&held);
+        let remembered = match named {
+            true => self.remembered(brought).await?,
+            false => Remembered::new(),
+        };
+        let environment = &target.environment;
+        if let Err(reason) = admit(roots, environment, brought, &remembered, &fresh) {
+            return Ok(Err(reason));
+        }
+        // Another spelling of the same place moves nothing.
+        let moved = row.root.as_deref().map(Path::new).is_some_and(|old| {
+            old != fresh.root.as_path() && place_of(old) != place_of(&fresh.root)
+        });
         if moved
             && !self
                 .ports
@@ -181,12 +193,27 @@ impl Reconciler {
                 fresh.root.display()
             )));
         }
-        let held = target.own();
         // An empty environment moves, once what was admitted says so too.
-        let remembered = row
+        let kept = row
             .root
             .as_deref()
             .filter(|_| !moved || held.root != own.root);
-        Ok(Ok(site_of(roots, &target.environment, &held, remembered)))
+        let site = site_of(roots, environment, &held, kept);
+        let admitted = admit(roots, environment, &target.settings, &remembered, &site);
+        Ok(admitted.map(|()| site))
+    }
+
+    /// The roots of the environments that are named, and of those that still hold something.
+    async fn remembered(&self, settings: &Settings) -> Result<Remembered, RuntimeError> {
+        let mut remembered = Remembered::new();
+        for row in self.ports.store.environments().await? {
+            let Some(root) = row.root else { continue };
+            let named = settings.environments.contains_key(&row.name);
+            let holds = named || !self.ports.store.base(&row.name).await?.resources.is_empty();
+            if holds {
+                remembered.insert(row.name, root.into());
+            }
+        }
+        Ok(remembered)
     }
 }

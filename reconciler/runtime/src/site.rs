@@ -11,8 +11,15 @@ use stratum_core::settings::EnvironmentSettings;
 pub struct Roots {
     /// The folder that holds the state; absolute.
     pub state_folder: PathBuf,
+    /// Where providers write down what they must remember, in one folder for each environment;
+    /// absolute. Two states never share it.
+    pub own: PathBuf,
     /// `--root`: everything lies under it, for a trial; absolute.
     pub trial: Option<PathBuf>,
+    /// The places that the operator of this machine gives to environments; absolute.
+    pub named: Vec<PathBuf>,
+    /// The file in which more of them can be named, for people.
+    pub file: PathBuf,
 }
 
 /// Where the local resources of an environment lie.
@@ -36,6 +43,8 @@ pub fn site_of(
     Site {
         root,
         roots: settings.roots.iter().map(PathBuf::from).collect(),
+        own: roots.own.join(environment.as_str()),
+        user: settings.user.clone(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use stratum_core::beside;
 use stratum_core::desired::Revision;
 use stratum_core::finding::Finding;
 use stratum_core::ids::{CommitId, ObjectId};
@@ -146,6 +147,9 @@ pub(crate) fn check(
         for environment in loader.environments(tree, &settings)? {
             let loaded = loader.load(tree, revision, &settings, &environment)?;
             findings.extend(loaded.findings);
+            if let Some(desired) = &loaded.value {
+                findings.extend(beside::findings(&settings, &environment, desired));
+            }
         }
         findings.extend(loader.strays(tree, &settings)?);
         let trust = loader.trust(tree, &settings)?;

@@ -253,7 +253,10 @@ impl<'a> Planner<'a> {
         let sealing = self.sealing(environment, commit)?;
         let roots = Roots {
             state_folder: self.place.state_folder().to_owned(),
+            own: self.place.own_folder(),
             trial: None,
+            named: Vec::new(),
+            file: self.place.roots_file(),
         };
         let own = settings
             .environments

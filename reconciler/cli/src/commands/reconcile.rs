@@ -78,6 +78,11 @@ pub(crate) struct ReconcileArguments {
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = duration::parse)]
     most_time: Duration,
 
+    /// Give DIR, and what lies in it, to environments whose settings name a place there; more can
+    /// be named in the file `<state>.roots`, one a line
+    #[arg(long, value_name = "DIR", env = "STRATUM_ROOTS", value_delimiter = ':')]
+    roots: Vec<PathBuf>,
+
     /// Answer at ADDRESS:PORT: /webhook, /healthz, /readyz, /metrics
     #[arg(
         long,
@@ -282,7 +287,10 @@ fn options(arguments: &ReconcileArguments, place: &Place) -> Result<Options, Com
         alive: Arc::new(holder::is_alive),
         roots: Roots {
             state_folder: place.state_folder().to_owned(),
+            own: place.own_folder(),
             trial,
+            named: place.named_roots(&arguments.roots)?,
+            file: place.roots_file(),
         },
         poll: POLL,
         lease_ttl: LEASE,

@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use stratum_core::digest::Digest;
 use stratum_core::ids::Address;
-use stratum_core::ports::{ApplyError, Certainty, ProviderError, Retry, SecretError, Site};
+use stratum_core::ports::{ApplyError, Call, Certainty, ProviderError, Retry, SecretError, Site};
 use stratum_core::resource::{Checkpoint, Instance, Opaque};
 use stratum_core::value::Record;
 
-/// The folder in an environment's root that belongs to this provider.
-pub(crate) const OWN_FOLDER: &str = ".stratum";
+use crate::own;
+use crate::private::Nook;
+use crate::process::User;
+use crate::schema::text;
 
 /// An instance without private bytes.
 pub(crate) fn instance(attributes: Record) -> Instance {
@@ -24,8 +26,8 @@ pub(crate) fn before(checkpoint: &Checkpoint) -> Option<&Instance> {
     checkpoint.before.as_ref().map(|before| &before.instance)
 }
 
-/// The folder that belongs to one resource, below `.stratum/<what>/`.
-pub(crate) fn own_folder(site: &Site, what: &str, address: &Address) -> PathBuf {
+/// The private folder of one resource, below `<what>/`.
+pub(crate) fn own_folder(site: &Site, what: &str, address: &Address) -> Nook {
     let name = address.name().as_str();
     let plain = name
         .chars()
@@ -35,7 +37,20 @@ pub(crate) fn own_folder(site: &Site, what: &str, address: &Address) -> PathBuf 
     } else {
         Digest::of_bytes(name.as_bytes()).short()
     };
-    site.root.join(OWN_FOLDER).join(what).join(folder)
+    own::nook(site, &[what, &folder])
+}
+
+/// The user that the programs of a resource run as, when it is another: its own, or that of the
+/// environment.
+pub(crate) fn user_name<'a>(call: Call<'a>, record: &'a Record) -> Option<&'a str> {
+    text(record, "user").or(call.site.user.as_deref())
+}
+
+/// The same, found on this machine.
+///
+/// *Errors*: one sentence, when there is none.
+pub(crate) fn user(call: Call<'_>, record: &Record) -> Result<Option<User>, String> {
+    user_name(call, record).map(User::find).transpose()
 }
 
 /// The folder that a program runs in: `dir` in the environment's root, or the root.

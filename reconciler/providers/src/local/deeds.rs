@@ -5,6 +5,7 @@ use stratum_core::ports::Site;
 use stratum_core::resource::{Instance, Opaque};
 use stratum_core::value::Record;
 
+use super::change;
 use super::entry::{self, Content, Entry, Wanted};
 use super::folder::{self, FolderError};
 use super::kept::Kept;
@@ -39,6 +40,7 @@ pub(super) fn wanted<S: Shape>(
         content,
         mode: mode.unwrap_or_else(|| shape.default_mode()),
         owner: owner.unwrap_or_default(),
+        more: None,
     })
 }
 
@@ -73,7 +75,7 @@ pub(super) fn make<S: Shape>(
         });
     }
     if there.as_ref().is_none_or(|entry| !wanted.fits(entry)) {
-        entry::put(&spot, &wanted, token)?;
+        change::put(&spot, &wanted, there.as_ref(), token)?;
     } else if wanted.content == Content::Folder {
         folder::unmark(&spot, &spot.absolute())
             .map_err(|error| folder::doing("take over", &spot)(folder::errno(&error)))?;
@@ -105,10 +107,10 @@ pub(super) fn remove<S: Shape>(
     token: &Token,
 ) -> Result<(), FolderError> {
     let spot = spot(site, &prior.record)?;
-    entry::sweep(&spot, token)?;
+    change::sweep(&spot, token)?;
     match entry::look(&spot)? {
         None => folder::prune(&spot),
-        Some(entry) if prior.is_content(shape, &entry) => entry::take(&spot, &entry.content),
+        Some(entry) if prior.is_content(shape, &entry) => change::take(&spot, &entry, token),
         Some(_) => Err(FolderError::Changed { path: spot.shown }),
     }
 }
@@ -127,14 +129,12 @@ pub(super) fn put_back<S: Shape>(
     };
     let spot = spot(site, &thing.record)?;
     let before = Kept::read(kept, shape, known, &spot)?;
-    entry::sweep(&spot, token)?;
-    let now = entry::look(&spot)?;
-    if now == before {
-        return if now.is_none() {
-            folder::prune(&spot)
-        } else {
-            Ok(())
-        };
+    change::sweep(&spot, token)?;
+    let now = entry::look_closely(&spot)?;
+    match (&now, &before) {
+        (None, None) => return folder::prune(&spot),
+        (Some(now), Some(before)) if before.is(now) => return Ok(()),
+        _ => {}
     }
     let as_before = |now: &Entry| before.as_ref().is_some_and(|b| b.content == now.content);
     let planned = planned.map(|planned| {
@@ -154,16 +154,16 @@ pub(super) fn put_back<S: Shape>(
         return Err(FolderError::Strange { path: spot.shown });
     }
     match (now, before) {
-        (_, Some(before)) => entry::put(&spot, &before.into(), token),
-        (Some(now), None) => take_back(&spot, &now),
+        (now, Some(before)) => change::put(&spot, &before.into(), now.as_ref(), token),
+        (Some(now), None) => take_back(&spot, &now, token),
         (None, None) => Ok(()),
     }
 }
 
 /// Takes away what a step made. A folder in which something else lies by now stays, and goes with
 /// the last thing that stratum takes out of it.
-fn take_back(spot: &Spot, now: &Entry) -> Result<(), FolderError> {
-    match entry::take(spot, &now.content) {
+fn take_back(spot: &Spot, now: &Entry, token: &Token) -> Result<(), FolderError> {
+    match change::take(spot, now, token) {
         Err(FolderError::NotEmpty { .. }) => folder::mark(spot, &spot.absolute())
             .map_err(|error| folder::doing("mark", spot)(folder::errno(&error))),
         taken => taken,

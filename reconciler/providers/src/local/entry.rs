@@ -1,27 +1,21 @@
-//! What lies at one spot: looked at, put there, taken away.
+//! What lies at one spot.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid, chownat, fchmod, fchown, fstat, fsync,
-    mkdirat, openat, readlinkat, renameat, statat, symlinkat, unlinkat,
-};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, openat, readlinkat, statat};
 use rustix::io::Errno;
 use stratum_core::digest::Digest;
-use stratum_core::ids::Token;
 use zeroize::Zeroizing;
 
 use super::folder::{self, FolderError, doing, errno};
+use super::more::More;
 use super::owner::{Owner, WantedOwner};
 use super::place::Spot;
 
 /// The largest file that is read and kept, in MiB.
 pub(crate) const LIMIT: u64 = 64;
-
-/// How often a write is tried again when its folder is removed under it by another resource.
-const TRIES: u32 = 5;
 
 /// What lies at a spot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +26,19 @@ pub(crate) struct Entry {
     pub(crate) mode: u32,
     /// Its owner.
     pub(crate) owner: Owner,
+    /// What else it has, where that was looked at.
+    pub(crate) more: Option<More>,
+}
+
+impl Entry {
+    /// Whether this and `now` are the same in all that is kept of the first.
+    pub(crate) fn is(&self, now: &Self) -> bool {
+        let same_more = match (&self.more, &now.more) {
+            (Some(before), Some(now)) => before.is_like(now),
+            _ => true,
+        };
+        same_more && (&self.content, self.mode, self.owner) == (&now.content, now.mode, now.owner)
+    }
 }
 
 /// What an entry is.
@@ -77,6 +84,8 @@ pub(crate) struct Wanted {
     pub(crate) mode: u32,
     /// Its owner.
     pub(crate) owner: WantedOwner,
+    /// What else it should have; `None` leaves that to the system.
+    pub(crate) more: Option<More>,
 }
 
 impl Wanted {
@@ -94,6 +103,7 @@ impl From<Entry> for Wanted {
         Self {
             content: entry.content,
             mode: entry.mode,
+            more: entry.more,
             owner: WantedOwner {
                 uid: Some(entry.owner.uid),
                 gid: Some(entry.owner.gid),
@@ -104,28 +114,53 @@ impl From<Entry> for Wanted {
 
 /// What lies at the spot; `None` when nothing does. Never follows a link.
 pub(crate) fn look(spot: &Spot) -> Result<Option<Entry>, FolderError> {
-    let Some(folder) = folder::open(spot)? else {
-        return Ok(None);
-    };
+    match folder::open(spot)? {
+        Some(folder) => look_at(spot, &folder, Closely::No),
+        None => Ok(None),
+    }
+}
+
+/// The same, with all that it has.
+pub(crate) fn look_closely(spot: &Spot) -> Result<Option<Entry>, FolderError> {
+    match folder::open(spot)? {
+        Some(folder) => look_at(spot, &folder, Closely::Yes),
+        None => Ok(None),
+    }
+}
+
+/// Whether all that an entry has is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closely {
+    Yes,
+    No,
+}
+
+/// What has the last name of the spot in the folder.
+pub(super) fn look_at(
+    spot: &Spot,
+    folder: &OwnedFd,
+    closely: Closely,
+) -> Result<Option<Entry>, FolderError> {
     let failed = doing("look at", spot);
-    let stat = match statat(&folder, &spot.name, AtFlags::SYMLINK_NOFOLLOW) {
+    let stat = match statat(folder, &spot.name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => stat,
         Err(Errno::NOENT) => return Ok(None),
         Err(error) => return Err(failed(error)),
     };
-    let content = match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => return read_file(spot, &folder),
-        FileType::Directory => Content::Folder,
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => read_file(spot, folder, closely),
+        FileType::Directory if closely == Closely::Yes => read_folder(spot, folder),
+        FileType::Directory => Ok(Some(entry(Content::Folder, &stat, None))),
         FileType::Symlink => {
-            let target = readlinkat(&folder, &spot.name, Vec::new()).map_err(failed)?;
-            Content::Link(target.into_bytes())
+            let target = readlinkat(folder, &spot.name, Vec::new()).map_err(failed)?;
+            let more = (closely == Closely::Yes).then(|| More::of_link(&stat));
+            Ok(Some(entry(Content::Link(target.into_bytes()), &stat, more)))
         }
-        _ => Content::Other,
-    };
-    Ok(Some(entry(content, &stat)))
+        _ => Ok(Some(entry(Content::Other, &stat, None))),
+    }
 }
 
-fn entry(content: Content, stat: &Stat) -> Entry {
+fn entry(content: Content, stat: &Stat, more: Option<More>) -> Entry {
     Entry {
         content,
         mode: stat.st_mode & 0o7777,
@@ -133,10 +168,24 @@ fn entry(content: Content, stat: &Stat) -> Entry {
             uid: stat.st_uid,
             gid: stat.st_gid,
         },
+        more,
     }
 }
 
-fn read_file(spot: &Spot, folder: &OwnedFd) -> Result<Option<Entry>, FolderError> {
+fn read_folder(spot: &Spot, around: &OwnedFd) -> Result<Option<Entry>, FolderError> {
+    let failed = doing("look at", spot);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let folder = openat(around, &spot.name, flags, Mode::empty()).map_err(&failed)?;
+    let stat = fstat(&folder).map_err(&failed)?;
+    let more = More::of(&folder, &stat).map_err(failed)?;
+    Ok(Some(entry(Content::Folder, &stat, Some(more))))
+}
+
+fn read_file(
+    spot: &Spot,
+    folder: &OwnedFd,
+    closely: Closely,
+) -> Result<Option<Entry>, FolderError> {
     let failed = doing("read", spot);
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = match openat(folder, &spot.name, flags, Mode::empty()) {
@@ -145,6 +194,10 @@ fn read_file(spot: &Spot, folder: &OwnedFd) -> Result<Option<Entry>, FolderError
         Err(error) => return Err(failed(error)),
     };
     let stat = fstat(&file).map_err(&failed)?;
+    let more = match closely {
+        Closely::Yes => Some(More::of(&file, &stat).map_err(&failed)?),
+        Closely::No => None,
+    };
     let mut bytes = Zeroizing::new(Vec::with_capacity(
         usize::try_from(stat.st_size)
             .unwrap_or_default()
@@ -160,141 +213,5 @@ fn read_file(spot: &Spot, folder: &OwnedFd) -> Result<Option<Entry>, FolderError
             limit: LIMIT,
         });
     }
-    Ok(Some(entry(Content::File(bytes), &stat)))
-}
-
-/// Puts something at the spot, in place of what is there.
-///
-/// *Guarantees*: files and links are replaced in one rename, so that whoever looks sees the old or
-/// the new; it is durable when it returns. May be called again after a crash inside: what that
-/// left behind has a name that follows from `token`, and goes first.
-pub(crate) fn put(spot: &Spot, wanted: &Wanted, token: &Token) -> Result<(), FolderError> {
-    let mut tries = 0;
-    loop {
-        let folder = folder::open_or_make(spot)?;
-        match put_in(spot, &folder, wanted, token) {
-            Err(FolderError::System {
-                reason: Errno::NOENT,
-                ..
-            }) if tries < TRIES => tries += 1,
-            done => return done,
-        }
-    }
-}
-
-fn put_in(
-    spot: &Spot,
-    folder: &OwnedFd,
-    wanted: &Wanted,
-    token: &Token,
-) -> Result<(), FolderError> {
-    let temporary = temporary(token);
-    let failed = doing("write", spot);
-    clear(folder, &temporary).map_err(&failed)?;
-    let put = match &wanted.content {
-        Content::File(bytes) => write_file(folder, &temporary, bytes, wanted),
-        Content::Link(target) => write_link(folder, &temporary, target, wanted),
-        Content::Folder => make_folder(spot, folder, wanted),
-        Content::Other => Err(Errno::NOTSUP),
-    };
-    let renamed = match (&wanted.content, put) {
-        (Content::Folder | Content::Other, put) => put,
-        (Content::File(_) | Content::Link(_), put) => {
-            put.and_then(|()| renameat(folder, &temporary, folder, &spot.name))
-        }
-    };
-    if renamed.is_err() {
-        let _left_for_the_next_try = clear(folder, &temporary);
-    }
-    renamed.and_then(|()| fsync(folder)).map_err(failed)
-}
-
-fn write_file(folder: &OwnedFd, name: &str, bytes: &[u8], wanted: &Wanted) -> Result<(), Errno> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = File::from(openat(folder, name, flags, Mode::from_raw_mode(0o600))?);
-    file.write_all(bytes).map_err(|error| errno(&error))?;
-    give(&file, wanted)?;
-    fchmod(&file, Mode::from_raw_mode(wanted.mode))?;
-    file.sync_all().map_err(|error| errno(&error))
-}
-
-fn write_link(folder: &OwnedFd, name: &str, target: &[u8], wanted: &Wanted) -> Result<(), Errno> {
-    symlinkat(target, folder, name)?;
-    let stat = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    let (uid, gid) = to_give(&stat, wanted);
-    if uid.is_some() || gid.is_some() {
-        chownat(folder, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
-    }
-    Ok(())
-}
-
-fn make_folder(spot: &Spot, around: &OwnedFd, wanted: &Wanted) -> Result<(), Errno> {
-    match mkdirat(around, &spot.name, Mode::from_raw_mode(0o700)) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(error) => return Err(error),
-    }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let made = openat(around, &spot.name, flags, Mode::empty())?;
-    give(&made, wanted)?;
-    fchmod(&made, Mode::from_raw_mode(wanted.mode))?;
-    folder::unmark(spot, &spot.absolute()).map_err(|error| errno(&error))?;
-    fsync(&made)
-}
-
-fn give(file: &impl std::os::fd::AsFd, wanted: &Wanted) -> Result<(), Errno> {
-    let (uid, gid) = to_give(&fstat(file)?, wanted);
-    if uid.is_some() || gid.is_some() {
-        fchown(file, uid, gid)?;
-    }
-    Ok(())
-}
-
-/// The parts of the owner that differ.
-fn to_give(stat: &Stat, wanted: &Wanted) -> (Option<Uid>, Option<Gid>) {
-    let uid = wanted.owner.uid.filter(|uid| *uid != stat.st_uid);
-    let gid = wanted.owner.gid.filter(|gid| *gid != stat.st_gid);
-    (uid.map(Uid::from_raw), gid.map(Gid::from_raw))
-}
-
-/// Takes away what lies at the spot, and the folders that were made for it. What is gone already
-/// is fine.
-pub(crate) fn take(spot: &Spot, content: &Content) -> Result<(), FolderError> {
-    if let Some(folder) = folder::open(spot)? {
-        let flags = match content {
-            Content::Folder => AtFlags::REMOVEDIR,
-            Content::File(_) | Content::Link(_) | Content::Other => AtFlags::empty(),
-        };
-        let failed = doing("remove", spot);
-        match unlinkat(&folder, &spot.name, flags) {
-            Ok(()) => fsync(&folder).map_err(failed)?,
-            Err(Errno::NOENT) => {}
-            Err(Errno::NOTEMPTY | Errno::EXIST) => {
-                return Err(FolderError::NotEmpty {
-                    path: spot.shown.clone(),
-                });
-            }
-            Err(error) => return Err(failed(error)),
-        }
-    }
-    folder::prune(spot)
-}
-
-/// Removes what a crash in [`put`] left behind.
-pub(crate) fn sweep(spot: &Spot, token: &Token) -> Result<(), FolderError> {
-    match folder::open(spot)? {
-        Some(folder) => clear(&folder, &temporary(token)).map_err(doing("clean up beside", spot)),
-        None => Ok(()),
-    }
-}
-
-/// The name of the new entry before it is renamed.
-fn temporary(token: &Token) -> String {
-    format!(".stratum-{}", token.as_str())
-}
-
-fn clear(folder: &OwnedFd, name: &str) -> Result<(), Errno> {
-    match unlinkat(folder, name, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(error) => Err(error),
-    }
+    Ok(Some(entry(Content::File(bytes), &stat, more)))
 }

@@ -8,7 +8,10 @@
 //! - Standard output is `output`: as JSON if it parses, else as text without the last line end; at
 //!   most 1 MiB.
 //! - Commands get `PATH`, `HOME`, `USER`, `LOGNAME`, `SHELL`, `LANG`, `LC_ALL`, `TZ`, `TMPDIR` of
-//!   the reconciler, what `env` says, `STRATUM_ADDRESS` and `STRATUM_TOKEN`, and nothing else.
+//!   the reconciler, what `env` says, `STRATUM_ADDRESS`, `STRATUM_TOKEN` and `STRATUM_RUN` (a mark that
+//!   finds what came of them), and nothing else.
+//! - With `user` they run as another user of this machine, with its `HOME`, `USER` and `LOGNAME`; only
+//!   root can do that.
 //! - Secrets may stand in `env` and `inputs`; what a command prints of them is taken out before it
 //!   is kept.
 
@@ -20,13 +23,15 @@ use async_trait::async_trait;
 use stratum_core::plan::Reversibility;
 use stratum_core::ports::{
     ApplyCall, ApplyError, Call, CheckpointCall, Complaint, Effect, ImportCall, LocateCall,
-    Located, PlanCall, Proposal, ProviderError, ReadCall, Reading, RestoreCall, SecretError,
-    TypeSchema, ValueType,
+    Located, PlanCall, Proposal, ProviderError, ReadCall, Reading, RestoreCall, TypeSchema,
+    ValueType,
 };
 use stratum_core::resource::{Instance, Opaque};
 use stratum_core::value::{Path, Record, Value};
 
-use super::attributes::{before, broken, closed, instance, own_folder, refused, working_folder};
+use super::attributes::{
+    before, broken, closed, instance, own_folder, refused, user, working_folder,
+};
 use super::lanes::Lanes;
 use super::opened::{self, ENV, INPUTS};
 use super::steps::{Outcome, StepError, Steps};
@@ -76,6 +81,10 @@ impl Exec {
                     ),
                 ),
                 ("dir", optional("The folder they run in.", ValueType::Text)),
+                (
+                    "user",
+                    optional("The user they run as; needs root.", ValueType::Text),
+                ),
                 ("timeout", defaulting(timeout, "10m")),
                 (
                     "output",
@@ -93,7 +102,7 @@ impl Exec {
 
     fn steps(&self, call: Call<'_>) -> Steps {
         Steps {
-            folder: own_folder(call.site, "steps", call.address),
+            nook: own_folder(call.site, "steps", call.address),
             program: self.program.clone(),
             address: call.address.clone(),
             lanes: Arc::clone(&self.lanes),
@@ -103,7 +112,7 @@ impl Exec {
 
 /// Whether a change from one to the other must run something.
 fn differs(prior: &Record, planned: &Record) -> bool {
-    ["inputs", "env", "dir", "create"]
+    ["inputs", "env", "dir", "user", "create"]
         .iter()
         .any(|name| !same(prior, planned, name))
 }
@@ -114,11 +123,12 @@ async fn command(
     record: &Record,
     name: &str,
     token: &str,
-) -> Result<Option<Command>, SecretError> {
+) -> Result<Option<Command>, ProviderError> {
     let Some(words) = texts(record, name) else {
         return Ok(None);
     };
-    let mut given = opened::given(call, record).await?;
+    let mut given = opened::given(call, record).await.map_err(closed)?;
+    let user = user(call, record).map_err(ProviderError::person)?;
     let mut env = std::mem::take(&mut given.env);
     env.insert("STRATUM_ADDRESS".to_owned(), call.address.to_string());
     env.insert("STRATUM_TOKEN".to_owned(), token.to_owned());
@@ -130,6 +140,7 @@ async fn command(
         input: given.inputs.to_string(),
         secrets: std::mem::take(&mut given.secrets),
         timeout: Some(own.unwrap_or(call.timeout).min(call.timeout)),
+        user,
     }))
 }
 
@@ -163,8 +174,7 @@ enum Seen {
 }
 
 async fn see(call: Call<'_>, record: &Record, token: &str) -> Result<Seen, ProviderError> {
-    let command = command(call, record, "read", token).await;
-    let Some(command) = command.map_err(closed)? else {
+    let Some(command) = command(call, record, "read", token).await? else {
         return Ok(Seen::Blind);
     };
     make_root(call).map_err(ProviderError::later)?;
@@ -298,7 +308,7 @@ impl ResourceType for Exec {
         planned.insert("output".to_owned(), output);
         let mut replace = Vec::new();
         if let Some(prior) = prior.filter(|_| runs && !given(&planned, "update")) {
-            let changed = ["create", "dir", "env", "inputs"]
+            let changed = ["create", "dir", "env", "inputs", "user"]
                 .into_iter()
                 .filter(|name| !same(prior, &planned, name));
             replace.extend(changed.map(Path::of));
@@ -341,7 +351,7 @@ impl ResourceType for Exec {
         let mut printed = None;
         if let (Some(verb), Some(record)) = (verb, record) {
             let command = command(call.call, record, verb, token).await;
-            match command.map_err(|error| refused(error.to_string(), error.retry()))? {
+            match command.map_err(|error| refused(error.message, error.retry))? {
                 Some(command) => {
                     make_root(call.call).map_err(ApplyError::nothing_happened)?;
                     let steps = self.steps(call.call);

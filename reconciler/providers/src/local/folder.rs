@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, fsync, mkdirat, openat, statat, unlinkat};
 use rustix::io::Errno;
@@ -12,8 +12,9 @@ use stratum_core::digest::Digest;
 use stratum_core::ports::{ApplyError, ProviderError, Retry};
 use thiserror::Error;
 
-use super::attributes::{OWN_FOLDER, broken, refused};
+use super::attributes::{broken, refused};
 use super::place::{PlaceError, Spot};
+use crate::private::Nook;
 
 /// Why something below a root could not be looked at or changed.
 #[derive(Debug, Error)]
@@ -267,30 +268,35 @@ pub(crate) fn prune(spot: &Spot) -> Result<(), FolderError> {
     Ok(())
 }
 
-fn mark_of(spot: &Spot, folder: &Path) -> PathBuf {
+/// The private folder of the marks, and the name of this one.
+fn mark_of(spot: &Spot, folder: &Path) -> (Nook, String) {
     let digest = Digest::of_bytes(folder.as_os_str().as_encoded_bytes());
-    let marks = spot.home.join(OWN_FOLDER).join("folders");
-    marks.join(digest.short())
+    let nook = Nook {
+        base: spot.own.clone(),
+        names: vec!["folders".to_owned()],
+    };
+    (nook, digest.short())
 }
 
 /// Marks a folder as made for what lies in it, so that it goes with the last of it.
 pub(crate) fn mark(spot: &Spot, folder: &Path) -> io::Result<()> {
-    let mark = mark_of(spot, folder);
-    if let Some(marks) = mark.parent() {
-        std::fs::create_dir_all(marks)?;
-    }
-    std::fs::write(mark, folder.as_os_str().as_encoded_bytes())
+    let (nook, name) = mark_of(spot, folder);
+    nook.make()?
+        .write(&name, folder.as_os_str().as_encoded_bytes())
 }
 
 /// Whether a folder was made for what lies in it.
 pub(crate) fn is_marked(spot: &Spot, folder: &Path) -> bool {
-    mark_of(spot, folder).exists()
+    let (nook, name) = mark_of(spot, folder);
+    let marks = nook.open().ok().flatten();
+    marks.is_some_and(|marks| marks.holds(&name))
 }
 
 /// Forgets that a folder was made for what lies in it.
 pub(crate) fn unmark(spot: &Spot, folder: &Path) -> io::Result<()> {
-    match std::fs::remove_file(mark_of(spot, folder)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+    let (nook, name) = mark_of(spot, folder);
+    match nook.open()? {
+        Some(marks) => marks.remove(&name),
+        None => Ok(()),
     }
 }

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::entry::{Content, Entry};
 use super::folder::FolderError;
+use super::more::More;
 use super::owner::Owner;
 use super::place::Spot;
 use super::placed::Shape;
@@ -27,6 +28,9 @@ pub(super) struct Kept {
     /// The bytes that follow are wrapped: a secret may be among them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     wrapped: bool,
+    /// What else it had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    more: Option<More>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +76,7 @@ impl Kept {
             gid: owner.gid,
             digest,
             wrapped: wrap.is_some(),
+            more: before.and_then(|before| before.more.clone()),
         };
         let mut bytes = serde_json::to_vec(&header).unwrap_or_default();
         bytes.push(b'\n');
@@ -152,6 +157,7 @@ impl Kept {
             content,
             mode: header.mode,
             owner,
+            more: header.more,
         }))
     }
 }

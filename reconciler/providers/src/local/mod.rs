@@ -12,12 +12,14 @@
 //! Relative paths lie in the root of the environment; absolute paths must lie in one of its
 //! declared roots. No path goes through a symlink: every folder below the root is opened by itself
 //! without following links, so a link that is put in the way between two calls is refused too.
-//! `.stratum/` in the root belongs to this provider:
 //!
-//! - `.stratum/folders/`: a mark for each folder that was made because something in it was
-//!   wanted. Whoever removes the last thing from such a folder removes the folder.
-//! - `.stratum/steps/<name>/<token>`: what became of each command of a `local_exec`.
-//! - `.stratum/services/<name>/`: lock, status and logs of each `local_service`.
+//! What this provider must remember lies in a private folder beside the state
+//! (`state.db.local/<environment>/`, 0700, files 0600; see [`crate::private`]), and never in a root:
+//!
+//! - `folders/`: a mark for each folder that was made because something in it was wanted. Whoever
+//!   removes the last thing from such a folder removes the folder.
+//! - `steps/<name>/<token>`: what became of each command of a `local_exec`.
+//! - `services/<name>/`: lock, status, pipes and logs of each `local_service`.
 //!
 //! # `local_exec` runs each command once
 //!
@@ -37,6 +39,7 @@
 //! itself runs as a systemd unit, that unit needs `KillMode=process`, or its services end with it.
 
 mod attributes;
+mod change;
 mod data;
 mod deeds;
 mod directory;
@@ -46,6 +49,8 @@ mod file;
 mod folder;
 mod kept;
 mod lanes;
+mod life;
+mod more;
 mod opened;
 mod owner;
 mod place;

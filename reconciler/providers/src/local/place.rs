@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use stratum_core::ports::Site;
 use thiserror::Error;
 
-use super::attributes::OWN_FOLDER;
+use crate::own::RESERVED;
 
 /// Why a path is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -25,7 +25,7 @@ pub(crate) enum PlaceError {
         /// The path.
         path: String,
     },
-    /// It lies in the provider's own folder.
+    /// It lies where versions before kept what they must remember.
     #[error("`{path}` lies in `.stratum`, which belongs to stratum")]
     Own {
         /// The path.
@@ -44,8 +44,10 @@ pub(crate) enum PlaceError {
 /// A path as a root and the names below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Spot {
-    /// The root of the environment, where the provider's own folder is.
+    /// The root of the environment.
     pub(crate) home: PathBuf,
+    /// The provider's own folder.
+    pub(crate) own: PathBuf,
     /// The root it lies in; absolute.
     pub(crate) base: PathBuf,
     /// The folders below the root.
@@ -68,12 +70,15 @@ impl Spot {
         let (name, folders) = below.split_last().ok_or(PlaceError::Empty)?;
         let spot = Self {
             home: site.root.clone(),
+            own: site.own.clone(),
             base,
             folders: folders.to_vec(),
             name: name.clone(),
             shown: path.to_owned(),
         };
-        if spot.absolute().starts_with(site.root.join(OWN_FOLDER)) {
+        let absolute = spot.absolute();
+        let reserved = absolute.strip_prefix(&site.root).is_ok_and(is_reserved);
+        if reserved || absolute.starts_with(&site.own) {
             return Err(PlaceError::Own {
                 path: path.to_owned(),
             });
@@ -111,10 +116,20 @@ pub(crate) fn names(path: &str) -> Result<Vec<String>, PlaceError> {
     if names.is_empty() {
         return Err(PlaceError::Empty);
     }
-    if !path.starts_with('/') && names.first().is_some_and(|name| name == OWN_FOLDER) {
+    if !path.starts_with('/')
+        && names
+            .first()
+            .is_some_and(|name| is_reserved(Path::new(name)))
+    {
         return Err(PlaceError::Own { path: shown() });
     }
     Ok(names)
+}
+
+/// Whether the first name of a path is the reserved one, also where case does not count.
+fn is_reserved(below: &Path) -> bool {
+    let first = below.iter().next().and_then(|name| name.to_str());
+    first.is_some_and(|name| name.eq_ignore_ascii_case(RESERVED))
 }
 
 /// The innermost root that holds an absolute path, and the names below it.
@@ -145,6 +160,8 @@ mod tests {
         Site {
             root: "/srv/shop".into(),
             roots: vec!["/etc/shop".into(), "/etc/shop/deep".into()],
+            own: "/var/shop".into(),
+            user: None,
         }
     }
 

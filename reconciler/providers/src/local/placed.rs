@@ -4,8 +4,9 @@
 //! - What is there already and was not made by stratum is refused, unless it is just what is
 //!   wanted. `meta.adopt` with the path takes it over.
 //! - A step changes only what was planned: when the thing changed since, the step stops.
-//! - The checkpoint keeps bytes, mode and owner. Bytes that the state holds anyway are not kept
-//!   twice.
+//! - The checkpoint keeps bytes, mode, owner, extended attributes with access control lists, times
+//!   and holes. Bytes that the state holds anyway are not kept twice.
+//!   Other names of a file (hard links) are not kept: every change makes a new file.
 
 use std::sync::Arc;
 
@@ -170,7 +171,7 @@ impl<S: Shape> ResourceType for Placed<S> {
             let Some(record) = record.or(planned.as_ref()) else {
                 return Ok((None, false));
             };
-            let entry = entry::look(&spot(&site, record)?)?;
+            let entry = entry::look_closely(&spot(&site, record)?)?;
             let content = prior.as_ref().and_then(|prior| prior.content(shape));
             let known = matches!((&content, &entry), (Some(content), Some(entry))
                 if *content == entry.content);

@@ -2,14 +2,18 @@
 //!
 //! - Secrets may stand in `env`, and better in `files`: each variable there names a file that is in
 //!   memory only, and that only the program, what it starts, and its user can open.
-//! - A change of `command`, `env`, `files`, `dir` or `restart` restarts it; a change of `health` alone only
+//! - A change of `command`, `env`, `files`, `dir`, `user` or `restart` restarts it; a change of `health` alone only
 //!   tries the new check.
 //! - A step is done when the health check passed; without one, when the program still runs a
 //!   moment after it was started.
 //! - A stop is SIGTERM to the program's group, and SIGKILL ten seconds later.
-//! - Logs are `.stratum/services/<name>/stdout.log` and `stderr.log` in the environment's root;
-//!   one larger than 10 MiB is put aside as `.log.1` when the program is started. They stay when a
-//!   start is rolled back, and go with a delete.
+//! - It is as it should be while its program runs and its health check passes, which is asked at
+//!   every look; one that ended with 0 and is not to be started again is done. A program that just
+//!   came back, or that fails again and again, is not.
+//! - With `user` it runs as another user of this machine; only root can do that.
+//! - Logs are `stdout.log` and `stderr.log` in `services/<name>/` of this provider's own folder
+//!   beside the state; at 8 MiB one is put aside as `.log.1`, in place of the one before. They stay
+//!   when a start is rolled back, and go with a delete.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -21,17 +25,20 @@ use stratum_core::ids::Token;
 use stratum_core::plan::Reversibility;
 use stratum_core::ports::{
     ApplyCall, ApplyError, Call, CheckpointCall, Complaint, Effect, ImportCall, LocateCall,
-    Located, PlanCall, Probe as _, Proposal, ProviderError, ReadCall, Reading, RestoreCall,
-    SecretError, TypeSchema, ValueType,
+    Located, PlanCall, Proposal, ProviderError, ReadCall, Reading, RestoreCall, Retry, TypeSchema,
+    ValueType,
 };
 use stratum_core::resource::{HealthCheck, Instance, Opaque};
 use stratum_core::value::{Path, Record, Value};
 
-use super::attributes::{before, broken, instance, own_folder, refused, working_folder};
+use super::attributes::{
+    before, broken, instance, own_folder, refused, user, user_name, working_folder,
+};
+use super::life::Life;
 use super::opened::{self, ENV, FILES};
 use super::supervised::{ServiceError, Supervised};
-use crate::probe::{self, HealthProbe};
-use crate::process::{Phase, Settings, Status, Supervision};
+use crate::probe;
+use crate::process::{Settings, Status, Supervision, User};
 use crate::schema::{
     attributes, complain_about_command, complain_about_secrets, complaint, computed, defaulting,
     given, optional, required, same, text, text_map, texts, with_defaults,
@@ -76,6 +83,10 @@ impl Service {
                     ),
                 ),
                 ("dir", optional("The folder it runs in.", ValueType::Text)),
+                (
+                    "user",
+                    optional("The user it runs as; needs root.", ValueType::Text),
+                ),
                 ("restart", defaulting(restart, "always")),
                 (
                     "health",
@@ -92,7 +103,7 @@ impl Service {
 
     fn supervised(&self, call: Call<'_>) -> Supervised {
         Supervised {
-            folder: own_folder(call.site, "services", call.address),
+            nook: own_folder(call.site, "services", call.address),
             program: self.program.clone(),
         }
     }
@@ -105,23 +116,8 @@ impl Service {
         token: &Token,
     ) -> Result<Instance, ApplyError> {
         let supervised = self.supervised(call);
-        let running = supervised.status();
-        let right = running.filter(|status| status.settings == settings(record));
-        if right.is_none() {
-            let supervision = supervision(call, &supervised, record, token).await;
-            let supervision =
-                supervision.map_err(|error| refused(error.to_string(), error.retry()))?;
-            supervised
-                .stop()
-                .await
-                .map_err(|error| broken(error.to_string()))?;
-            std::fs::create_dir_all(&call.site.root).map_err(|error| {
-                ApplyError::nothing_happened(format!("could not make the root: {error}"))
-            })?;
-            supervised
-                .start(&supervision)
-                .await
-                .map_err(|error| broken(error.to_string()))?;
+        if !is_right(call, &supervised, record) {
+            self.begin(call, &supervised, record, token).await?;
         }
         match wait_until_healthy(call, &supervised, record).await {
             Ok(status) => Ok(made(record, &status)),
@@ -131,6 +127,54 @@ impl Service {
                 Err(ApplyError::unknown(redactor.text(&why) + &words))
             }
         }
+    }
+
+    /// What ended by itself, badly, and is never to be started again, is left as it is until
+    /// something of it changes.
+    fn may_start_again(&self, call: &ApplyCall<'_>, planned: &Record) -> Result<(), ApplyError> {
+        if call.prior.is_none() {
+            return Ok(());
+        }
+        let life = self.supervised(call.call).life();
+        match life {
+            Life::Down(Some(status), why)
+                if status.is_final() && status.settings == settings(call.call, planned) =>
+            {
+                let why = format!("{why}; it is never to be started again, as `restart` says");
+                Err(refused(why, Retry::NeedsPerson))
+            }
+            Life::Down(..) | Life::Runs(_) | Life::Done(_) | Life::Gone => Ok(()),
+        }
+    }
+
+    /// Makes a supervisor watch what runs as `record` says and lost its own, or starts it anew.
+    async fn begin(
+        &self,
+        call: Call<'_>,
+        supervised: &Supervised,
+        record: &Record,
+        token: &Token,
+    ) -> Result<(), ApplyError> {
+        let supervision = supervision(call, supervised, record, token).await?;
+        if supervision.adopt.is_none() {
+            let stopped = supervised.stop().await;
+            stopped.map_err(|error| broken(error.to_string()))?;
+        }
+        std::fs::create_dir_all(&call.site.root).map_err(|error| {
+            ApplyError::nothing_happened(format!("could not make the root: {error}"))
+        })?;
+        let started = supervised.start(&supervision).await;
+        started.map_err(|error| broken(error.to_string()))
+    }
+}
+
+/// Whether it is watched, or is done, as `record` says. One that ended a moment ago is started again
+/// by its supervisor, with a growing pause.
+fn is_right(call: Call<'_>, supervised: &Supervised, record: &Record) -> bool {
+    let fits = |status: &Status| status.settings == settings(call, record);
+    match supervised.status() {
+        Some(status) if status.is_kept() => fits(&status),
+        _ => matches!(supervised.life(), Life::Done(status) if fits(&status)),
     }
 }
 
@@ -168,12 +212,13 @@ fn health_schema() -> ValueType {
 }
 
 /// What makes one service differ from another.
-fn settings(record: &Record) -> Settings {
+fn settings(call: Call<'_>, record: &Record) -> Settings {
     Settings {
         command: texts(record, "command").unwrap_or_default(),
         dir: text(record, "dir").map(str::to_owned),
         restart: text(record, "restart").unwrap_or("always").to_owned(),
         env: env_digest(record),
+        user: user_name(call, record).map(str::to_owned),
     }
 }
 
@@ -191,19 +236,51 @@ async fn supervision(
     supervised: &Supervised,
     record: &Record,
     token: &Token,
-) -> Result<Supervision, SecretError> {
-    let mut given = opened::given(call, record).await?;
+) -> Result<Supervision, ApplyError> {
+    let given = opened::given(call, record).await;
+    let mut given = given.map_err(|error| refused(error.to_string(), error.retry()))?;
+    let user = user(call, record).map_err(|why| refused(why, Retry::NeedsPerson))?;
     let mut env = std::mem::take(&mut given.env);
     env.insert("STRATUM_ADDRESS".to_owned(), call.address.to_string());
+    let settings = settings(call, record);
     Ok(Supervision {
-        settings: settings(record),
+        adopt: supervised.adoptable(&settings),
+        settings,
         env,
         files: std::mem::take(&mut given.files),
         dir: working_folder(call.site, text(record, "dir")),
-        folder: supervised.folder.clone(),
+        nook: supervised.nook.clone(),
         token: token.as_str().to_owned(),
         started_at: Timestamp::now().to_string(),
+        user,
     })
+}
+
+/// The service as it was started, where that differs from what is known.
+fn as_it_is(call: Call<'_>, known: &Record, status: &Status) -> Instance {
+    let mut record = known.clone();
+    let (now, known) = (&status.settings, settings(call, known));
+    if now.command != known.command {
+        let words = now.command.iter().map(Value::text);
+        record.insert("command".to_owned(), Value::List(words.collect()));
+    }
+    if now.restart != known.restart {
+        record.insert("restart".to_owned(), Value::text(now.restart.clone()));
+    }
+    let texts = [
+        ("dir", &now.dir, &known.dir),
+        ("user", &now.user, &known.user),
+    ];
+    for (name, now, known) in texts {
+        if now != known {
+            let now = now.clone().map_or(Value::Null, Value::Text);
+            record.insert(name.to_owned(), now);
+        }
+    }
+    if now.env != known.env {
+        record.insert(ENV.to_owned(), Value::Null);
+    }
+    made(&record, status)
 }
 
 fn made(record: &Record, status: &Status) -> Instance {
@@ -234,7 +311,7 @@ async fn wait_until_healthy(
     record: &Record,
 ) -> Result<Status, String> {
     match health(record)? {
-        Some(check) => wait_for_check(call, supervised, &check).await,
+        Some(check) => wait_for_check(call, supervised, &check, user(call, record)?).await,
         None => wait_until_settled(supervised).await,
     }
 }
@@ -243,15 +320,16 @@ async fn wait_for_check(
     call: Call<'_>,
     supervised: &Supervised,
     check: &HealthCheck,
+    user: Option<User>,
 ) -> Result<Status, String> {
     let (begun, within) = (Instant::now(), check.within.min(call.timeout));
     loop {
         let why = match alive(supervised)? {
-            Some(status) => match HealthProbe.probe(check, &call.site.root).await {
+            Ok(status) => match probe::probe_as(check, &call.site.root, user.clone()).await {
                 Ok(()) => return Ok(status),
                 Err(error) => error.to_string(),
             },
-            None => "its program keeps ending".to_owned(),
+            Err(why) => why,
         };
         if begun.elapsed() + check.every > within {
             let within = stratum_core::duration::format(within);
@@ -263,29 +341,32 @@ async fn wait_for_check(
 
 async fn wait_until_settled(supervised: &Supervised) -> Result<Status, String> {
     tokio::time::sleep(SETTLE).await;
-    match alive(supervised)? {
-        Some(status) if status.restarts == 0 => Ok(status),
-        Some(_) | None => Err("its program ended as soon as it was started".to_owned()),
+    alive(supervised)?
+}
+
+/// The status while the program runs, or when it is done; inside, why it does not run now.
+///
+/// *Errors*: one clause, when it will not run again by itself.
+fn alive(supervised: &Supervised) -> Result<Result<Status, String>, String> {
+    match supervised.life() {
+        Life::Runs(status) | Life::Done(status) => Ok(Ok(status)),
+        Life::Down(_, why) if supervised.is_supervised() => Ok(Err(why)),
+        Life::Down(_, why) => Err(why),
+        Life::Gone => Err("there is nothing of it".to_owned()),
     }
 }
 
-/// The status while the program runs; `None` while it waits to be started again.
+/// Whether a service that runs also works: one try of its health check.
 ///
-/// *Errors*: one clause, when it will not run again by itself.
-fn alive(supervised: &Supervised) -> Result<Option<Status>, String> {
-    let Some(status) = supervised.status() else {
-        return Err(match supervised.last_phase() {
-            Some(Phase::Ended(how) | Phase::NeverRan(how)) => format!("its program {how}"),
-            Some(Phase::Running(_) | Phase::Waiting(_)) | None => {
-                "the process that supervises it is gone".to_owned()
-            }
-        });
+/// *Errors*: why not, in one clause.
+async fn works(call: Call<'_>, record: &Record) -> Result<(), String> {
+    let Some(check) = health(record)? else {
+        return Ok(());
     };
-    match &status.phase {
-        Phase::Running(_) => Ok(Some(status)),
-        Phase::Waiting(_) => Ok(None),
-        Phase::Ended(how) | Phase::NeverRan(how) => Err(format!("its program {how}")),
-    }
+    let timeout = check.timeout.min(call.timeout);
+    let check = HealthCheck { timeout, ..check };
+    let probed = probe::probe_as(&check, &call.site.root, user(call, record)?).await;
+    probed.map_err(|error| format!("it is not healthy: {error}"))
 }
 
 #[async_trait]
@@ -326,7 +407,7 @@ impl ResourceType for Service {
         let mut planned = with_defaults(&self.schema, desired);
         let prior = call.prior.map(|prior| &prior.attributes);
         let kept = prior.filter(|prior| {
-            ["command", ENV, FILES, "dir", "restart"]
+            ["command", ENV, FILES, "dir", "user", "restart"]
                 .iter()
                 .all(|name| same(prior, &planned, name))
         });
@@ -344,26 +425,26 @@ impl ResourceType for Service {
     }
 
     async fn read(&self, call: ReadCall<'_>) -> Result<Reading, ProviderError> {
-        let Some(status) = self.supervised(call.call).status() else {
-            return Ok(Reading::Gone);
+        let supervised = self.supervised(call.call);
+        let known = &call.known.attributes;
+        let (instance, why) = match supervised.life() {
+            Life::Gone => return Ok(Reading::Gone),
+            Life::Done(status) => {
+                return Ok(Reading::There(as_it_is(call.call, known, &status)));
+            }
+            Life::Runs(status) => {
+                let instance = as_it_is(call.call, known, &status);
+                match works(call.call, known).await {
+                    Ok(()) => return Ok(Reading::There(instance)),
+                    Err(why) => (instance, why),
+                }
+            }
+            Life::Down(Some(status), why) => (as_it_is(call.call, known, &status), why),
+            Life::Down(None, why) => (call.known.clone(), why),
         };
-        let mut record = call.known.attributes.clone();
-        let (now, known) = (&status.settings, settings(&record));
-        if now.command != known.command {
-            let words = now.command.iter().map(Value::text);
-            record.insert("command".to_owned(), Value::List(words.collect()));
-        }
-        if now.restart != known.restart {
-            record.insert("restart".to_owned(), Value::text(now.restart.clone()));
-        }
-        if now.dir != known.dir {
-            let dir = now.dir.clone().map_or(Value::Null, Value::Text);
-            record.insert("dir".to_owned(), dir);
-        }
-        if now.env != known.env {
-            record.insert(ENV.to_owned(), Value::Null);
-        }
-        Ok(Reading::There(made(&record, &status)))
+        let redactor = opened::redactor(call.call, known).await;
+        let why = redactor.text(&why) + &supervised.last_words(&redactor);
+        Ok(Reading::Stopped { instance, why })
     }
 
     async fn checkpoint(&self, _: CheckpointCall<'_>) -> Result<Opaque, ProviderError> {
@@ -373,6 +454,7 @@ impl ResourceType for Service {
     async fn apply(&self, call: ApplyCall<'_>) -> Result<Option<Instance>, ApplyError> {
         match call.planned {
             Some(planned) => {
+                self.may_start_again(&call, planned)?;
                 let made = self.ensure(call.call, planned, call.token).await;
                 made.map(Some)
             }
@@ -412,14 +494,13 @@ impl ResourceType for Service {
             .await
             .map_err(|error: ServiceError| ProviderError::person(error.to_string()))?;
         let Some(planned) = call.planned else {
-            let gone = !supervised.is_supervised() && supervised.leftover().is_none();
-            return Ok(if gone {
+            return Ok(if supervised.is_over() {
                 Located::Done(None)
             } else {
                 Located::NotDone
             });
         };
-        let right = status.is_some_and(|status| status.settings == settings(planned));
+        let right = status.is_some_and(|status| status.settings == settings(call.call, planned));
         if !right {
             return Ok(Located::NotDone);
         }

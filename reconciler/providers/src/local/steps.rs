@@ -1,8 +1,8 @@
 //! Runs a command once, whatever becomes of the reconciler; see [`super`] for the picture.
 
-use std::fs::{File, OpenOptions};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use thiserror::Error;
 use tokio::io::AsyncWriteExt;
 
 use super::lanes::Lanes;
+use crate::private::{Nook, Private};
 use crate::process::{Command, Ended, Identity, Instruction, Line, append, lines};
 use crate::reexec::EXEC_ARGUMENT;
 
@@ -58,7 +59,7 @@ pub(crate) enum Outcome {
 #[derive(Debug, Clone)]
 pub(crate) struct Steps {
     /// Their folder.
-    pub(crate) folder: PathBuf,
+    pub(crate) nook: Nook,
     /// The program that is executed again.
     pub(crate) program: PathBuf,
     /// The resource.
@@ -73,7 +74,6 @@ impl Steps {
     /// *Guarantees*: a command that ended is not run again under the same key. When the future is
     /// dropped, the command and its group are told to end; [`Steps::settled`] waits for that.
     pub(crate) async fn run(&self, key: &str, command: Command) -> Result<Ended, StepError> {
-        let path = self.folder.join(key);
         let what = command.shown();
         let before = |doing| move |source| StepError::Before { doing, source };
         match self.settled(key, command.timeout.unwrap_or_default()).await {
@@ -81,10 +81,10 @@ impl Steps {
             Outcome::Running => return Err(StepError::Running { what }),
             Outcome::Never | Outcome::Lost => {}
         }
-        let (steps, at, shown) = (self.clone(), path.clone(), what.clone());
+        let (steps, name, shown) = (self.clone(), key.to_owned(), what.clone());
         let intended = self
             .lanes
-            .run(&self.address, move || steps.intend(&at, &shown))
+            .run(&self.address, move || steps.intend(&name, &shown))
             .await;
         let step = intended
             .unwrap_or_else(|| Err(io::Error::other("the work was broken off")))
@@ -106,7 +106,7 @@ impl Steps {
         }
         let _status_is_in_the_step_file = child.wait().await;
         guard.release();
-        match read(&path) {
+        match self.read(key) {
             Outcome::Ended(ended) => Ok(ended),
             Outcome::Lost | Outcome::Running => Err(StepError::Killed { what }),
             Outcome::Never => Err(before("run the command")(io::Error::other(
@@ -117,90 +117,86 @@ impl Steps {
 
     /// What became of the step `key`, after waiting at most `patience` for one that still runs.
     pub(crate) async fn settled(&self, key: &str, patience: Duration) -> Outcome {
-        let path = self.folder.join(key);
         let begun = Instant::now();
         let mut pause = Duration::from_millis(2);
-        while is_locked(&path) {
+        while self.is_locked(key) {
             if begun.elapsed() >= patience {
                 return Outcome::Running;
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(100));
         }
-        read(&path)
+        self.read(key)
     }
 
     /// Forgets what became of the step `key`, so that it may be run again.
     pub(crate) fn forget(&self, key: &str) -> io::Result<()> {
-        match std::fs::remove_file(self.folder.join(key)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+        match self.nook.open()? {
+            Some(folder) => folder.remove(key),
+            None => Ok(()),
         }
     }
 
     /// Makes the step file, durable and locked. Those of older steps are removed.
-    fn intend(&self, path: &Path, what: &str) -> io::Result<File> {
-        std::fs::create_dir_all(&self.folder)?;
-        self.forget_others(path)?;
-        let mut options = OpenOptions::new();
-        let mut file = options
-            .create(true)
-            .truncate(false)
-            .append(true)
-            .open(path)?;
+    fn intend(&self, key: &str, what: &str) -> io::Result<File> {
+        let folder = self.nook.make()?;
+        self.forget_others(&folder, key)?;
+        let mut file = folder.appended(key)?;
         file.lock()?;
         file.set_len(0)?;
         let line = Line::Intended {
             what: what.to_owned(),
         };
         append(&mut file, &line).map_err(io::Error::other)?;
-        File::open(&self.folder)?.sync_all()?;
+        folder.sync()?;
         Ok(file)
     }
 
     /// Removes the files of other steps that no longer run; the newest few stay.
-    fn forget_others(&self, path: &Path) -> io::Result<()> {
-        let mut old: Vec<_> = std::fs::read_dir(&self.folder)?
-            .filter_map(|entry| {
-                let entry = entry.ok()?;
-                Some((entry.metadata().ok()?.modified().ok()?, entry.path()))
-            })
-            .filter(|(_, other)| other != path && !is_locked(other))
-            .collect();
+    fn forget_others(&self, folder: &Private, key: &str) -> io::Result<()> {
+        let mut old = folder.files()?;
+        old.retain(|(_, other)| other != key && !self.is_locked(other));
         old.sort();
         for (_, other) in old.iter().rev().skip(KEPT) {
-            std::fs::remove_file(other)?;
+            folder.remove(other)?;
         }
         Ok(())
+    }
+
+    fn file(&self, key: &str) -> Option<File> {
+        self.nook.open().ok().flatten()?.file(key).ok().flatten()
+    }
+
+    fn is_locked(&self, key: &str) -> bool {
+        self.file(key).is_some_and(|file| {
+            matches!(
+                file.try_lock_shared(),
+                Err(std::fs::TryLockError::WouldBlock)
+            )
+        })
+    }
+
+    fn read(&self, key: &str) -> Outcome {
+        let mut bytes = Vec::new();
+        if let Some(mut file) = self.file(key) {
+            // What cannot be read says nothing, as what was cut off.
+            let _unread = file.read_to_end(&mut bytes);
+        }
+        let mut outcome = Outcome::Never;
+        for line in lines(&bytes) {
+            outcome = match line {
+                Line::Intended { .. } => Outcome::Never,
+                Line::Started { .. } => Outcome::Lost,
+                Line::Ended(ended) => Outcome::Ended(ended),
+            };
+        }
+        outcome
     }
 }
 
 /// How many files of older steps stay: those of the same run must, since its rollback asks for
 /// them. One resource has at most two steps in a run, each with a restore.
 const KEPT: usize = 8;
-
-fn is_locked(path: &Path) -> bool {
-    match File::open(path) {
-        Ok(file) => matches!(
-            file.try_lock_shared(),
-            Err(std::fs::TryLockError::WouldBlock)
-        ),
-        Err(_) => false,
-    }
-}
-
-fn read(path: &Path) -> Outcome {
-    let lines = lines(&std::fs::read(path).unwrap_or_default());
-    let mut outcome = Outcome::Never;
-    for line in lines {
-        outcome = match line {
-            Line::Intended { .. } => Outcome::Never,
-            Line::Started { .. } => Outcome::Lost,
-            Line::Ended(ended) => Outcome::Ended(ended),
-        };
-    }
-    outcome
-}
 
 /// Tells a process to stop when it is dropped, unless it was released.
 struct StopOnDrop(Option<Identity>);

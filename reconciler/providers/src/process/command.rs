@@ -5,14 +5,17 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal};
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use stratum_core::redact::{Redaction, Redactor};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin};
 use tokio::task::JoinHandle;
+
+use super::family::{Family, MARK, new_mark, own_session};
+use super::{Identity, User};
 
 /// The most bytes of an output that are kept; the rest is read and dropped.
 pub(crate) const OUTPUT_LIMIT: usize = 1024 * 1024;
@@ -49,6 +52,9 @@ pub(crate) struct Command {
     pub(crate) secrets: Vec<String>,
     /// After this it is ended.
     pub(crate) timeout: Option<Duration>,
+    /// The user it runs as, when that is another.
+    #[serde(default)]
+    pub(crate) user: Option<User>,
 }
 
 /// How a program ended.
@@ -133,6 +139,7 @@ impl Command {
             input: String::new(),
             secrets: Vec::new(),
             timeout: None,
+            user: None,
         }
     }
 
@@ -145,7 +152,7 @@ impl Command {
         }
     }
 
-    fn prepare(&self) -> Option<tokio::process::Command> {
+    fn prepare(&self, mark: &str) -> Option<tokio::process::Command> {
         let (program, arguments) = self.words.split_first()?;
         let mut command = tokio::process::Command::new(program);
         command
@@ -155,15 +162,17 @@ impl Command {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        split_environment(&mut command, &self.env);
+        split_environment(&mut command, &self.env, self.user.as_ref());
+        command.env(MARK, mark);
         Some(command)
     }
 }
 
-/// Gives a command the variables that are passed on, and its own.
+/// Gives a command the variables that are passed on, and its own; and makes it run as `user`.
 pub(crate) fn split_environment(
     command: &mut tokio::process::Command,
     own: &BTreeMap<String, String>,
+    user: Option<&User>,
 ) {
     command.env_clear();
     for name in PASSED_ON {
@@ -171,22 +180,42 @@ pub(crate) fn split_environment(
             command.env(name, value);
         }
     }
+    if let Some(user) = user {
+        user.take_on(command);
+    }
     command.envs(own);
 }
 
 /// Runs a program to its end, or until `stop` answers with a clause why.
 ///
-/// *Guarantees*: when it returns, no process of its group is left unless the program exited by
-/// itself; when it is dropped, the whole group is killed.
+/// *Guarantees*: when it returns, no process that came of it is left unless the program exited by
+/// itself; when it is dropped, all of them are killed, also those that left its group.
 pub(crate) async fn run(command: &Command, stop: impl Future<Output = String> + Send) -> Ended {
-    let Some(mut prepared) = command.prepare() else {
+    run_watched(command, None, stop).await
+}
+
+/// As [`run`], in a process that is there for this one program, and the subreaper of all that
+/// comes of it: `watcher`.
+pub(crate) async fn run_watched(
+    command: &Command,
+    watcher: Option<Identity>,
+    stop: impl Future<Output = String> + Send,
+) -> Ended {
+    let mark = new_mark();
+    let Some(mut prepared) = command.prepare(&mark) else {
         return Ended::never_ran("names no program".to_owned());
     };
     let mut child = match prepared.spawn() {
         Ok(child) => child,
         Err(error) => return Ended::never_ran(why_not(command, &error)),
     };
-    let mut group = Group::of(&child);
+    let mut group = Group(Some(Family {
+        mark,
+        leader: child.id().and_then(Identity::of),
+        watcher,
+        session: own_session(),
+        cgroup: None,
+    }));
     feed(child.stdin.take(), command.input.clone());
     let redactor = Redactor::new(&command.secrets);
     let output = collect(child.stdout.take(), OUTPUT_LIMIT, Keep::Start, &redactor);
@@ -244,46 +273,24 @@ async fn wait(
         }
         why = stop => why,
     };
-    group.signal(Signal::TERM);
-    let ended = tokio::time::timeout(GRACE, child.wait()).await;
-    group.signal(Signal::KILL);
-    let status = match ended {
-        Ok(status) => status.ok(),
-        Err(_) => child.wait().await.ok(),
-    };
-    group.emptied().await;
-    group.release();
-    (status, Some(why))
+    if let Some(family) = &group.0 {
+        family.signal(Signal::TERM);
+        let ended = tokio::time::timeout(GRACE, child.wait()).await;
+        family.kill().await;
+        group.release();
+        let status = match ended {
+            Ok(status) => status.ok(),
+            Err(_) => child.wait().await.ok(),
+        };
+        return (status, Some(why));
+    }
+    (None, Some(why))
 }
 
-/// A process group that is killed when this is dropped, unless it was released.
-struct Group(Option<Pid>);
+/// All that came of a program; killed when this is dropped, unless it was released.
+struct Group(Option<Family>);
 
 impl Group {
-    fn of(child: &Child) -> Self {
-        let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
-        Self(pid.and_then(Pid::from_raw))
-    }
-
-    fn signal(&self, signal: Signal) {
-        if let Some(pid) = self.0 {
-            let _gone_meanwhile = rustix::process::kill_process_group(pid, signal);
-        }
-    }
-
-    /// Waits until nothing of a killed group is left: a signal is not yet a death. Gives up after
-    /// a moment where nobody collects dead orphans, for they count as left.
-    async fn emptied(&self) {
-        let begun = Instant::now();
-        while begun.elapsed() < LINGER
-            && self
-                .0
-                .is_some_and(|pid| rustix::process::test_kill_process_group(pid).is_ok())
-        {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    }
-
     fn release(&mut self) {
         self.0 = None;
     }
@@ -291,7 +298,9 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        self.signal(Signal::KILL);
+        if let Some(family) = &self.0 {
+            family.signal(Signal::KILL);
+        }
     }
 }
 

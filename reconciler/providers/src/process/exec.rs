@@ -18,7 +18,8 @@ use std::process::ExitCode;
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Command, Ended, HelperError, Identity, run};
+use super::command::run_watched;
+use super::{Command, Ended, HelperError, Identity};
 
 /// What the process is told, on its standard input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +69,8 @@ fn carry_out() -> Result<(), HelperError> {
         .read_to_end(&mut text)
         .map_err(HelperError::machine("read the instruction"))?;
     let instruction: Instruction = serde_json::from_slice(&text)?;
+    // So that what leaves the program's group is found when it must end.
+    let _refused = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
     let step = std::io::stdout()
         .as_fd()
         .try_clone_to_owned()
@@ -81,7 +84,7 @@ fn carry_out() -> Result<(), HelperError> {
         let stop = told_to_stop();
         let by = Identity::of(std::process::id());
         append(&mut step, &Line::Started { by })?;
-        let ended = run(&instruction.command, stop).await;
+        let ended = run_watched(&instruction.command, by, stop).await;
         append(&mut step, &Line::Ended(ended))
     })
 }

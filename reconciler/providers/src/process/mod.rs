@@ -1,16 +1,26 @@
 //! Programs that are run for a short time, and the processes that look after them.
 
+mod cgroup;
 mod command;
 mod exec;
+mod family;
 mod identity;
+mod log;
+mod memory;
+mod program;
 mod supervise;
+mod table;
+mod user;
 
+pub(crate) use cgroup::remove as remove_cgroup;
 pub(crate) use command::{Command, Ended, last_lines, run, split_environment};
 pub(crate) use exec::{Instruction, Line, append, exec_main, lines};
-pub(crate) use identity::Identity;
+pub(crate) use family::Family;
+pub(crate) use identity::{Identity, since_boot};
 pub(crate) use supervise::{
-    GRACE, Phase, Settings, Status, Supervision, kill_group_gently, read_status, supervise_main,
+    GRACE, Phase, REMEMBERED, STEADY, Settings, Status, Supervision, read_status, supervise_main,
 };
+pub(crate) use user::User;
 
 /// Why a helper process cannot do its work; its only reader is the process that started it.
 #[derive(Debug, thiserror::Error)]

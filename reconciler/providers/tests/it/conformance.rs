@@ -24,11 +24,13 @@ fn sites(folder: &TempDir, prepare: impl Fn(&Path) + Send + Sync + 'static) -> S
         Site {
             root,
             roots: Vec::new(),
+            own: top.join(format!("own-{number}")),
+            user: None,
         }
     })
 }
 
-/// Everything in the root but the provider's own folder: kind, mode, content.
+/// Everything in the root: kind, mode, content.
 fn tree() -> Witness {
     Arc::new(|site| {
         let mut text = String::new();
@@ -45,9 +47,6 @@ fn describe(root: &Path, folder: &Path, text: &mut String) {
     entries.sort();
     for path in entries {
         let shown = path.strip_prefix(root).unwrap();
-        if shown == Path::new(".stratum") {
-            continue;
-        }
         let stat = path.symlink_metadata().unwrap();
         write!(
             text,

@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use stratum_core::ports::{Certainty, Located};
 use stratum_core::value::Value;
 
-use crate::kept::{HELPER, Place, Step, eventually, nothing, record, token};
+use crate::kept::{HELPER, Place, Step, eventually, nothing, own, record, token};
 
 const STEPS: u32 = 200;
 
@@ -126,7 +126,7 @@ async fn a_lost_failure_is_answered_without_running_again() {
 }
 
 fn started(root: &Path, name: &str) -> Option<Pid> {
-    let folder = std::fs::read_dir(root.join(".stratum/steps").join(name)).ok()?;
+    let folder = std::fs::read_dir(own(root).join("steps").join(name)).ok()?;
     let file = folder.filter_map(Result::ok).next()?.path();
     let text = std::fs::read_to_string(file).ok()?;
     let line = text.lines().find(|line| line.contains("started"))?;
@@ -215,7 +215,7 @@ async fn files_of_old_steps_do_not_pile_up() {
     for number in 0..20 {
         place.make(number, r#"{"create": ["true"]}"#).await.unwrap();
     }
-    let files = std::fs::read_dir(place.root().join(".stratum/steps/a"))
+    let files = std::fs::read_dir(place.site.own.join("steps/a"))
         .unwrap()
         .count();
     assert!(files <= 10, "{files}");

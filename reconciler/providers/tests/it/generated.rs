@@ -60,6 +60,8 @@ fn site() -> Site {
     Site {
         root: std::env::temp_dir().join("stratum-nothing-lies-here"),
         roots: Vec::new(),
+        own: "/nowhere".into(),
+        user: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! A provider, a folder, and calls in few words.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,11 @@ pub(crate) const HELPER: &str = env!("CARGO_BIN_EXE_stratum-local-helper");
 
 pub(crate) fn record(text: &str) -> Record {
     stratum_core::value::stored::record(text).unwrap()
+}
+
+/// The provider's own folder of a place, by its root.
+pub(crate) fn own(root: &Path) -> PathBuf {
+    root.with_file_name("own").join("t")
 }
 
 pub(crate) fn provider() -> TypedProvider {
@@ -55,6 +60,8 @@ impl Place {
             site: Site {
                 root,
                 roots: Vec::new(),
+                own: folder.path().join("own/t"),
+                user: None,
             },
             folder,
             provider: provider(),
@@ -175,6 +182,19 @@ impl Place {
             })
             .await
             .map(Reading::instance)
+    }
+
+    /// Why what should run does not; `None` when it does.
+    pub(crate) async fn stopped(&self, known: &Instance) -> Option<String> {
+        let call = ReadCall {
+            call: self.call(),
+            known,
+        };
+        match self.provider.read(call).await.unwrap() {
+            Reading::Stopped { why, .. } => Some(why),
+            Reading::There(_) => None,
+            Reading::Gone => panic!("it is gone"),
+        }
     }
 
     /// Deletes it.

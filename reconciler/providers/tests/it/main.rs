@@ -5,6 +5,8 @@ mod conformance;
 mod exec;
 mod generated;
 mod kept;
+mod lasting;
+mod lost;
 mod placed;
 mod probe;
 mod service;

@@ -325,3 +325,136 @@ async fn checkpoints_do_not_keep_what_the_state_holds() {
         long
     );
 }
+
+/// Attributes, lists of who may do what, times and holes come back with a rollback, of a change and
+/// of a delete.
+#[tokio::test]
+async fn what_a_file_has_besides_its_content_comes_back() {
+    use rustix::fs::{XattrFlags, getxattr, setxattr};
+    use std::os::unix::fs::MetadataExt;
+    let place = Place::new("t/local_file.a");
+    let zeros = "\\u0000".repeat(100_000);
+    let desired = format!(r#"{{"path": "a", "content": "{zeros}"}}"#);
+    let made = place.make(0, &desired).await.unwrap();
+    let file = place.root().join("a");
+    let open = std::fs::File::options().write(true).open(&file).unwrap();
+    open.set_len(0).unwrap();
+    open.set_len(100_000).unwrap();
+    let acl: &[u8] = &[
+        2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 6, 0, 0x39, 0x30, 0, 0, 4, 0, 4, 0, 255,
+        255, 255, 255, 16, 0, 6, 0, 255, 255, 255, 255, 32, 0, 4, 0, 255, 255, 255, 255,
+    ];
+    for (name, value) in [
+        ("user.note", b"theirs".as_slice()),
+        ("system.posix_acl_access", acl),
+    ] {
+        if setxattr(&file, name, value, XattrFlags::empty()).is_err() {
+            return; // A file system without them.
+        }
+    }
+    let old = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_nanos(1_234_567_891);
+    open.set_modified(old).unwrap();
+    drop(open);
+    let value = |name: &str| {
+        let mut value = vec![0; 100];
+        let size = getxattr(&file, name, value.as_mut_slice()).unwrap_or_default();
+        value[..size].to_vec()
+    };
+    let seen = place.read(&made).await.unwrap().unwrap();
+    let desired = record(r#"{"path": "a", "content": "new"}"#);
+    for wanted in [Some(&desired), None] {
+        let step = place.step(1, Some(&seen), wanted).await.unwrap();
+        place.apply(&step).await.unwrap();
+        place.restore(&step).await.unwrap();
+        let stat = std::fs::metadata(&file).unwrap();
+        assert_eq!(stat.modified().unwrap(), old);
+        assert!(stat.blocks() * 512 < 100_000, "the holes are filled");
+        assert_eq!(value("user.note"), b"theirs");
+        assert_eq!(value("system.posix_acl_access"), acl);
+        place.restore(&step).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_times_of_links_and_folders_come_back_and_what_was_not_there_goes() {
+    use rustix::fs::{
+        AtFlags, CWD, Timespec, Timestamps, XattrFlags, getxattr, setxattr, utimensat,
+    };
+    let time = Timespec {
+        tv_sec: 1_000_000,
+        tv_nsec: 5,
+    };
+    let times = Timestamps {
+        last_access: time,
+        last_modification: time,
+    };
+    for (address, first, second) in [
+        (
+            "t/local_symlink.a",
+            r#"{"path": "a", "target": "x"}"#,
+            r#"{"path": "a", "target": "y"}"#,
+        ),
+        (
+            "t/local_directory.a",
+            r#"{"path": "a"}"#,
+            r#"{"path": "a", "mode": "0700"}"#,
+        ),
+    ] {
+        let place = Place::new(address);
+        let made = place.make(0, first).await.unwrap();
+        let path = place.root().join("a");
+        utimensat(CWD, &path, &times, AtFlags::SYMLINK_NOFOLLOW).unwrap();
+        let second = record(second);
+        for wanted in [Some(&second), None] {
+            let step = place.step(1, Some(&made), wanted).await.unwrap();
+            place.apply(&step).await.unwrap();
+            if address.contains("directory") && wanted.is_some() {
+                let _unsupported = setxattr(&path, "user.new", b"x", XattrFlags::empty());
+                std::fs::write(path.join("f"), "").unwrap();
+                std::fs::remove_file(path.join("f")).unwrap();
+            }
+            place.restore(&step).await.unwrap();
+            let modified = std::fs::symlink_metadata(&path)
+                .unwrap()
+                .modified()
+                .unwrap();
+            let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap();
+            assert_eq!(
+                (since.as_secs(), since.subsec_nanos()),
+                (1_000_000, 5),
+                "{address}"
+            );
+            let mut value = vec![0; 10];
+            assert!(
+                getxattr(&path, "user.new", value.as_mut_slice()).is_err(),
+                "{address}"
+            );
+        }
+    }
+}
+
+/// What a rolled-back change leaves in the root is nothing, our own bookkeeping included.
+#[tokio::test]
+async fn a_rolled_back_change_leaves_nothing_in_the_root() {
+    for (address, wanted) in [
+        (
+            "t/local_file.a",
+            r#"{"path": "deep/down/a", "content": "x"}"#,
+        ),
+        ("t/local_symlink.a", r#"{"path": "deep/a", "target": "x"}"#),
+        ("t/local_directory.a", r#"{"path": "deep/a"}"#),
+        (
+            "t/local_exec.a",
+            r#"{"create": ["true"], "delete": ["true"]}"#,
+        ),
+        ("t/local_service.a", r#"{"command": ["sleep", "1000"]}"#),
+    ] {
+        let place = Place::new(address);
+        let wanted = record(wanted);
+        let step = place.step(0, None, Some(&wanted)).await.unwrap();
+        place.apply(&step).await.unwrap();
+        place.restore(&step).await.unwrap();
+        let left: Vec<_> = std::fs::read_dir(place.root()).unwrap().collect();
+        assert!(left.is_empty(), "{address}: {left:?}");
+    }
+}

@@ -6,18 +6,18 @@ use rustix::process::{Pid, Signal, kill_process};
 use stratum_core::ports::Certainty;
 use stratum_core::value::Value;
 
-use crate::kept::{Place, eventually, record};
+use crate::kept::{Place, eventually, own, record};
 
-fn status(root: &Path) -> serde_json::Value {
-    let text = std::fs::read(root.join(".stratum/services/web/status.json")).unwrap_or_default();
+pub(crate) fn status(root: &Path) -> serde_json::Value {
+    let text = std::fs::read(own(root).join("services/web/status.json")).unwrap_or_default();
     serde_json::from_slice(&text).unwrap_or_default()
 }
 
-fn pid(value: &serde_json::Value) -> Option<Pid> {
+pub(crate) fn pid(value: &serde_json::Value) -> Option<Pid> {
     Pid::from_raw(i32::try_from(value["pid"].as_i64()?).ok()?)
 }
 
-fn runs(pid: Pid) -> bool {
+pub(crate) fn runs(pid: Pid) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
     stat.is_ok_and(|stat| !stat.contains(") Z"))
 }
@@ -40,7 +40,7 @@ async fn a_program_that_dies_is_started_again() {
     let second = pid(&status(&root)["phase"]["running"]).unwrap();
     place.delete(1, &made).await;
     assert!(!runs(second) && place.read(&made).await.unwrap().is_none());
-    assert!(!root.join(".stratum/services/web").exists());
+    assert!(!own(&root).join("services/web").exists());
 }
 
 #[tokio::test]
@@ -107,27 +107,6 @@ async fn a_new_health_check_is_tried_without_a_restart() {
     place.delete(2, &made).await;
 }
 
-/// A supervisor that is killed leaves its program; whoever comes next ends it first.
-#[tokio::test]
-async fn what_a_killed_supervisor_left_is_ended() {
-    let place = Place::new("t/local_service.web");
-    let made = place
-        .make(0, r#"{"command": ["sleep", "1000"]}"#)
-        .await
-        .unwrap();
-    let now = status(&place.root());
-    let (supervisor, program) = (pid(&now["supervisor"]).unwrap(), pid(&now["last"]).unwrap());
-    kill_process(supervisor, Signal::KILL).unwrap();
-    eventually("the end of the supervisor", || !runs(supervisor)).await;
-    assert!(place.read(&made).await.unwrap().is_none() && runs(program));
-    let again = place
-        .make(1, r#"{"command": ["sleep", "1000"]}"#)
-        .await
-        .unwrap();
-    assert!(!runs(program));
-    place.delete(2, &again).await;
-}
-
 #[tokio::test]
 async fn logs_and_variables_reach_their_place() {
     let place = Place::new("t/local_service.web");
@@ -135,7 +114,7 @@ async fn logs_and_variables_reach_their_place() {
         .make(0, r#"{"command": ["sh", "-c", "echo $WORD $STRATUM_ADDRESS; exec sleep 1000"], "env": {"WORD": "treasure"}}"#)
         .await
         .unwrap();
-    let folder = place.root().join(".stratum/services/web");
+    let folder = place.site.own.join("services/web");
     let log = folder.join("stdout.log");
     eventually("the log", || {
         std::fs::read_to_string(&log).is_ok_and(|t| t == "treasure t/local_service.web\n")

@@ -111,7 +111,10 @@ impl Desk {
             alive: Arc::new(move |other| Some(other == me || other == LIVING)),
             roots: Roots {
                 state_folder: "/simulated".into(),
+                own: "/simulated/own".into(),
                 trial: None,
+                named: Vec::new(),
+                file: "/simulated/roots".into(),
             },
             poll: Duration::from_secs(30),
             lease_ttl: Duration::from_secs(60),

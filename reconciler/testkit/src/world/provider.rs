@@ -292,6 +292,8 @@ mod tests {
         Site {
             root: "/".into(),
             roots: Vec::new(),
+            own: "/nowhere".into(),
+            user: None,
         }
     }
 

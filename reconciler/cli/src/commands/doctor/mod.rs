@@ -1,5 +1,6 @@
 //! `stratum doctor`
 
+mod beside;
 mod rebuild;
 mod secrets;
 mod state;
@@ -89,6 +90,7 @@ pub(crate) fn run(context: &Context, _arguments: &DoctorArguments) -> Result<Exi
         Ok(place) => {
             checks.push(check_repository(&place));
             checks.push(check_room(place.state_folder()));
+            checks.extend(beside::check(&place));
             checks.extend(context.block_on(async { Ok(state::check(&place).await) })?);
         }
         Err(error) => {

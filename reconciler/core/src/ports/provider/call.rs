@@ -15,6 +15,11 @@ pub struct Site {
     pub root: PathBuf,
     /// Other places that may be reached; absolute.
     pub roots: Vec<PathBuf>,
+    /// Where providers write down what they must remember of this environment; absolute, beside
+    /// the state, and never in a place that the environment may reach.
+    pub own: PathBuf,
+    /// The user that programs run as which name none; `None` is the user of this process.
+    pub user: Option<String>,
 }
 
 /// What every call to a provider gets.

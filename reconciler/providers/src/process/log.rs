@@ -1,0 +1,211 @@
+//! The logs of a service: bounded while they are written, and no reason for anything to end.
+//!
+//! The program writes into a *named pipe* that it holds open for reading too. So it does not die
+//! when nobody reads (it waits when the pipe is full), and whoever comes after a watcher that was
+//! killed reads on. The watcher copies what comes into `<name>.log`; at [`LIMIT`] that becomes
+//! `<name>.log.1`, in place of the one before. What cannot be written, as on a full disk, is
+//! dropped, and how much it was is said once there is room.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use rustix::fs::{FileType, Mode, OFlags, fchmod, fchown, fstat, mknodat, openat};
+use rustix::io::Errno;
+use tokio::net::unix::pipe::Receiver;
+
+use super::User;
+use crate::private::Private;
+
+/// The size at which a log is put aside; with the one before, twice as much lies there.
+pub(crate) const LIMIT: u64 = 8 * 1024 * 1024;
+
+/// What is read at once.
+const PIECE: usize = 64 * 1024;
+
+/// A log and the pipe that feeds it.
+pub(crate) struct Log {
+    folder: Arc<Private>,
+    name: &'static str,
+    pipe: Receiver,
+    file: Option<(File, u64)>,
+    dropped: u64,
+}
+
+impl Log {
+    /// Opens the log `name` in a folder, and makes its pipe when it is not there.
+    ///
+    /// *Errors*: the pipe cannot be made or opened; a file that cannot be is tried again later.
+    pub(crate) fn open(folder: Arc<Private>, name: &'static str) -> io::Result<Self> {
+        let pipe = open_pipe(&folder, name, OFlags::NONBLOCK)?;
+        let _smaller_does_too = rustix::pipe::fcntl_setpipe_size(&pipe, 1 << 20);
+        Ok(Self {
+            pipe: Receiver::from_file_unchecked(File::from(pipe))?,
+            folder,
+            name,
+            file: None,
+            dropped: 0,
+        })
+    }
+
+    /// The end that a program writes to, as `user` when it is another one's.
+    pub(crate) fn end(&self, user: Option<&User>) -> io::Result<OwnedFd> {
+        let end = open_pipe(&self.folder, self.name, OFlags::empty())?;
+        if let Some(user) = user {
+            // So that it can open `/dev/stdout` again.
+            fchown(&end, Some(user.uid()), Some(user.gid()))?;
+        }
+        Ok(end)
+    }
+
+    /// Copies until this is dropped.
+    pub(crate) async fn copy(&mut self) {
+        while self.pipe.readable().await.is_ok() {
+            self.take_over();
+            // One that never stops writing must not keep the others from their turn.
+            tokio::task::yield_now().await;
+        }
+        std::future::pending().await
+    }
+
+    /// Copies what is in the pipe now.
+    pub(crate) fn drain(&mut self) {
+        while self.take_over() {}
+    }
+
+    /// Copies one piece; answers whether there may be more.
+    fn take_over(&mut self) -> bool {
+        let mut piece = vec![0; PIECE];
+        match self.pipe.try_read(&mut piece) {
+            Ok(count @ 1..) => {
+                self.write(piece.get(..count).unwrap_or_default());
+                true
+            }
+            Ok(_) | Err(_) => false,
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let written = self.write_dropped().and_then(|()| self.append(bytes));
+        if written.is_err() {
+            self.file = None;
+            self.dropped = self.dropped.saturating_add(bytes.len() as u64);
+        }
+    }
+
+    fn write_dropped(&mut self) -> io::Result<()> {
+        if self.dropped > 0 {
+            let said = format!("\n[{} bytes could not be written]\n", self.dropped);
+            self.append(said.as_bytes())?;
+            self.dropped = 0;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let log = format!("{}.log", self.name);
+        let size = match &self.file {
+            Some((_, size)) => *size,
+            None => {
+                let file = self.folder.appended(&log)?;
+                let size = file.metadata()?.len();
+                self.file = Some((file, size));
+                size
+            }
+        };
+        if size > 0 && size + bytes.len() as u64 > LIMIT {
+            self.file = None;
+            self.folder.rename(&log, &format!("{log}.1"))?;
+            self.file = Some((self.folder.appended(&log)?, 0));
+        }
+        if let Some((file, size)) = &mut self.file {
+            file.write_all(bytes)?;
+            *size += bytes.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+/// Opens the pipe of a log, for reading and writing: so neither end ever waits for the other.
+fn open_pipe(folder: &Private, name: &str, more: OFlags) -> io::Result<OwnedFd> {
+    let name = format!("{name}.pipe");
+    let mode = Mode::RUSR | Mode::WUSR;
+    match mknodat(folder, &name, FileType::Fifo, mode, 0) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | more;
+    let pipe = openat(folder, &name, flags, Mode::empty())?;
+    if FileType::from_raw_mode(fstat(&pipe)?.st_mode) != FileType::Fifo {
+        return Err(io::Error::other(format!("`{name}` is no pipe")));
+    }
+    fchmod(&pipe, mode)?;
+    Ok(pipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::private::Nook;
+
+    fn log(folder: &std::path::Path) -> (Log, File) {
+        let nook = Nook {
+            base: folder.join("own"),
+            names: Vec::new(),
+        };
+        let log = Log::open(Arc::new(nook.make().unwrap()), "stdout").unwrap();
+        let end = File::from(log.end(None).unwrap());
+        (log, end)
+    }
+
+    fn size(folder: &std::path::Path, name: &str) -> u64 {
+        std::fs::metadata(folder.join("own").join(name)).map_or(0, |file| file.len())
+    }
+
+    #[tokio::test]
+    async fn a_log_is_bounded_while_it_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut log, mut end) = log(folder.path());
+        let piece = vec![b'x'; 60_000];
+        for _ in 0..500 {
+            end.write_all(&piece).unwrap();
+            log.drain();
+        }
+        assert!(size(folder.path(), "stdout.log") <= LIMIT);
+        let old = size(folder.path(), "stdout.log.1");
+        assert!(old <= LIMIT && old > LIMIT / 2, "{old}");
+        let files = std::fs::read_dir(folder.path().join("own"))
+            .unwrap()
+            .count();
+        assert_eq!(files, 3, "a pipe and two logs");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_written_is_dropped_and_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut log, mut end) = log(folder.path());
+        let in_the_way = folder.path().join("own/stdout.log");
+        std::fs::create_dir(&in_the_way).unwrap();
+        end.write_all(b"lost\n").unwrap();
+        log.drain();
+        std::fs::remove_dir(&in_the_way).unwrap();
+        end.write_all(b"kept\n").unwrap();
+        log.drain();
+        let text = std::fs::read_to_string(in_the_way).unwrap();
+        assert_eq!(text, "\n[5 bytes could not be written]\nkept\n");
+    }
+
+    /// The program lives on when its watcher is gone, and the next watcher reads what it wrote.
+    #[tokio::test]
+    async fn the_next_watcher_reads_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, mut end) = log(folder.path());
+        drop(first);
+        end.write_all(b"alone\n").unwrap();
+        let (mut second, _) = log(folder.path());
+        second.drain();
+        let text = std::fs::read_to_string(folder.path().join("own/stdout.log")).unwrap();
+        assert_eq!(text, "alone\n");
+    }
+}
