@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::ids::{Address, CommitId, EnvironmentName, ObjectId};
+use crate::ids::{Address, CommitId, EnvironmentName, ObjectId, ProviderName};
 use crate::resource::Resource;
+use crate::value::Record;
 
 /// A commit, with the tree id of its inputs (the tree without records).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,4 +55,11 @@ pub struct Desired {
     pub inputs: Digest,
     /// The resources by address.
     pub resources: BTreeMap<Address, Resource>,
+    /// The configurations of providers, by name: `aws`, `aws.eu`. All known; secrets are named.
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "crate::value::stored::deserialize"
+    )]
+    pub providers: BTreeMap<ProviderName, Record>,
 }

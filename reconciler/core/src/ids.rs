@@ -92,6 +92,12 @@ fn is_identifier(text: &str) -> bool {
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
+/// An identifier, and perhaps a dot and another.
+fn is_provider(text: &str) -> bool {
+    let (source, alias) = text.split_once('.').unwrap_or((text, "default"));
+    is_identifier(source) && is_identifier(alias)
+}
+
 /// Anything printable without white space, up to 256 bytes.
 fn is_printable(text: &str) -> bool {
     !text.is_empty()
@@ -131,11 +137,11 @@ name!(
     is_printable
 );
 name!(
-    /// The name of a Provider, for example `local`.
+    /// A Provider, or one of its configurations: `local`, `aws`, `aws.eu`.
     ProviderName,
     "a provider name",
-    "letters, digits, `_` and `-`, starting with a letter",
-    is_identifier
+    "letters, digits, `_` and `-`, starting with a letter; and perhaps a dot and the name of a configuration",
+    is_provider
 );
 name!(
     /// A git branch without `refs/heads/`, for example `main` or `stratum/records`.
@@ -176,6 +182,23 @@ impl CommitId {
 }
 
 impl ProviderName {
+    /// The provider itself, without the name of a configuration.
+    pub fn source(&self) -> Self {
+        Self(self.parts().0.to_owned())
+    }
+
+    /// The name of the configuration, where it is not the only one.
+    pub fn alias(&self) -> Option<&str> {
+        self.parts().1
+    }
+
+    fn parts(&self) -> (&str, Option<&str>) {
+        match self.0.split_once('.') {
+            Some((source, alias)) => (source, Some(alias)),
+            None => (&self.0, None),
+        }
+    }
+
     /// Stands where no provider is known; no provider has this name.
     pub fn unknown() -> Self {
         Self("unknown".to_owned())
@@ -276,7 +299,26 @@ pub struct Address {
     pub local: LocalAddress,
 }
 
+/// What stands after the name of something whose place a new one has taken; no author can write it.
+const SUPERSEDED: &str = "#superseded-";
+
 impl Address {
+    /// The address under which what was here is known until it is taken away, as the one of this
+    /// `number`.
+    pub fn superseded(&self, number: u32) -> Self {
+        let name = ResourceName(format!("{}{SUPERSEDED}{number}", self.local.name));
+        let r#type = self.local.r#type.clone();
+        Self {
+            environment: self.environment.clone(),
+            local: LocalAddress { r#type, name },
+        }
+    }
+
+    /// Whether a new one has taken the place of what is known under this address.
+    pub fn is_superseded(&self) -> bool {
+        self.local.name.as_str().contains(SUPERSEDED)
+    }
+
     /// Joins the parts.
     pub fn new(environment: EnvironmentName, r#type: TypeName, name: ResourceName) -> Self {
         Self {

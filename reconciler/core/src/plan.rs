@@ -1,13 +1,15 @@
 //! A Plan: the immutable, ordered graph of Steps from a base to Desired.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::finding::Finding;
-use crate::ids::{Address, CommitId, EnvironmentName, ProviderName, StepId};
+use crate::ids::{Address, CommitId, EnvironmentName, LocalAddress, ProviderName, StepId};
 use crate::kinds::Kind;
 use crate::ports::{Effect, Retry};
-use crate::resource::{Instance, Meta};
+use crate::resource::{Instance, Meta, Opaque};
 use crate::source::Source;
 use crate::value::{Marks, Path, Record, Value};
 
@@ -34,6 +36,13 @@ pub struct Plan {
     pub drifted: Vec<Drifted>,
     /// Resources that nothing can be done about, and what depends on them.
     pub blocked: Vec<Blocked>,
+    /// The configurations of the providers that it needs, for whoever carries it on after a crash.
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "crate::value::stored::deserialize"
+    )]
+    pub providers: BTreeMap<ProviderName, Record>,
     /// What was noticed while it was made, and stops nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Finding>,
@@ -66,6 +75,10 @@ pub enum Action {
     Remove,
     /// The second half of a replace: make the new one.
     Make,
+    /// Give what is there another address in the state; the world does not change.
+    Move,
+    /// Read what is only read; the world does not change.
+    Read,
 }
 
 /// Whether a Step can be put back.
@@ -114,6 +127,16 @@ pub enum Reason {
     Adopted(String),
     /// It should run and does not, for this reason.
     NotRunning(String),
+    /// It must be renewed.
+    Due,
+    /// It has ended, and is made anew.
+    Expired,
+    /// It had this address before.
+    Moved(LocalAddress),
+    /// The new one that takes its place was made first; now the old one goes.
+    Superseded,
+    /// What it reads is read for the first time, or says something else.
+    Reads,
     /// Only what stratum remembers changes: dependencies, protection, labels.
     Remembered,
 }
@@ -134,6 +157,11 @@ impl Reason {
             Self::NotInRepository => "it is no longer in the repository".to_owned(),
             Self::Adopted(id) => format!("it is there already as `{id}`"),
             Self::NotRunning(why) => format!("it should run and does not: {why}"),
+            Self::Due => "it must be renewed".to_owned(),
+            Self::Expired => "it has ended".to_owned(),
+            Self::Moved(from) => format!("it was `{from}` before"),
+            Self::Superseded => "the new one has taken its place".to_owned(),
+            Self::Reads => "what it reads is new".to_owned(),
             Self::Remembered => "only what stratum remembers about it changes".to_owned(),
         }
     }
@@ -192,6 +220,12 @@ pub struct Step {
         deserialize_with = "crate::value::stored::deserialize"
     )]
     pub kept: Record,
+    /// The private bytes of the proposal; the apply gets them back.
+    #[serde(default, skip_serializing_if = "Opaque::is_empty")]
+    pub private: Opaque,
+    /// The address that it had before, where it is moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Address>,
     /// Which of its values are sensitive.
     #[serde(default, skip_serializing_if = "Marks::is_empty")]
     pub sensitive: Marks,
@@ -325,7 +359,7 @@ impl Plan {
                 Action::Delete => summary.delete += 1,
                 Action::Adopt => summary.adopt += 1,
                 Action::Make => summary.replace += 1,
-                Action::Remove => {}
+                Action::Remove | Action::Move | Action::Read => {}
             }
         }
         summary
@@ -345,7 +379,8 @@ impl Step {
     /// Whether the provider is called at all; otherwise only the state changes.
     pub fn calls_provider(&self) -> bool {
         match self.action {
-            Action::Create | Action::Make | Action::Adopt => true,
+            Action::Create | Action::Make | Action::Adopt | Action::Read => true,
+            Action::Move => false,
             Action::Update => self.reason != Reason::Remembered,
             Action::Delete | Action::Remove => self.prior.is_some(),
         }
@@ -357,7 +392,9 @@ impl Action {
     pub fn takes_away(self) -> bool {
         match self {
             Self::Delete | Self::Remove => true,
-            Self::Create | Self::Update | Self::Adopt | Self::Make => false,
+            Self::Create | Self::Update | Self::Adopt | Self::Make | Self::Move | Self::Read => {
+                false
+            }
         }
     }
 
@@ -369,6 +406,8 @@ impl Action {
             Self::Delete => "delete",
             Self::Adopt => "adopt",
             Self::Remove | Self::Make => "replace",
+            Self::Move => "move",
+            Self::Read => "read",
         }
     }
 
@@ -380,6 +419,8 @@ impl Action {
             Self::Delete => "-",
             Self::Adopt => ">",
             Self::Remove | Self::Make => "-/+",
+            Self::Move => "=>",
+            Self::Read => "<=",
         }
     }
 }

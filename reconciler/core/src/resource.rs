@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ids::{Address, CommitId, LocalAddress, ProviderName};
@@ -86,6 +87,63 @@ pub struct Meta {
     /// The id of something that is there already, to be adopted instead of created.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adopt: Option<String>,
+    /// The address it had before: what is there under it is taken over, and nothing is made anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moved_from: Option<LocalAddress>,
+    /// Where it must be replaced, the new one is made before the old one is taken away.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub create_first: bool,
+    /// The times that calls about it get, instead of those of its type and of `limits.call`.
+    #[serde(skip_serializing_if = "Timeouts::is_empty")]
+    pub timeouts: Timeouts,
+}
+
+/// The times that calls get, by what they do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Timeouts {
+    /// Reading and planning.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        with = "crate::duration::optional"
+    )]
+    pub read: Option<Duration>,
+    /// Making.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        with = "crate::duration::optional"
+    )]
+    pub create: Option<Duration>,
+    /// Changing and renewing.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        with = "crate::duration::optional"
+    )]
+    pub update: Option<Duration>,
+    /// Taking away.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        with = "crate::duration::optional"
+    )]
+    pub delete: Option<Duration>,
+}
+
+impl Timeouts {
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What these say, and where they say nothing what `others` say.
+    #[must_use]
+    pub fn or(self, others: Self) -> Self {
+        Self {
+            read: self.read.or(others.read),
+            create: self.create.or(others.create),
+            update: self.update.or(others.update),
+            delete: self.delete.or(others.delete),
+        }
+    }
 }
 
 /// `meta.drift`.
@@ -155,6 +213,27 @@ pub struct Instance {
     /// Bytes that only the provider understands.
     #[serde(default, skip_serializing_if = "Opaque::is_empty")]
     pub private: Opaque,
+    /// When it must be renewed, and when it ends, where it does not last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<Due>,
+}
+
+/// When something that does not last must be renewed, and when it ends (UTC).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Due {
+    /// From then on it is renewed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renew: Option<Timestamp>,
+    /// From then on it is of no use, and made anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expire: Option<Timestamp>,
+}
+
+impl Due {
+    /// The first time at which something must be done about it.
+    pub fn first(&self) -> Option<Timestamp> {
+        self.renew.into_iter().chain(self.expire).min()
+    }
 }
 
 /// Bytes that only a provider understands, written as base64.

@@ -5,7 +5,11 @@ use stratum_core::ports::{Act, Principal};
 
 /// The action of a step.
 pub(crate) fn action(step: &Step) -> &'static str {
-    step.action.as_str()
+    match step.action {
+        // What changes only what stratum knows is judged like a change of it.
+        Action::Move | Action::Read => Action::Update.as_str(),
+        action => action.as_str(),
+    }
 }
 
 /// Why there is a step.
@@ -20,6 +24,11 @@ pub(crate) fn reason(step: &Step) -> &'static str {
         Reason::NotInRepository => "not-in-repository",
         Reason::Adopted(_) => "adopted",
         Reason::NotRunning(_) => "not-running",
+        Reason::Due => "due",
+        Reason::Expired => "expired",
+        Reason::Moved(_) => "moved",
+        Reason::Superseded => "superseded",
+        Reason::Reads => "reads",
         Reason::Remembered => "remembered",
     }
 }
@@ -28,7 +37,13 @@ pub(crate) fn reason(step: &Step) -> &'static str {
 pub(crate) fn reversibility(plan: &Plan, step: &Step) -> &'static str {
     let removal = match step.action {
         Action::Make => step.pair.and_then(|id| plan.step(id)).unwrap_or(step),
-        Action::Create | Action::Update | Action::Delete | Action::Adopt | Action::Remove => step,
+        Action::Create
+        | Action::Update
+        | Action::Delete
+        | Action::Adopt
+        | Action::Remove
+        | Action::Move
+        | Action::Read => step,
     };
     removal.reversibility.as_str()
 }

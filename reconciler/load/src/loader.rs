@@ -179,6 +179,7 @@ impl Loader for NickelLoader {
             inputs: self.inputs(&closure, settings, environment),
             closure,
             resources,
+            providers: Default::default(),
         });
         Ok(Loaded { value, findings })
     }

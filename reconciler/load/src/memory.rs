@@ -122,6 +122,7 @@ pub(crate) fn local_schema() -> stratum_core::ports::ProviderSchema {
         settable: true,
         sensitive: false,
         sealed: false,
+        write_only: false,
         replaces: false,
         default: None,
     };
@@ -143,6 +144,9 @@ pub(crate) fn local_schema() -> stratum_core::ports::ProviderSchema {
         version: 1,
         effect: Effect::World,
         place: place.map(str::to_owned),
+        twice: false,
+        reads: false,
+        timeouts: Default::default(),
         attributes: attributes
             .into_iter()
             .map(|(n, a)| (n.to_owned(), a))

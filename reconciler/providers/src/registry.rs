@@ -61,6 +61,9 @@ fn registered(doc: &str) -> TypeSchema {
         version: 1,
         effect: Effect::StateOnly,
         place: None,
+        twice: false,
+        reads: false,
+        timeouts: Default::default(),
         attributes: registered_attributes(),
     }
 }
@@ -91,6 +94,7 @@ fn instance(attributes: Option<&Record>) -> Option<Instance> {
     attributes.map(|attributes| Instance {
         attributes: attributes.clone(),
         private: Opaque::default(),
+        due: None,
     })
 }
 

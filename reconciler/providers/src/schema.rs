@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use stratum_core::ports::{AttributeSchema, Complaint, TypeSchema, ValueType};
+use stratum_core::ports::{AttributeSchema, Diagnostic, Severity, TypeSchema, ValueType};
 use stratum_core::value::{Path, Record, Value};
 
 /// An attribute that a person may give.
@@ -15,6 +15,7 @@ pub(crate) fn optional(doc: &str, r#type: ValueType) -> AttributeSchema {
         settable: true,
         sensitive: false,
         sealed: false,
+        write_only: false,
         replaces: false,
         default: None,
     }
@@ -119,7 +120,7 @@ pub(crate) fn unusable(schema: &TypeSchema, record: &Record) -> Option<String> {
 }
 
 /// A complaint about each attribute that names a secret and is not one of `allowed`.
-pub(crate) fn complain_about_secrets(record: &Record, allowed: &[&str]) -> Vec<Complaint> {
+pub(crate) fn complain_about_secrets(record: &Record, allowed: &[&str]) -> Vec<Diagnostic> {
     let wrong = record
         .iter()
         .filter(|(name, value)| value.holds_secret() && !allowed.contains(&name.as_str()));
@@ -136,8 +137,9 @@ pub(crate) fn complain_about_secrets(record: &Record, allowed: &[&str]) -> Vec<C
 }
 
 /// A complaint about one attribute.
-pub(crate) fn complaint(path: Path, message: impl Into<String>, hint: &str) -> Complaint {
-    Complaint {
+pub(crate) fn complaint(path: Path, message: impl Into<String>, hint: &str) -> Diagnostic {
+    Diagnostic {
+        severity: Severity::Error,
         path,
         message: message.into(),
         hint: (!hint.is_empty()).then(|| hint.to_owned()),
@@ -145,7 +147,7 @@ pub(crate) fn complaint(path: Path, message: impl Into<String>, hint: &str) -> C
 }
 
 /// Complains about a list that is given but names no program.
-pub(crate) fn complain_about_command(record: &Record, name: &str) -> Option<Complaint> {
+pub(crate) fn complain_about_command(record: &Record, name: &str) -> Option<Diagnostic> {
     let Some(Value::List(items)) = record.get(name) else {
         return None;
     };
@@ -164,7 +166,7 @@ pub(crate) fn complain_about_command(record: &Record, name: &str) -> Option<Comp
 }
 
 /// Complains about a duration that does not parse.
-pub(crate) fn complain_about_duration(record: &Record, name: &str) -> Option<Complaint> {
+pub(crate) fn complain_about_duration(record: &Record, name: &str) -> Option<Diagnostic> {
     let error = stratum_core::duration::parse(text(record, name)?).err()?;
     Some(complaint(Path::of(name), error, ""))
 }

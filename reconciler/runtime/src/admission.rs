@@ -305,6 +305,7 @@ pub(crate) fn nothing(environment: &EnvironmentName, commit: &CommitId) -> Plan 
         steps: Vec::new(),
         drifted: Vec::new(),
         blocked: Vec::new(),
+        providers: Default::default(),
         warnings: Vec::new(),
         resources: 0,
     }

@@ -223,7 +223,8 @@ impl Apply {
 
     fn preparation(&self, id: StepId) -> Option<Task> {
         let step = self.step(id)?;
-        let before = self.world.get(&step.address).cloned().map(Box::new);
+        let known = step.from.as_ref().unwrap_or(&step.address);
+        let before = self.world.get(known).cloned().map(Box::new);
         Some(Task::Prepare {
             resolved: self.resolved(step),
             before,
@@ -360,6 +361,10 @@ impl Apply {
             }
             Some(StateChange::Remove(address)) => {
                 self.world.remove(address);
+            }
+            Some(StateChange::Move { from, state }) => {
+                self.world.remove(from);
+                self.world.insert(state.address.clone(), (**state).clone());
             }
             None => {}
         }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use stratum_core::duration;
 use stratum_core::ids::Address;
-use stratum_core::ports::{ApplyError, Call, Clock, ProviderError, Secrets, Site};
+use stratum_core::ports::{ApplyError, Call, Clock, ProviderError, Secrets, Site, Stopping};
 use stratum_core::value::Record;
 
 use crate::granted::Granted;
+use crate::stop::Stop;
 
 /// What all calls of one pass share.
 #[derive(Clone, Copy)]
@@ -17,6 +18,8 @@ pub(crate) struct Calls<'a> {
     pub(crate) site: &'a Site,
     pub(crate) timeout: Duration,
     pub(crate) secrets: &'a dyn Secrets,
+    /// Told to the provider, so that a long call may come to an early end.
+    pub(crate) stop: Option<&'a Stop>,
 }
 
 impl<'a> Calls<'a> {
@@ -30,6 +33,17 @@ impl<'a> Calls<'a> {
             site: self.site,
             timeout: self.timeout,
             secrets: granted,
+            stop: self.stop.map(|stop| stop as &dyn Stopping),
+            notes: None,
+        }
+    }
+
+    /// The same calls with another time.
+    #[must_use]
+    pub(crate) fn within_time(self, timeout: Option<Duration>) -> Self {
+        Self {
+            timeout: timeout.unwrap_or(self.timeout),
+            ..self
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use stratum_core::condition::Condition;
-use stratum_core::ids::{Address, EnvironmentName, TypeName};
+use stratum_core::ids::{Address, EnvironmentName};
 use stratum_core::observed::{Observed, Report};
 use stratum_core::planning::{DriftRule, decisive};
 use stratum_core::ports::{Base, EnvironmentRow, Observation, Retry, RunOutcome, TypeSchema};
@@ -144,16 +144,18 @@ impl Reconciler {
             .collect();
         let observed = self.asker(look).observe(&all, base).await?;
         let now = self.ports.clock.now();
-        let schemas = self.schemas();
         let mode = self.mode(&look.target);
         let reports = observed.reports.iter();
         let seen: Vec<Observation> = reports
             .map(|(address, report)| {
-                let schema = schemas.get(address.r#type()).copied();
+                let state = base.resources.get(address);
+                let providers = &self.ports.providers;
+                let schema = state
+                    .and_then(|state| providers.type_schema(&state.provider, address.r#type()));
                 Observation {
                     address: address.clone(),
                     at: now,
-                    drifted: drifted(base.resources.get(address), report, schema, mode),
+                    drifted: drifted(state, report, schema.as_deref(), mode),
                     report: report.clone(),
                 }
             })
@@ -174,7 +176,6 @@ impl Reconciler {
         let mode = self.mode(&look.target);
         let every = look.target.settings.drift_of(&look.target.own()).every;
         let window = WINDOW.max(every.saturating_mul(4 * FIGHT as u32));
-        let schemas = self.schemas();
         let mut fights = BTreeMap::new();
         for now in seen {
             let Some(state) = base.resources.get(&now.address) else {
@@ -182,7 +183,9 @@ impl Reconciler {
             };
             // What is left as it is, is not fought over.
             let names = now.drifted.iter().map(String::as_str);
-            let (mut drifted, _) = decisive(schemas.get(now.address.r#type()).copied(), names);
+            let providers = &self.ports.providers;
+            let schema = providers.type_schema(&state.provider, now.address.r#type());
+            let (mut drifted, _) = decisive(schema.as_deref(), names);
             drifted.retain(|name| state.meta.drift_mode(Some(name), mode) == DriftMode::Correct);
             if drifted.is_empty() {
                 continue;
@@ -209,11 +212,6 @@ impl Reconciler {
             }
         }
         Ok(fights)
-    }
-
-    fn schemas(&self) -> BTreeMap<&TypeName, &TypeSchema> {
-        let schemas = self.ports.providers.schemas().into_iter();
-        schemas.flat_map(|schema| &schema.types).collect()
     }
 }
 

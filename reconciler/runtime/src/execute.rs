@@ -219,6 +219,7 @@ impl Reconciler {
             site,
             run: Arc::clone(&run),
             timeout: settings.limits.call,
+            stop: self.stop.clone(),
         };
         let apply = Apply {
             around,

@@ -114,10 +114,12 @@ impl Reconciler {
             site: &look.site,
             timeout: look.target.settings.limits.call,
             secrets: self.ports.secrets.as_ref(),
+            stop: Some(&self.stop),
         };
         Asker {
             providers: &self.ports.providers,
             calls,
+            configurations: &look.desired.providers,
             waits: true,
         }
     }
@@ -233,7 +235,7 @@ impl Reconciler {
         let providers = &self.ports.providers;
         let mut resources = desired.resources.values();
         resources.any(|resource| {
-            let provider = providers.get(&resource.provider).ok();
+            let provider = providers.get(&resource.provider.source()).ok();
             provider.is_some_and(|provider| provider.runs(resource.address.r#type()))
         })
     }

@@ -118,10 +118,12 @@ pub async fn preview(request: PreviewRequest<'_>) -> Result<Preview, RuntimeErro
         site: request.site,
         timeout: request.settings.limits.call,
         secrets: request.secrets,
+        stop: None,
     };
     let asker = Asker {
         providers: request.providers,
         calls,
+        configurations: &desired.providers,
         waits: false,
     };
     let (planned, base) = match request.base {

@@ -18,7 +18,7 @@ use stratum_core::settings::Settings;
 use stratum_core::signed::SignedTag;
 use stratum_core::source::Source;
 use stratum_core::trust::Trust;
-use stratum_core::value::{Path, Value};
+use stratum_core::value::{Path, Record, Value};
 
 use crate::admission::PolicyInput;
 use crate::error::RuntimeError;
@@ -156,14 +156,22 @@ fn kept(value: SealedSecret) -> KeptSecret {
     }
 }
 
-/// The digests of the secrets that resources name.
+/// The digests of the secrets that resources and the configurations of providers name.
 fn used(desired: &Desired) -> BTreeSet<Digest> {
     let mut found = BTreeSet::new();
-    let resources = desired.resources.values();
-    for value in resources.flat_map(|resource| resource.attributes.values()) {
+    for value in values(desired) {
         value.secrets(&mut |secret| found.extend(secret.digest));
     }
     found
+}
+
+/// The values of resources and of the configurations of providers.
+fn values(desired: &Desired) -> impl Iterator<Item = &Value> {
+    let resources = desired.resources.values();
+    let records = resources.map(|resource| &resource.attributes);
+    records
+        .chain(desired.providers.values())
+        .flat_map(Record::values)
 }
 
 /// Verifies, and then asks policy: who may seal, what may be read, what may go back. Blocking.
@@ -233,8 +241,12 @@ fn read_when_made(desired: &Desired, providers: &Providers) -> BTreeMap<String, 
                 let makes = resources
                     .get(&target)
                     .and_then(|one| providers.type_of(one));
-                let attribute = makes.and_then(|one| one.attributes.get(to.path.attribute()));
-                if attribute.is_some_and(|attribute| attribute.sealed) {
+                let attribute = to.path.attribute();
+                let sealed = makes.is_some_and(|one| {
+                    let attribute = one.attributes.get(attribute);
+                    attribute.is_some_and(|attribute| attribute.sealed)
+                });
+                if sealed {
                     let path = format!("{}#{}", generated_path(&to.resource), to.path);
                     let source = resource.source(&Path::of(name)).cloned();
                     found.entry(path).or_insert(source);
@@ -348,9 +360,5 @@ fn denied(message: String, value: &SealedSecret) -> Finding {
 }
 
 fn names_secrets(desired: &Desired) -> bool {
-    let mut values = desired
-        .resources
-        .values()
-        .flat_map(|one| one.attributes.values());
-    values.any(Value::holds_secret)
+    values(desired).any(Value::holds_secret)
 }

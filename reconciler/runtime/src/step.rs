@@ -4,11 +4,12 @@ use std::path::Path as FilePath;
 
 use stratum_core::digest::Digest;
 use stratum_core::ids::Token;
-use stratum_core::plan::{Action, Plan, Step};
+use stratum_core::plan::{Action, Plan, Reason, Step};
 use stratum_core::ports::contract::{self, Breach};
 use stratum_core::ports::{
-    ApplyCall, ApplyError, CheckpointCall, Clock, ImportCall, LocateCall, Located, PlanCall, Probe,
-    Proposal, Provider, ProviderError, RestoreCall, Retry, StateChange, TypeSchema,
+    ApplyCall, ApplyError, CheckpointCall, Clock, FetchCall, ImportCall, LocateCall, Located,
+    PlanCall, Probe, Proposal, Provider, ProviderError, RenewCall, RestoreCall, Retry, StateChange,
+    TypeSchema,
 };
 use stratum_core::resource::{Checkpoint, HealthCheck, Instance, ResourceState, depends_on};
 use stratum_core::value::{Marks, Record, Value, with_kept};
@@ -19,8 +20,13 @@ use crate::granted::Granted;
 /// What one step works with; owned, so that it can run as a task of its own.
 pub(crate) struct StepWork<'a> {
     pub(crate) provider: &'a dyn Provider,
+    /// The type, where the provider has it.
+    pub(crate) schema: Option<&'a TypeSchema>,
     pub(crate) probe: &'a dyn Probe,
+    /// For calls that change nothing.
     pub(crate) calls: Calls<'a>,
+    /// For the call that changes the world.
+    pub(crate) changing: Calls<'a>,
     pub(crate) step: &'a Step,
 }
 
@@ -29,6 +35,8 @@ pub(crate) struct StepWork<'a> {
 pub(crate) struct Prepared {
     /// What must be; `None` for a delete.
     pub(crate) planned: Option<Record>,
+    /// What the repository says, with what it refers to.
+    pub(crate) config: Option<Record>,
     /// What puts it back.
     pub(crate) checkpoint: Box<Checkpoint>,
 }
@@ -49,15 +57,23 @@ impl StepWork<'_> {
                 "the value of `{name}` is still not known"
             )));
         }
-        if !self.step.calls_provider() || planned.values().all(Value::is_known) {
+        let unplanned = match self.step.action {
+            // It is fetched, or renewed; neither is planned.
+            Action::Read => true,
+            _ => self.step.reason == Reason::Due,
+        };
+        let settled = !self.step.calls_provider() || planned.values().all(Value::is_known);
+        if unplanned || settled {
             return Ok(Some(planned.clone()));
         }
+        let config = resolved;
         let resolved = self.with_what_stays(resolved);
         let granted = self.granted();
         let call = PlanCall {
             call: self.calls.call(&self.step.address, &granted),
             prior: self.step.prior.as_ref(),
             desired: Some(&resolved),
+            config: Some(config),
         };
         let proposal = self
             .calls
@@ -65,7 +81,7 @@ impl StepWork<'_> {
             .await
             .map_err(ApplyError::before)?;
         let prior = self.step.prior.as_ref().map(|prior| &prior.attributes);
-        contract::proposed(&proposal, Some(&resolved), prior, self.schema())
+        contract::proposed(&proposal, Some(&resolved), prior, self.schema)
             .and_then(|()| self.refines(planned, &proposal))
             .map_err(|breach| ApplyError::before(ProviderError::person(breach.to_string())))?;
         Ok(Some(proposal.planned))
@@ -77,14 +93,10 @@ impl StepWork<'_> {
         if let Some(path) = proposal.replace.first() {
             return Err(Breach::Replaces(path.clone()));
         }
-        match contract::departure(planned, &proposal.planned, self.schema()) {
+        match contract::departure(planned, &proposal.planned, self.schema) {
             Some(path) if !proposal.legacy => Err(Breach::PlansOther(path)),
             Some(_) | None => Ok(()),
         }
-    }
-
-    fn schema(&self) -> Option<&TypeSchema> {
-        self.provider.schema().types.get(self.step.address.r#type())
     }
 
     /// The secrets that the approved step names for this resource.
@@ -99,7 +111,7 @@ impl StepWork<'_> {
     fn with_what_stays(&self, resolved: &Record) -> Record {
         let mut resolved = resolved.clone();
         for name in self.step.kept.keys() {
-            let settable = self.schema().and_then(|schema| schema.attributes.get(name));
+            let settable = self.schema.and_then(|schema| schema.attributes.get(name));
             let settable = settable.is_some_and(|attribute| attribute.settable);
             let there = self
                 .step
@@ -126,7 +138,7 @@ impl StepWork<'_> {
             ..state.clone()
         });
         let before = before.filter(|_| prior.is_some() || self.step.action == Action::Adopt);
-        let kept = if self.step.calls_provider() && self.step.action != Action::Adopt {
+        let kept = if self.touches() {
             let granted = self.granted();
             let call = CheckpointCall {
                 call: self.calls.call(&self.step.address, &granted),
@@ -140,14 +152,21 @@ impl StepWork<'_> {
         };
         Ok(Prepared {
             planned,
+            config: resolved.cloned(),
             checkpoint: Box::new(Checkpoint { before, kept }),
         })
+    }
+
+    /// Whether its call may change something: what is adopted or read is not changed.
+    fn touches(&self) -> bool {
+        self.step.calls_provider() && !matches!(self.step.action, Action::Adopt | Action::Read)
     }
 
     /// Does it, and waits until it is healthy.
     pub(crate) async fn apply(
         &self,
         planned: Option<&Record>,
+        config: Option<&Record>,
         checkpoint: &Checkpoint,
         token: &Token,
     ) -> Result<Option<Instance>, ApplyError> {
@@ -166,19 +185,61 @@ impl StepWork<'_> {
         {
             return self.adopt(id, planned).await.map(Some);
         }
+        if self.step.action == Action::Read {
+            return self.fetch(planned, config).await.map(Some);
+        }
         let granted = self.granted();
-        let call = ApplyCall {
-            call: self.calls.call(&self.step.address, &granted),
-            token,
-            prior: self.step.prior.as_ref(),
-            planned,
-            checkpoint,
+        let call = self.changing.call(&self.step.address, &granted);
+        let answer = match (&self.step.reason, self.step.prior.as_ref()) {
+            (Reason::Due, Some(prior)) => {
+                let call = RenewCall { call, token, prior };
+                let renewed = self.changing.changing(self.provider.renew(call)).await;
+                renewed.map(Some)
+            }
+            _ => {
+                let call = ApplyCall {
+                    call,
+                    token,
+                    prior: self.step.prior.as_ref(),
+                    planned,
+                    config,
+                    private: &self.step.private,
+                    checkpoint,
+                };
+                self.changing.changing(self.provider.apply(call)).await
+            }
         };
-        let answer = self.calls.changing(self.provider.apply(call)).await;
         let instance = answer.map_err(|error| self.cleaned(planned, error))?;
         self.verify(planned, instance.as_ref())?;
         self.healthy(instance.as_ref()).await?;
         Ok(instance)
+    }
+
+    /// What a type that is only read says: as it was planned, or by now, where not all was known.
+    async fn fetch(
+        &self,
+        planned: Option<&Record>,
+        config: Option<&Record>,
+    ) -> Result<Instance, ApplyError> {
+        let empty = Record::new();
+        let planned = planned.unwrap_or(&empty);
+        if planned.values().all(Value::is_known) {
+            return Ok(Instance {
+                attributes: planned.clone(),
+                private: self.step.private.clone(),
+                due: None,
+            });
+        }
+        let granted = self.granted();
+        let call = FetchCall {
+            call: self.calls.call(&self.step.address, &granted),
+            config: config.unwrap_or(&empty),
+        };
+        let said = self.calls.asking(self.provider.fetch(call)).await;
+        let said = said.map_err(ApplyError::before)?;
+        contract::made(Some(planned), Some(&said), self.schema)
+            .map_err(|breach| ApplyError::before(ProviderError::person(breach.to_string())))?;
+        Ok(said)
     }
 
     async fn adopt(&self, id: &str, planned: Option<&Record>) -> Result<Instance, ApplyError> {
@@ -203,7 +264,7 @@ impl StepWork<'_> {
         planned: Option<&Record>,
         instance: Option<&Instance>,
     ) -> Result<(), ApplyError> {
-        contract::made(planned, instance, self.schema()).map_err(|breach| {
+        contract::made(planned, instance, self.schema).map_err(|breach| {
             let error = ApplyError {
                 known: instance.cloned(),
                 retry: Retry::NeedsPerson,
@@ -243,7 +304,7 @@ impl StepWork<'_> {
 
     /// Finds out what became of the step when its answer was lost.
     pub(crate) async fn locate(&self, prepared: &Prepared, token: &Token) -> Located {
-        if !self.step.calls_provider() || self.step.action == Action::Adopt {
+        if !self.touches() {
             return Located::NotDone;
         }
         let granted = self.granted();
@@ -272,20 +333,20 @@ impl StepWork<'_> {
             .as_ref()
             .map(|state| state.instance.clone());
         // An adopted resource was not changed, so there is nothing to put back in the world.
-        if !self.step.calls_provider() || self.step.action == Action::Adopt {
+        if !self.touches() {
             return Ok(before);
         }
         let granted = self.granted();
         let call = RestoreCall {
-            call: self.calls.call(&self.step.address, &granted),
+            call: self.changing.call(&self.step.address, &granted),
             token,
             checkpoint,
             planned: self.step.planned.as_ref(),
             after,
         };
-        let instance = self.calls.changing(self.provider.restore(call)).await?;
+        let instance = self.changing.changing(self.provider.restore(call)).await?;
         let before = before.as_ref().map(|before| &before.attributes);
-        contract::restored(before, instance.as_ref(), self.schema())
+        contract::restored(before, instance.as_ref(), self.schema)
             .map_err(|breach| ApplyError::unknown(breach.to_string()))?;
         Ok(instance)
     }
@@ -352,13 +413,25 @@ pub(crate) fn state_after(
     }
 }
 
-/// The change of the state that makes the row `state`, or takes it away; and its digest.
+/// The change of the state that makes the row `state`, or takes it away; and its digest. Of a
+/// resource that moves, the row under its other address goes in the same step.
 pub(crate) fn change(step: &Step, state: Option<ResourceState>) -> (Option<Digest>, StateChange) {
-    match state {
-        Some(state) => (
-            Some(Digest::of_json(&state)),
-            StateChange::Put(Box::new(state)),
+    let Some(state) = state else {
+        return (None, StateChange::Remove(step.address.clone()));
+    };
+    let digest = Some(Digest::of_json(&state));
+    let ends = [Some(&step.address), step.from.as_ref()];
+    let mut others = ends.into_iter().flatten();
+    let other = others.find(|address| **address != state.address);
+    let state = Box::new(state);
+    match other.filter(|_| step.action == Action::Move) {
+        Some(from) => (
+            digest,
+            StateChange::Move {
+                from: from.clone(),
+                state,
+            },
         ),
-        None => (None, StateChange::Remove(step.address.clone())),
+        None => (digest, StateChange::Put(state)),
     }
 }

@@ -1,5 +1,6 @@
 //! Being told to stop.
 
+use stratum_core::ports::Stopping;
 use tokio::sync::watch;
 
 /// Tells the loop to begin nothing more; what is in flight is waited for.
@@ -32,5 +33,11 @@ impl Stop {
         let mut receiver = self.sender.subscribe();
         // The sender lives in `self`, so waiting cannot fail.
         let _sender_lives = receiver.wait_for(|stopped| *stopped).await;
+    }
+}
+
+impl Stopping for Stop {
+    fn is_stopping(&self) -> bool {
+        self.is_stopped()
     }
 }

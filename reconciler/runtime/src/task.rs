@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stratum_core::ids::{StepId, Token};
-use stratum_core::ports::{ApplyError, Effect, Located, Site};
-use stratum_core::resource::{Checkpoint, Instance, ResourceState};
+use stratum_core::plan::{Action, Step};
+use stratum_core::ports::{ApplyError, Effect, Located, Provider, ProviderError, Site, TypeSchema};
+use stratum_core::resource::{Checkpoint, Instance, ResourceState, Timeouts};
 use stratum_core::run::Run;
 use stratum_core::value::Record;
 
 use crate::calls::Calls;
 use crate::ports::Ports;
 use crate::step::{Prepared, StepWork};
+use crate::stop::Stop;
 
 /// What is to be done for a step.
 pub(crate) enum Task {
@@ -83,6 +85,7 @@ pub(crate) struct Surroundings {
     pub(crate) site: Arc<Site>,
     pub(crate) run: Arc<Run>,
     pub(crate) timeout: Duration,
+    pub(crate) stop: Stop,
 }
 
 impl Surroundings {
@@ -91,21 +94,26 @@ impl Surroundings {
         let Some(step) = self.run.plan.step(id) else {
             return no_such(id, &task);
         };
-        let provider = match self.ports.providers.get(&step.provider) {
-            Ok(provider) => provider,
-            Err(error) => return failed(&task, ApplyError::nothing_happened(error.to_string())),
-        };
         let calls = Calls {
             clock: self.ports.clock.as_ref(),
             site: &self.site,
             timeout: self.timeout,
             secrets: self.ports.secrets.as_ref(),
+            stop: Some(&self.stop),
         };
+        let (provider, schema) = match self.maker(step, calls).await {
+            Ok(found) => found,
+            Err(error) => return failed(&task, ApplyError::before(error)),
+        };
+        let own = schema.as_ref().map(|schema| schema.timeouts);
+        let timeouts = step.meta.timeouts.or(own.unwrap_or_default());
         let probe = self.ports.probe.as_ref();
         let work = StepWork {
             provider: provider.as_ref(),
+            schema: schema.as_deref(),
             probe,
-            calls,
+            calls: calls.within_time(timeouts.read),
+            changing: calls.within_time(time_of(step.action, timeouts)),
             step,
         };
         match task {
@@ -115,7 +123,9 @@ impl Surroundings {
             }
             Task::Apply { prepared, token } => {
                 let planned = prepared.planned.as_ref();
-                Answer::Applied(work.apply(planned, &prepared.checkpoint, &token).await)
+                let config = prepared.config.as_ref();
+                let checkpoint = &prepared.checkpoint;
+                Answer::Applied(work.apply(planned, config, checkpoint, &token).await)
             }
             Task::Locate {
                 resolved,
@@ -128,6 +138,36 @@ impl Surroundings {
                 after,
             } => Answer::Restored(work.restore(&checkpoint, &token, after.as_ref()).await),
         }
+    }
+}
+
+impl Surroundings {
+    /// Who makes a step, and its type. In a process that carries on what another began, neither may
+    /// be known yet.
+    async fn maker(
+        &self,
+        step: &Step,
+        calls: Calls<'_>,
+    ) -> Result<(Arc<dyn Provider>, Option<Arc<TypeSchema>>), ProviderError> {
+        let (providers, plan) = (&self.ports.providers, &self.run.plan);
+        let (name, r#type) = (&step.provider, step.address.r#type());
+        let key = (name.source(), r#type.clone());
+        if let Some(error) = providers.learn([key.clone()].into()).await.remove(&key) {
+            return Err(error);
+        }
+        let environment = &plan.environment;
+        let provider = providers.handle(name, &plan.providers, environment, calls);
+        Ok((provider.await?, providers.type_schema(name, r#type)))
+    }
+}
+
+/// The time that the call of a step gets.
+fn time_of(action: Action, timeouts: Timeouts) -> Option<Duration> {
+    match action {
+        Action::Create | Action::Make => timeouts.create,
+        Action::Update => timeouts.update,
+        Action::Delete | Action::Remove => timeouts.delete,
+        Action::Adopt | Action::Read | Action::Move => timeouts.read,
     }
 }
 
@@ -147,7 +187,12 @@ async fn prepare(
     // Nothing outside the state changes, so there is nothing a durable Begun would protect: it
     // goes into the same transaction as the answer.
     let result = work
-        .apply(prepared.planned.as_ref(), &prepared.checkpoint, token)
+        .apply(
+            prepared.planned.as_ref(),
+            prepared.config.as_ref(),
+            &prepared.checkpoint,
+            token,
+        )
         .await;
     Answer::Computed(prepared, result)
 }
@@ -166,6 +211,7 @@ async fn locate(
         .unwrap_or_else(|_| work.step.planned.clone());
     let prepared = Box::new(Prepared {
         planned,
+        config: resolved.cloned(),
         checkpoint,
     });
     let located = work.locate(&prepared, token).await;

@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | state of a resource | `instance` |
 //! | event `begun` | `checkpoint` |
-//! | plan | of each step `prior`, `desired`, `planned`, `kept`, `changes`; all of `drifted` |
+//! | plan | of each step `prior`, `desired`, `planned`, `private`, `kept`, `changes`; all of `drifted` |
 //! | observation | `report` |
 //!
 //! An observation also has `same`, the mark of what it holds, so that equal ones stay equal.
@@ -38,7 +38,7 @@ pub(crate) const MARK: &str = "$wrapped";
 const MARKED: &str = "\"$wrapped\":\"";
 
 /// What of a step may hold a secret.
-const STEP: [&str; 5] = ["prior", "desired", "planned", "kept", "changes"];
+const STEP: [&str; 6] = ["prior", "desired", "planned", "private", "kept", "changes"];
 
 /// Wraps and unwraps rows.
 #[derive(Clone)]

@@ -6,6 +6,7 @@ pub mod store;
 
 pub mod audit;
 pub mod clock;
+pub mod cloud;
 pub mod conformance;
 pub mod gate;
 pub mod repository;

@@ -120,13 +120,25 @@ fn resource(theme: &Theme, step: &Step, from: &str, to: &str) -> String {
     let place = source.map(|source| format!(" {}:{}", source.file, source.line));
     let old = match step.action {
         Action::Create => "/dev/null".to_owned(),
-        Action::Update | Action::Delete | Action::Adopt | Action::Remove | Action::Make => {
+        Action::Update
+        | Action::Delete
+        | Action::Adopt
+        | Action::Remove
+        | Action::Make
+        | Action::Move
+        | Action::Read => {
             format!("{address} ({from})")
         }
     };
     let new = match step.action {
         Action::Delete => "/dev/null".to_owned(),
-        Action::Create | Action::Update | Action::Adopt | Action::Remove | Action::Make => {
+        Action::Create
+        | Action::Update
+        | Action::Adopt
+        | Action::Remove
+        | Action::Make
+        | Action::Move
+        | Action::Read => {
             format!("{address} ({to}{})", harmless(&place.unwrap_or_default()))
         }
     };

@@ -120,11 +120,8 @@ pub(crate) fn events_on<'a>(
 }
 
 fn is_sensitive(providers: &Providers, state: &ResourceState, name: &str) -> bool {
-    let Ok(provider) = providers.get(&state.provider) else {
-        // Nobody can say, so nothing is shown.
-        return true;
-    };
-    let r#type = provider.schema().types.get(state.address.r#type());
+    // Where nobody can say, nothing is shown.
+    let r#type = providers.type_schema(&state.provider, state.address.r#type());
     r#type.is_none_or(|r#type| {
         let known = r#type.attributes.contains_key(name);
         !known

@@ -78,7 +78,7 @@ pub(crate) fn role(action: Action) -> Role {
         Action::Create => Role::Good,
         Action::Update => Role::Warning,
         Action::Delete | Action::Remove | Action::Make => Role::Bad,
-        Action::Adopt => Role::Name,
+        Action::Adopt | Action::Move | Action::Read => Role::Name,
     }
 }
 

@@ -24,6 +24,8 @@ fn plan(count: u32, requires: impl Fn(u32) -> Vec<u32>) -> Arc<Plan> {
         prior: None,
         desired: None,
         planned: None,
+        private: Default::default(),
+        from: None,
         sensitive: Default::default(),
         kept: Default::default(),
         meta: Meta::default(),
@@ -38,6 +40,7 @@ fn plan(count: u32, requires: impl Fn(u32) -> Vec<u32>) -> Arc<Plan> {
         steps: steps.collect(),
         drifted: vec![],
         blocked: vec![],
+        providers: Default::default(),
         warnings: Vec::new(),
         resources: u64::from(count),
     })

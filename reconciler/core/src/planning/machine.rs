@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use crate::finding::{Finding, codes};
+use crate::finding::{Finding, Severity, codes};
 use crate::graph::Graph;
 use crate::ids::{EnvironmentName, LocalAddress};
 use crate::plan::{Drifted, Plan};
 use crate::ports::{Proposal, ProviderError, Retry};
 use crate::resource::{Instance, Resource};
-use crate::value::{Marks, Record, Reference, Value, resolve_record};
+use crate::value::{Marks, Path, Record, Reference, Value, resolve_record};
 
 use super::subject::{Subject, subjects};
 use super::{Input, PlanError, Question, steps};
@@ -31,6 +31,8 @@ enum Stage {
     },
     /// It is deleted.
     AskedDelete,
+    /// It is only read: what does it say?
+    AskedFetch,
     /// Everything is known.
     Planned(Box<Outcome>),
 }
@@ -64,6 +66,13 @@ pub(super) enum Outcome {
     },
     Delete {
         proposal: Proposal,
+    },
+    Read {
+        proposal: Proposal,
+    },
+    Renew {
+        proposal: Proposal,
+        kept: Record,
     },
     Forget,
 }
@@ -178,6 +187,17 @@ impl<'a> Planning<'a> {
             return self.settle(own, Outcome::Blocked(why));
         }
         let desired = self.resolved(resource);
+        if subject.reads() {
+            self.ask(own, Stage::AskedFetch, subject.current(), Some(desired));
+            if let Some(question) = self.questions.last_mut() {
+                question.fetch = true;
+            }
+            return;
+        }
+        if resource.meta.create_first && subject.schema.is_some_and(|schema| !schema.twice) {
+            let message = "`meta.create_first` is not possible: its type cannot be there twice";
+            return self.refuse(own, subject, ProviderError::input(message));
+        }
         let adopt = resource.meta.adopt.as_deref();
         let adopt = adopt.filter(|_| subject.state.is_none_or(|state| state.unknown.is_some()));
         let drift = subject.drift(&self.input).filter(|_| adopt.is_none());
@@ -194,7 +214,7 @@ impl<'a> Planning<'a> {
     fn open_removal(&mut self, own: usize, subject: Subject<'a>) {
         if let Some(why) = subject.blocked(None) {
             self.settle(own, Outcome::Blocked(why));
-        } else if subject.is_gone() {
+        } else if subject.is_gone() || subject.reads() {
             self.settle(own, Outcome::Forget);
         } else {
             self.ask(own, Stage::AskedDelete, subject.current(), None);
@@ -225,6 +245,7 @@ impl<'a> Planning<'a> {
             | Stage::Asked { .. }
             | Stage::AskedNew { .. }
             | Stage::AskedRemoval { .. }
+            | Stage::AskedFetch
             | Stage::AskedDelete => None,
         }
     }
@@ -256,13 +277,17 @@ impl<'a> Planning<'a> {
         let attribute = reference.path.attribute();
         // What the state will hold.
         let record = match self.outcome(own)? {
-            Outcome::Update { kept, .. } | Outcome::Remember { kept }
+            Outcome::Update { kept, .. }
+            | Outcome::Renew { kept, .. }
+            | Outcome::Remember { kept }
                 if kept.contains_key(attribute) =>
             {
                 kept
             }
             Outcome::Create { proposal, .. }
             | Outcome::Adopt { proposal, .. }
+            | Outcome::Read { proposal }
+            | Outcome::Renew { proposal, .. }
             | Outcome::Update { proposal, .. } => &proposal.planned,
             Outcome::Replace { new, .. } => &new.planned,
             Outcome::Remember { .. } => &subject.current()?.attributes,
@@ -285,6 +310,7 @@ impl<'a> Planning<'a> {
             }
             Err(error) => return self.refuse(own, subject, error),
         };
+        self.note(subject, &proposal);
         let stage = match self.stages.get_mut(own) {
             // Nobody asked, or the answer comes twice.
             None | Some(Stage::Waiting(_) | Stage::Planned(_)) => return,
@@ -313,19 +339,50 @@ impl<'a> Planning<'a> {
                 self.settle(own, outcome);
             }
             (Stage::AskedDelete, _) => self.settle(own, Outcome::Delete { proposal }),
+            (Stage::AskedFetch, _) => {
+                let said = subject.state.map(|state| &state.instance.attributes);
+                let same = said == Some(&proposal.planned) && self.is_remembered(own, subject);
+                let outcome = match same {
+                    true => Outcome::Nothing { drifted: None },
+                    false => Outcome::Read { proposal },
+                };
+                self.settle(own, outcome);
+            }
             (Stage::AskedIgnoringDrift | Stage::Asked { .. }, None)
             | (Stage::Waiting(_) | Stage::Planned(_), _) => {}
         }
     }
 
+    /// Keeps what a provider minds and goes on with.
+    fn note(&mut self, subject: Subject<'a>, proposal: &Proposal) {
+        for warning in &proposal.warnings {
+            let found = finding(&codes::NOTICED, subject, &warning.path, &warning.message);
+            let finding = Finding {
+                hint: warning.hint.clone(),
+                severity: Severity::Warning,
+                ..found
+            };
+            if !self.warnings.contains(&finding) {
+                self.warnings.push(finding);
+            }
+        }
+    }
+
     fn refuse(&mut self, own: usize, subject: Subject<'a>, error: ProviderError) {
-        let message = format!("`{}` cannot be planned: {}", subject.address, error.message);
-        let mut finding = Finding::error(&codes::UNPLANNABLE, message);
-        finding.source = subject
-            .resource
-            .and_then(|resource| resource.source(&Default::default()))
-            .cloned();
-        self.findings.push(finding);
+        let message = format!("cannot be planned: {}", error.message);
+        let whole = finding(&codes::UNPLANNABLE, subject, &Path::default(), &message);
+        let parts: Vec<Finding> = error
+            .diagnostics
+            .iter()
+            .map(|part| Finding {
+                hint: part.hint.clone(),
+                ..finding(&codes::UNPLANNABLE, subject, &part.path, &part.message)
+            })
+            .collect();
+        match parts.is_empty() {
+            true => self.findings.push(whole),
+            false => self.findings.extend(parts),
+        }
         self.retry = Some(self.retry.map_or(error.retry, |old| old.and(error.retry)));
         let why = Why {
             reason: error.message,
@@ -345,7 +402,8 @@ impl<'a> Planning<'a> {
             return;
         };
         let unchanged = proposal.replace.is_empty() && proposal.planned == drift.applied.attributes;
-        if drift.leave && unchanged && subject.stopped().is_none() {
+        let idle = subject.stopped().is_none() && !subject.must_be_renewed(self.input.now);
+        if drift.leave && unchanged && idle && !subject.has_ended(self.input.now) {
             let outcome = match self.is_remembered(own, subject) {
                 true => Outcome::Nothing {
                     drifted: drift.drifted,
@@ -355,11 +413,16 @@ impl<'a> Planning<'a> {
             return self.settle(own, outcome);
         }
         let (mut desired, mut kept) = (self.resolved(resource), Record::new());
+        let config = desired.clone();
         if let Some(current) = subject.current() {
             kept = drift.kept(&proposal.planned, current, drift.leave && !unchanged);
             keep(&mut desired, &kept, current);
         }
+        let config = (!kept.is_empty()).then_some(config);
         self.ask(own, Stage::Asked { kept }, subject.current(), Some(desired));
+        if let Some(question) = self.questions.last_mut() {
+            question.config = config;
+        }
     }
 
     fn answer_first(
@@ -378,7 +441,7 @@ impl<'a> Planning<'a> {
             return self.settle(own, Outcome::Create { proposal, gone });
         };
         let tainted = subject.state.is_some_and(|state| state.tainted);
-        if tainted || !proposal.replace.is_empty() {
+        if tainted || subject.has_ended(self.input.now) || !proposal.replace.is_empty() {
             let replaced = Box::new(proposal);
             return self.ask(
                 own,
@@ -391,6 +454,11 @@ impl<'a> Planning<'a> {
             kept.extend(drift.derived(&proposal.planned, prior));
         }
         let applied = subject.state.map(|state| &state.instance);
+        let unchanged = proposal.planned == prior.attributes;
+        if unchanged && subject.must_be_renewed(self.input.now) {
+            let proposal = renewal(subject, proposal);
+            return self.settle(own, Outcome::Renew { proposal, kept });
+        }
         let outcome = if proposal.planned != prior.attributes || subject.stopped().is_some() {
             Outcome::Update { proposal, kept }
         } else if applied == Some(prior) && self.is_remembered(own, subject) {
@@ -441,10 +509,16 @@ impl<'a> Planning<'a> {
         self.questions.push(Question {
             subject: own,
             address: subject.address,
+            meta: subject
+                .resource
+                .map(|resource| &resource.meta)
+                .or(subject.state.map(|state| &state.meta)),
             provider,
             prior,
             desired,
+            config: None,
             adopt: None,
+            fetch: false,
         });
     }
 
@@ -457,6 +531,8 @@ impl<'a> Planning<'a> {
         let record = match outcome {
             Outcome::Create { proposal, .. }
             | Outcome::Adopt { proposal, .. }
+            | Outcome::Read { proposal }
+            | Outcome::Renew { proposal, .. }
             | Outcome::Update { proposal, .. } => Some(&proposal.planned),
             Outcome::Replace { new, .. } => Some(&new.planned),
             Outcome::Nothing { .. }
@@ -510,6 +586,28 @@ impl<'a> Planning<'a> {
         }
         Ok(steps::assemble(&self))
     }
+}
+
+/// A renewal: what a person may set stays, and what the provider computes may be another.
+fn renewal(subject: Subject<'_>, mut proposal: Proposal) -> Proposal {
+    for (name, attribute) in subject.schema.into_iter().flat_map(|one| &one.attributes) {
+        if !attribute.settable {
+            proposal.planned.insert(name.clone(), Value::Unknown);
+        }
+    }
+    proposal
+}
+
+/// A finding about a value of a resource, at its place in the repository.
+fn finding(code: &codes::Explained, subject: Subject<'_>, path: &Path, message: &str) -> Finding {
+    let about = match path.0.is_empty() {
+        true => format!("`{}` {message}", subject.address),
+        false => format!("`{}`: `{path}`: {message}", subject.address),
+    };
+    let mut finding = Finding::error(code, about);
+    let source = subject.resource.and_then(|resource| resource.source(path));
+    finding.source = source.cloned();
+    finding
 }
 
 /// The edges of the graph, by the indexes of the subjects, in both directions.

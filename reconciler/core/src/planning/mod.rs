@@ -11,8 +11,10 @@ mod steps;
 mod subject;
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use jiff::Timestamp;
 use thiserror::Error;
 
 use crate::desired::Desired;
@@ -21,7 +23,7 @@ use crate::ids::{Address, ProviderName, TypeName};
 use crate::observed::Observed;
 use crate::plan::Plan;
 use crate::ports::{Base, Proposal, ProviderError, ProviderSchema, Retry, TypeSchema};
-use crate::resource::Instance;
+use crate::resource::{Instance, Meta};
 use crate::settings::DriftMode;
 use crate::value::Record;
 
@@ -37,12 +39,14 @@ pub struct Input<'a> {
     pub base: &'a Base,
     /// What providers report; addresses that are absent stand as stratum knows them.
     pub observed: &'a Observed,
-    /// The schemas of the providers.
-    pub schemas: &'a [&'a ProviderSchema],
+    /// The types of the resources.
+    pub schemas: &'a Schemas,
     /// What is done about drift.
     pub drift: &'a DriftRule,
     /// Why secrets cannot be opened, when they cannot: what needs one waits.
     pub sealed: Option<&'a str>,
+    /// The time (UTC), for what must be renewed or has ended; `None` where that is not asked.
+    pub now: Option<Timestamp>,
 }
 
 /// What is done about drift where neither resource nor attribute says.
@@ -64,11 +68,27 @@ impl From<DriftMode> for DriftRule {
 }
 
 impl<'a> Input<'a> {
-    fn schema(&self, r#type: &TypeName) -> Option<&'a TypeSchema> {
-        self.schemas
-            .iter()
-            .find_map(|schema| schema.types.get(r#type))
+    /// The type of this name of a provider.
+    fn schema(&self, provider: &ProviderName, r#type: &TypeName) -> Option<&'a TypeSchema> {
+        let source = provider.source();
+        let found = self.schemas.get(&(source, r#type.clone()));
+        found.map(AsRef::as_ref)
     }
+}
+
+/// Types by provider and name; two providers may have types of one name.
+pub type Schemas = BTreeMap<(ProviderName, TypeName), Arc<TypeSchema>>;
+
+/// The types that are built into providers.
+pub fn built_in<'s>(schemas: impl IntoIterator<Item = &'s ProviderSchema>) -> Schemas {
+    let all = schemas.into_iter().flat_map(|schema| {
+        let types = schema.types.iter();
+        types.map(|(name, r#type)| {
+            let key = (schema.provider.clone(), name.clone());
+            (key, Arc::new(r#type.clone()))
+        })
+    });
+    all.collect()
 }
 
 /// One question to a provider.
@@ -78,14 +98,32 @@ pub struct Question<'a> {
     subject: usize,
     /// The resource.
     pub address: &'a Address,
+    /// The settings of the resource.
+    meta: Option<&'a Meta>,
     /// Who is asked.
     pub provider: &'a ProviderName,
     /// What is there; `None` for a create.
     pub prior: Option<&'a Instance>,
     /// What is wanted, possibly with unknowns; `None` for a delete.
     pub desired: Option<Cow<'a, Record>>,
+    /// What the repository says of it, where that is not what is wanted.
+    config: Option<Cow<'a, Record>>,
     /// The id to adopt instead, where the repository names one.
     pub adopt: Option<&'a str>,
+    /// Its type is only read: what it says is fetched, once all that is wanted is known.
+    pub fetch: bool,
+}
+
+impl<'a> Question<'a> {
+    /// The settings of the resource: as the revision has them, or the state.
+    pub fn meta(&self) -> Cow<'a, Meta> {
+        self.meta.map_or_else(Default::default, Cow::Borrowed)
+    }
+
+    /// What the repository says, possibly with unknowns, and nothing else; `None` for a delete.
+    pub fn config(&self) -> Option<&Record> {
+        self.config.as_deref().or(self.desired.as_deref())
+    }
 }
 
 /// Why a plan could not be made.
@@ -138,7 +176,9 @@ pub fn confirm(plan: &Plan, base: &Base, seen: &Observed) -> Option<Plan> {
 
 /// The addresses a plan acts on; those worth observing before it is made for good.
 pub fn touched(plan: &Plan) -> BTreeSet<Address> {
-    plan.steps.iter().map(|step| step.address.clone()).collect()
+    let steps = plan.steps.iter();
+    let named = steps.flat_map(|step| [Some(&step.address), step.from.as_ref()]);
+    named.flatten().cloned().collect()
 }
 
 #[cfg(test)]

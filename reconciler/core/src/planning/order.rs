@@ -74,6 +74,8 @@ struct Sides {
     forward: Vec<Option<usize>>,
     /// The one that takes it away.
     backward: Vec<Option<usize>>,
+    /// The one that gives what is there another address, before anything else.
+    moves: Vec<Option<usize>>,
 }
 
 impl Sides {
@@ -81,13 +83,14 @@ impl Sides {
         let none = vec![None; planning.subjects.len()];
         let mut found = Self {
             forward: none.clone(),
-            backward: none,
+            backward: none.clone(),
+            moves: none,
         };
         for (index, draft) in drafts.iter().enumerate() {
-            let side = if draft.step.action.takes_away() {
-                &mut found.backward
-            } else {
-                &mut found.forward
+            let side = match draft.step.action {
+                Action::Move => &mut found.moves,
+                action if action.takes_away() => &mut found.backward,
+                _ => &mut found.forward,
             };
             if let Some(slot) = side.get_mut(draft.subject) {
                 *slot = Some(index);
@@ -96,8 +99,14 @@ impl Sides {
         found
     }
 
+    /// The one that makes or changes it, or moves it where nothing else does.
     fn forward(&self, subject: usize) -> Option<usize> {
-        self.forward.get(subject).copied().flatten()
+        let forward = self.forward.get(subject).copied().flatten();
+        forward.or_else(|| self.moved(subject))
+    }
+
+    fn moved(&self, subject: usize) -> Option<usize> {
+        self.moves.get(subject).copied().flatten()
     }
 
     fn backward(&self, subject: usize) -> Option<usize> {
@@ -133,7 +142,7 @@ fn add(edges: &mut Edges, step: Option<usize>, required: Option<usize>) {
 }
 
 /// Dependencies are made before and taken away after what depends on them; the old half of a
-/// replace goes before the new one comes.
+/// replace goes before the new one comes, or after it and after what depends on it has changed over.
 fn require_dependencies(
     planning: &Planning<'_>,
     sides: &Sides,
@@ -141,14 +150,28 @@ fn require_dependencies(
     edges: &mut Edges,
 ) {
     for (own, required) in planning.dependencies.iter().enumerate() {
+        let (forward, backward) = (sides.forward(own), sides.backward(own));
         for target in required {
-            add(edges, sides.forward(own), sides.forward(*target));
+            add(edges, forward, sides.forward(*target));
+            if is_made_first(planning, *target) {
+                add(edges, sides.backward(*target), forward);
+            }
         }
-        add(edges, sides.forward(own), sides.backward(own));
+        match is_made_first(planning, own) {
+            true => add(edges, backward, forward),
+            false => add(edges, forward, backward),
+        }
+        add(edges, forward, sides.moved(own));
+        add(edges, backward, sides.moved(own));
     }
     for (own, target) in known {
         add(edges, sides.backward(*target), sides.backward(*own));
     }
+}
+
+fn is_made_first(planning: &Planning<'_>, own: usize) -> bool {
+    let resource = planning.subjects.get(own).and_then(|one| one.resource);
+    resource.is_some_and(|resource| resource.meta.create_first)
 }
 
 /// What no longer depends on a deleted resource is changed before the resource goes.
@@ -256,9 +279,12 @@ fn number(drafts: Vec<Draft>, edges: &Edges, order: &[usize]) -> Vec<Step> {
 fn pairs(drafts: &[Draft]) -> BTreeMap<usize, usize> {
     let mut pairs = BTreeMap::new();
     for (index, window) in drafts.windows(2).enumerate() {
-        if let [old, new] = window
-            && old.step.action == Action::Remove
-            && new.step.action == Action::Make
+        if let [one, other] = window
+            && one.subject == other.subject
+            && matches!(
+                (one.step.action, other.step.action),
+                (Action::Remove, Action::Make) | (Action::Make, Action::Remove)
+            )
         {
             pairs.insert(index, index + 1);
             pairs.insert(index + 1, index);

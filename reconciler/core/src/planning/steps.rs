@@ -1,12 +1,14 @@
 //! Outcomes become Steps.
 
+use std::collections::BTreeMap;
+
 use crate::digest::Digest;
 use crate::ids::{Address, ProviderName, StepId};
 use crate::kinds::Kind;
 use crate::observed::{Observed, Report};
 use crate::plan::{Action, BaseId, Blocked, Change, Plan, Reason, Reversibility, Step};
 use crate::ports::{Base, Effect, Proposal};
-use crate::resource::{Instance, Meta, depends_on};
+use crate::resource::{Instance, Meta, Opaque, ResourceState, depends_on};
 use crate::value::{Marks, Path, Record, Value, with_kept};
 
 use super::difference::difference;
@@ -29,10 +31,11 @@ pub(super) fn assemble(planning: &Planning<'_>) -> Plan {
     let mut blocked = Vec::new();
     for (own, subject) in planning.subjects.iter().enumerate() {
         match planning.outcome(own) {
-            None | Some(Outcome::Nothing { drifted: None }) => {}
+            None => {}
+            Some(Outcome::Nothing { drifted: None }) if subject.from.is_none() => {}
             Some(Outcome::Nothing {
                 drifted: Some(found),
-            }) => drifted.push(found.clone()),
+            }) if subject.from.is_none() => drifted.push(found.clone()),
             Some(Outcome::Blocked(why)) => blocked.push(Blocked {
                 address: subject.address.clone(),
                 reason: why.reason.clone(),
@@ -45,6 +48,7 @@ pub(super) fn assemble(planning: &Planning<'_>) -> Plan {
                     own,
                     subject,
                     marks,
+                    known: &planning.input.base.resources,
                 };
                 sketch.draft(outcome, &mut drafts);
             }
@@ -66,6 +70,7 @@ pub(super) fn assemble(planning: &Planning<'_>) -> Plan {
         steps,
         drifted,
         blocked,
+        providers: input.desired.providers.clone(),
         warnings,
         resources: input.desired.resources.len() as u64,
     };
@@ -102,15 +107,34 @@ struct Sketch<'a> {
     subject: Subject<'a>,
     /// What is sensitive of it.
     marks: Marks,
+    /// Everything that the state knows.
+    known: &'a BTreeMap<Address, ResourceState>,
 }
 
 impl Sketch<'_> {
     /// The drafts of the steps that an outcome asks for.
     fn draft(&self, outcome: &Outcome, drafts: &mut Vec<Draft>) {
         let state = self.subject.state;
+        let stays = matches!(outcome, Outcome::Blocked(_)) || self.subject.current().is_none();
+        if let Some(from) = self.subject.from.filter(|_| !stays) {
+            drafts.push(self.moved(from, outcome));
+        }
         match outcome {
             Outcome::Nothing { .. } | Outcome::Blocked(_) => {}
+            Outcome::Remember { .. } if self.subject.from.is_some() => {}
             Outcome::Remember { kept } => drafts.push(self.remember(kept)),
+            Outcome::Read { proposal } => {
+                let mut draft = self.forward(Action::Read, Reason::Reads, None, proposal);
+                draft.step.effect = Effect::StateOnly;
+                draft.step.changes = self.changes(self.subject.current(), Some(&proposal.planned));
+                drafts.push(draft);
+            }
+            Outcome::Renew { proposal, kept } => {
+                let prior = self.subject.current();
+                let mut draft = self.forward(Action::Update, Reason::Due, prior, proposal);
+                draft.step.kept.clone_from(kept);
+                drafts.push(draft);
+            }
             Outcome::Create { proposal, gone } => {
                 let reason = if *gone { Reason::Gone } else { Reason::New };
                 drafts.push(self.forward(Action::Create, reason, None, proposal));
@@ -136,20 +160,19 @@ impl Sketch<'_> {
                 replaced,
             } => {
                 let tainted = state.is_some_and(|state| state.tainted);
-                let reason = if tainted && replaced.replace.is_empty() {
-                    Reason::Tainted
-                } else {
-                    Reason::CannotChange(replaced.replace.clone())
+                let reason = match (tainted, replaced.replace.is_empty()) {
+                    (true, true) => Reason::Tainted,
+                    (false, true) => Reason::Expired,
+                    (_, false) => Reason::CannotChange(replaced.replace.clone()),
                 };
-                let prior = self.subject.current();
-                drafts.push(self.backward(Action::Remove, reason.clone(), prior, removal));
-                let mut make = self.forward(Action::Make, reason, None, new);
-                make.step.changes = self.changes(prior, Some(&new.planned));
-                drafts.push(make);
+                self.replace(reason, new, removal, drafts);
             }
             Outcome::Delete { proposal } => {
                 let prior = self.subject.current();
-                let reason = Reason::NotInRepository;
+                let reason = match self.subject.address.is_superseded() {
+                    true => Reason::Superseded,
+                    false => Reason::NotInRepository,
+                };
                 drafts.push(self.backward(Action::Delete, reason, prior, proposal));
             }
             Outcome::Forget => {
@@ -165,6 +188,55 @@ impl Sketch<'_> {
                 drafts.push(draft);
             }
         }
+    }
+
+    /// The steps of a replace, in the order that the resource asks for.
+    fn replace(&self, reason: Reason, new: &Proposal, removal: &Proposal, drafts: &mut Vec<Draft>) {
+        let prior = self.subject.current();
+        let mut make = self.forward(Action::Make, reason.clone(), None, new);
+        make.step.changes = self.changes(prior, Some(&new.planned));
+        let resource = self.subject.resource;
+        if !resource.is_some_and(|resource| resource.meta.create_first) {
+            drafts.push(self.backward(Action::Remove, reason, prior, removal));
+            return drafts.push(make);
+        }
+        let aside = self.aside();
+        let mut depose = self.remember(&Record::new());
+        depose.step.changes = Vec::new();
+        depose.step.action = Action::Move;
+        depose.step.reason = reason;
+        depose.step.from = Some(self.subject.address.clone());
+        depose.step.address = aside.clone();
+        let mut remove = self.backward(Action::Remove, Reason::Superseded, prior, removal);
+        remove.step.address = aside;
+        drafts.extend([depose, make, remove]);
+    }
+
+    /// An address for the one whose place a new one takes.
+    fn aside(&self) -> Address {
+        let taken = |address: &Address| self.known.contains_key(address);
+        let mut number = 1;
+        loop {
+            let address = self.subject.address.superseded(number);
+            if !taken(&address) {
+                return address;
+            }
+            number += 1;
+        }
+    }
+
+    /// What is there gets the address of the repository; the world does not change.
+    fn moved(&self, from: &Address, outcome: &Outcome) -> Draft {
+        let none = Record::new();
+        let kept = match outcome {
+            Outcome::Remember { kept } => kept,
+            _ => &none,
+        };
+        let mut draft = self.remember(kept);
+        draft.step.action = Action::Move;
+        draft.step.reason = Reason::Moved(from.local.clone());
+        draft.step.from = Some(from.clone());
+        draft
     }
 
     /// Whether nothing that a person may set changes, so that an update only starts what stopped.
@@ -208,6 +280,7 @@ impl Sketch<'_> {
             .map(|resource| resource.attributes.clone());
         draft.place = self.place(Some(&proposal.planned));
         draft.step.planned = Some(proposal.planned.clone());
+        draft.step.private = proposal.private.clone();
         draft
     }
 
@@ -222,6 +295,7 @@ impl Sketch<'_> {
         draft.step.changes = self.changes(prior, None);
         draft.step.prior = prior.cloned();
         draft.place = self.place(prior.map(|prior| &prior.attributes));
+        draft.step.private = proposal.private.clone();
         if let Some(state) = self.subject.state {
             draft.step.meta = state.meta.clone();
             draft.step.provider = state.provider.clone();
@@ -317,6 +391,8 @@ impl Sketch<'_> {
             desired: None,
             planned: None,
             kept: Record::new(),
+            private: Opaque::default(),
+            from: None,
             sensitive: self.marks.clone(),
             meta: self
                 .subject

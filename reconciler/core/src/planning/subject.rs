@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
 use crate::ids::Address;
 use crate::observed::Report;
 use crate::plan::Drifted;
@@ -25,16 +27,21 @@ pub(super) struct Subject<'a> {
     pub(super) resource: Option<&'a Resource>,
     /// What stratum knows; `None` when it is new.
     pub(super) state: Option<&'a ResourceState>,
+    /// The address under which stratum knows it, where that is another.
+    pub(super) from: Option<&'a Address>,
     pub(super) schema: Option<&'a TypeSchema>,
     report: Option<&'a Report>,
     /// Its state is wrapped and cannot be read.
     sealed: bool,
 }
 
-/// Every resource of the revision and of the state, sorted by address.
+/// Every resource of the revision and of the state, sorted by address. What moved is one resource.
 pub(super) fn subjects<'a>(input: &Input<'a>) -> Vec<Subject<'a>> {
     let desired = &input.desired.resources;
-    let mut states = input.base.resources.iter().peekable();
+    let moved = moved(input);
+    let gone: BTreeSet<&Address> = moved.values().map(|state| &state.address).collect();
+    let states = input.base.resources.iter();
+    let mut states = states.filter(|(own, _)| !gone.contains(own)).peekable();
     let mut found = Vec::with_capacity(desired.len());
     for (address, resource) in desired {
         while let Some((gone, state)) = states.next_if(|(other, _)| *other < address) {
@@ -42,10 +49,30 @@ pub(super) fn subjects<'a>(input: &Input<'a>) -> Vec<Subject<'a>> {
         }
         let state = states.next_if(|(other, _)| *other == address);
         let state = state.map(|(_, state)| state);
+        let state = state.or_else(|| moved.get(address).copied());
         found.push(Subject::new(input, address, Some(resource), state));
     }
     found.extend(states.map(|(gone, state)| Subject::new(input, gone, None, Some(state))));
     found
+}
+
+/// What is known of resources under the addresses that they had before: only where nothing is known
+/// under the new one, nobody wants the old one, and both are of one type of one provider.
+fn moved<'a>(input: &Input<'a>) -> BTreeMap<&'a Address, &'a ResourceState> {
+    let desired = &input.desired.resources;
+    let mut taken = BTreeSet::new();
+    let moves = desired.iter().filter_map(|(address, resource)| {
+        let from = Address {
+            environment: address.environment.clone(),
+            local: resource.meta.moved_from.clone()?,
+        };
+        let state = input.base.resources.get(&from)?;
+        let free = !input.base.resources.contains_key(address) && !desired.contains_key(&from);
+        let same = from.r#type() == address.r#type()
+            && state.provider.source() == resource.provider.source();
+        (free && same && taken.insert(from)).then_some((address, state))
+    });
+    moves.collect()
 }
 
 impl<'a> Subject<'a> {
@@ -55,14 +82,37 @@ impl<'a> Subject<'a> {
         resource: Option<&'a Resource>,
         state: Option<&'a ResourceState>,
     ) -> Self {
+        let known = state.map_or(address, |state| &state.address);
+        let provider = resource.map(|resource| &resource.provider);
+        let provider = provider.or(state.map(|state| &state.provider));
         Self {
             address,
             resource,
             state,
-            schema: input.schema(address.r#type()),
-            report: input.observed.reports.get(address),
-            sealed: input.base.sealed.contains(address),
+            from: Some(known).filter(|known| *known != address),
+            schema: provider.and_then(|one| input.schema(one, address.r#type())),
+            report: input.observed.reports.get(known),
+            sealed: input.base.sealed.contains(known),
         }
+    }
+
+    /// Whether its type is only read.
+    pub(super) fn reads(&self) -> bool {
+        self.schema.is_some_and(|schema| schema.reads)
+    }
+
+    /// Whether it must be renewed by now.
+    pub(super) fn must_be_renewed(&self, now: Option<Timestamp>) -> bool {
+        let due = self.current().and_then(|current| current.due);
+        let renew = due.and_then(|due| due.renew);
+        renew.zip(now).is_some_and(|(renew, now)| renew <= now)
+    }
+
+    /// Whether it has ended by now.
+    pub(super) fn has_ended(&self, now: Option<Timestamp>) -> bool {
+        let due = self.current().and_then(|current| current.due);
+        let expire = due.and_then(|due| due.expire);
+        expire.zip(now).is_some_and(|(expire, now)| expire <= now)
     }
 
     /// What is there, as far as is known.

@@ -1,4 +1,5 @@
 mod drift;
+mod life;
 
 use std::collections::BTreeMap;
 
@@ -52,6 +53,7 @@ fn desired(resources: Vec<Resource>) -> Desired {
         closure: Closure::default(),
         inputs: Digest::of_json(&resources),
         resources,
+        providers: BTreeMap::new(),
     }
 }
 
@@ -124,9 +126,10 @@ fn make(desired: &Desired, base: &Base, observed: &Observed, drift: DriftMode) -
             desired,
             base,
             observed,
-            schemas: &[],
+            schemas: &Schemas::new(),
             drift: &drift.into(),
             sealed: None,
+            now: None,
         },
         propose,
     )
@@ -170,9 +173,10 @@ fn same_inputs_give_the_same_bytes_whatever_the_order_of_answers() {
         desired: &desired,
         base: &base,
         observed: &observed,
-        schemas: &[],
+        schemas: &Schemas::new(),
         drift: &DriftMode::Report.into(),
         sealed: None,
+        now: None,
     };
     let forwards = plan(input, propose).unwrap();
     let mut planning = Planning::new(input).unwrap();

@@ -29,6 +29,9 @@ pub enum Breach {
     /// It made something else.
     #[error("the provider broke its contract: it made another `{0}` than it planned")]
     Departed(Path),
+    /// It kept what is only written.
+    #[error("the provider broke its contract: it keeps `{0}`, which is only written")]
+    Kept(Path),
     /// It did not take it away.
     #[error("the provider broke its contract: it is still there after it was taken away")]
     StillThere,
@@ -72,6 +75,7 @@ impl Breach {
             Self::Departed(_) | Self::PlannedOther(_) | Self::PlansOther(_) => true,
             Self::Secret(_)
             | Self::NotData(_)
+            | Self::Kept(_)
             | Self::StillThere
             | Self::Vanished
             | Self::PlannedForeign(_)
@@ -179,7 +183,21 @@ pub fn proposed(
     if proposal.legacy {
         return Ok(());
     }
+    let unkept = |name: &str| {
+        let attribute = schema.and_then(|schema| schema.attributes.get(name));
+        attribute.is_some_and(|attribute| attribute.write_only)
+    };
+    if let Some(name) = proposal
+        .planned
+        .keys()
+        .find(|name| unkept(name) && proposal.planned.get(*name) != Some(&Value::Null))
+    {
+        return Err(Breach::Kept(Path::of(name)));
+    }
     let departs = |(name, wanted): &(&String, &Value)| {
+        if unkept(name) {
+            return false;
+        }
         let planned = proposal.planned.get(*name).unwrap_or(&Value::Null);
         **wanted != Value::Null && !wanted.refined_by(planned) && prior.get(*name) != Some(planned)
     };
@@ -258,6 +276,33 @@ pub fn read(known: &Record, reading: &Reading) -> Result<(), Breach> {
     match reading {
         Reading::There(instance) | Reading::Stopped { instance, .. } => only_data(known, instance),
         Reading::Gone => Ok(()),
+    }
+}
+
+/// Whether an upgraded state holds data, and only the secrets that it held before.
+pub fn upgraded(stored: &Record, instance: &Instance) -> Result<(), Breach> {
+    let empty = Record::new();
+    let named = Named::of([stored, &empty]);
+    for (name, value) in &instance.attributes {
+        if !named.has_all_of(value) {
+            return Err(Breach::Secret(Path::of(name)));
+        }
+        if !value.is_known() {
+            return Err(Breach::NotData(Path::of(name)));
+        }
+    }
+    Ok(())
+}
+
+/// Whether what was fetched is data, and what was asked for is in it as it was asked.
+pub fn fetched(config: &Record, instance: &Instance) -> Result<(), Breach> {
+    only_data(config, instance)?;
+    let other = |(name, value): &(&String, &Value)| {
+        **value != Value::Null && instance.attributes.get(*name) != Some(*value)
+    };
+    match config.iter().find(other) {
+        Some((name, _)) => Err(Breach::Departed(Path::of(name))),
+        None => Ok(()),
     }
 }
 

@@ -39,9 +39,10 @@ pub use generated::{
 pub use loader::{EvaluationCache, LoadError, Loaded, Loader};
 pub use probe::{Probe, ProbeError};
 pub use provider::{
-    ApplyCall, ApplyError, AttributeSchema, Call, Certainty, CheckpointCall, Complaint, Effect,
-    ImportCall, LocateCall, Located, PlanCall, Proposal, Provider, ProviderError, ProviderSchema,
-    ReadCall, Reading, RestoreCall, Site, TypeSchema, ValueType,
+    ApplyCall, ApplyError, AttributeSchema, Call, Capabilities, Certainty, CheckpointCall,
+    Complaint, ConfigureCall, Diagnostic, Effect, FetchCall, ImportCall, LocateCall, Located,
+    Notes, PlanCall, Proposal, Provider, ProviderError, ProviderSchema, ReadCall, Reading,
+    RenewCall, RestoreCall, Severity, Site, Stopping, TypeSchema, UpgradeCall, ValueType,
 };
 pub use repository::{Changed, CommitSigner, Publication, Repository, RepositoryError, Tips, Wake};
 pub use retry::Retry;

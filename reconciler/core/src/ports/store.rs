@@ -37,6 +37,15 @@ impl Base {
     pub fn digest(&self) -> Digest {
         Digest::of_json(&self.resources)
     }
+
+    /// The first time at which a resource must be renewed or has ended (UTC).
+    pub fn due(&self) -> Option<Timestamp> {
+        let due = self
+            .resources
+            .values()
+            .filter_map(|state| state.instance.due);
+        due.filter_map(|due| due.first()).min()
+    }
 }
 
 /// One event with what it changes in the state.
@@ -57,6 +66,13 @@ pub enum StateChange {
     Put(Box<ResourceState>),
     /// The resource is no longer there.
     Remove(Address),
+    /// What was known under one address is known under that of the row from now on, in one step.
+    Move {
+        /// The address that is free now.
+        from: Address,
+        /// The row.
+        state: Box<ResourceState>,
+    },
 }
 
 /// The right of one process to reconcile one Environment.

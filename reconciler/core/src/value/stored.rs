@@ -213,6 +213,14 @@ impl FromStored for Record {
     }
 }
 
+impl<K: serde::de::DeserializeOwned + Ord> FromStored for std::collections::BTreeMap<K, Record> {
+    fn from_stored<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let stored = std::collections::BTreeMap::<K, Fields>::deserialize(deserializer)?;
+        let stored = stored.into_iter();
+        Ok(stored.map(|(key, fields)| (key, fields.0)).collect())
+    }
+}
+
 impl FromStored for Option<Value> {
     fn from_stored<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let stored = Option::<Stored>::deserialize(deserializer)?;

@@ -44,6 +44,7 @@ pub(crate) fn plan(name: &str, mut steps: Vec<Step>) -> Plan {
         steps,
         drifted: Vec::new(),
         blocked: Vec::new(),
+        providers: Default::default(),
         warnings: Vec::new(),
     }
 }
@@ -55,6 +56,8 @@ pub(crate) fn step(action: Action, address: &str, changes: Vec<Change>) -> Step 
         Action::Update => Reason::Changed,
         Action::Delete => Reason::NotInRepository,
         Action::Adopt => Reason::Adopted("/etc/motd".to_owned()),
+        Action::Move => Reason::Moved("local_file.motd".parse().unwrap()),
+        Action::Read => Reason::Reads,
         Action::Remove | Action::Make => Reason::CannotChange(vec![Path::of("path")]),
     };
     Step {
@@ -74,6 +77,8 @@ pub(crate) fn step(action: Action, address: &str, changes: Vec<Change>) -> Step 
         desired: None,
         planned: None,
         kept: Default::default(),
+        private: Default::default(),
+        from: None,
         sensitive: Default::default(),
         meta: Meta::default(),
     }

@@ -52,7 +52,17 @@ const META: Outline = Outline::Object(&[
     key("labels", Outline::Map(&Outline::Text)),
     key("health", Outline::Object(HEALTH)),
     key("adopt", Outline::Text),
+    key("moved_from", Outline::Accepted(is_resource)),
+    key("create_first", Outline::Bool),
+    key("timeouts", Outline::Object(TIMEOUTS)),
 ]);
+
+const TIMEOUTS: &[crate::outline::Key] = &[
+    key("read", Outline::Duration),
+    key("create", Outline::Duration),
+    key("update", Outline::Duration),
+    key("delete", Outline::Duration),
+];
 
 const DRIFT_MODE: Outline = Outline::Choice(&["correct", "report", "ignore"]);
 

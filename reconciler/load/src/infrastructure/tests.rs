@@ -1,6 +1,7 @@
 use super::*;
 use crate::evaluate::in_process_with;
 use crate::memory::{MemoryTree, local_schema};
+use stratum_core::ports::{Diagnostic, Severity};
 use stratum_core::value::{Path, Value};
 
 fn read(files: &[(&str, &str)]) -> Infrastructure {
@@ -8,7 +9,8 @@ fn read(files: &[(&str, &str)]) -> Infrastructure {
     let evaluator = in_process_with(&tree, vec![local_schema()]);
     let validate: Validate = Arc::new(|_, record| {
         let bad = record.get("content").and_then(Value::as_text) == Some("bad");
-        let complaint = || Complaint {
+        let complaint = || Diagnostic {
+            severity: Severity::Error,
             path: Path::of("content"),
             message: "is bad".to_owned(),
             hint: Some("be good".to_owned()),

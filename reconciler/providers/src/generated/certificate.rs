@@ -65,6 +65,9 @@ impl SelfSigned {
             version: 1,
             effect: Effect::StateOnly,
             place: None,
+            twice: false,
+            reads: false,
+            timeouts: Default::default(),
             attributes: attributes([
                 (KEY, required("The private key, sealed.", ValueType::Text)),
                 (
@@ -124,6 +127,7 @@ impl SelfSigned {
         Ok(Instance {
             attributes,
             private: Opaque::default(),
+            due: None,
         })
     }
 }

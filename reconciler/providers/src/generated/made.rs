@@ -59,6 +59,7 @@ impl Made {
         Ok(Instance {
             attributes,
             private: Opaque::default(),
+            due: None,
         })
     }
 
@@ -115,6 +116,7 @@ fn closed(error: SecretError) -> ProviderError {
         message: said(&error),
         retry: error.retry(),
         waits: false,
+        diagnostics: Vec::new(),
     }
 }
 

@@ -141,6 +141,9 @@ impl Recipe {
             version: 1,
             effect: Effect::World,
             place: None,
+            twice: false,
+            reads: false,
+            timeouts: Default::default(),
             attributes: all,
         }
     }

@@ -16,6 +16,7 @@ pub(crate) fn instance(attributes: Record) -> Instance {
     Instance {
         attributes,
         private: Opaque::default(),
+        due: None,
     }
 }
 
@@ -65,5 +66,6 @@ pub(crate) fn closed(error: SecretError) -> ProviderError {
         message: error.to_string(),
         retry: error.retry(),
         waits: false,
+        diagnostics: Vec::new(),
     }
 }

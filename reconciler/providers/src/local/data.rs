@@ -28,6 +28,9 @@ impl Data {
                 version: 1,
                 effect: Effect::StateOnly,
                 place: None,
+                twice: false,
+                reads: false,
+                timeouts: Default::default(),
                 attributes: attributes([
                     ("input", optional("The value.", ValueType::Any)),
                     ("triggers", replacing(triggers)),

@@ -21,6 +21,9 @@ impl Shape for Directory {
             version: 1,
             effect: Effect::World,
             place: Some("path".to_owned()),
+            twice: false,
+            reads: false,
+            timeouts: Default::default(),
             attributes: attributes([
                 ("path", replacing(path)),
                 ("mode", defaulting(mode, "0755")),

@@ -56,6 +56,9 @@ impl Exec {
             version: 1,
             effect: Effect::World,
             place: None,
+            twice: false,
+            reads: false,
+            timeouts: Default::default(),
             attributes: attributes([
                 ("create", required("Makes it.", list())),
                 (

@@ -27,6 +27,9 @@ impl Shape for File {
             version: 1,
             effect: Effect::World,
             place: Some("path".to_owned()),
+            twice: false,
+            reads: false,
+            timeouts: Default::default(),
             attributes: attributes([
                 ("path", replacing(path)),
                 ("content", required("What it holds.", ValueType::Text)),

@@ -210,6 +210,7 @@ impl<S: Shape> ResourceType for Placed<S> {
                         .after
                         .map(|after| after.private.clone())
                         .unwrap_or_default(),
+                    due: None,
                 },
                 call.call.secrets,
             )),

@@ -59,6 +59,9 @@ impl Service {
             version: 1,
             effect: Effect::World,
             place: None,
+            twice: false,
+            reads: false,
+            timeouts: Default::default(),
             attributes: attributes([
                 (
                     "command",

@@ -18,6 +18,9 @@ impl Shape for Symlink {
             version: 1,
             effect: Effect::World,
             place: Some("path".to_owned()),
+            twice: false,
+            reads: false,
+            timeouts: Default::default(),
             attributes: attributes([
                 ("path", replacing(path)),
                 (

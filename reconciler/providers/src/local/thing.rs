@@ -126,6 +126,7 @@ impl Thing {
                 .map(|attributes| Instance {
                     attributes,
                     private: Opaque::default(),
+                    due: None,
                 });
         }
         let Content::File(bytes) = &entry.content else {
@@ -141,6 +142,7 @@ impl Thing {
         Some(Instance {
             attributes: record,
             private: Opaque(mark.unwrap_or_default().into_bytes()),
+            due: None,
         })
     }
 
@@ -152,6 +154,7 @@ impl Thing {
         Instance {
             attributes,
             private: Opaque(mark.unwrap_or_default().into_bytes()),
+            due: None,
         }
     }
 }

@@ -9,7 +9,7 @@ use stratum_core::ports::{
     ApplyCall, Call, CheckpointCall, LocateCall, Located, PlanCall, Provider, RestoreCall, Secrets,
     Site,
 };
-use stratum_core::resource::{Checkpoint, Instance, ResourceState};
+use stratum_core::resource::{Checkpoint, Instance, Opaque, ResourceState};
 use stratum_core::secret::Secret;
 use stratum_core::value::{Record, SecretReference, Value};
 use stratum_providers::generated::{Certificate, Maker, PublicKey};
@@ -155,6 +155,8 @@ impl Drive {
             site: &self.site,
             timeout: std::time::Duration::from_secs(5),
             secrets: self.secrets.as_ref(),
+            stop: None,
+            notes: None,
         }
     }
 
@@ -164,6 +166,7 @@ impl Drive {
             call: self.call(),
             prior,
             desired: desired.as_ref(),
+            config: desired.as_ref(),
         });
         let proposal = proposal.await.unwrap();
         let planned = desired.map(|_| proposal.planned);
@@ -197,6 +200,8 @@ impl Drive {
             token: &token(1),
             prior: step.prior.as_ref(),
             planned: step.planned.as_ref(),
+            config: step.planned.as_ref(),
+            private: &Opaque::default(),
             checkpoint: &step.checkpoint,
         };
         self.provider.apply(call).await.unwrap()
@@ -328,6 +333,7 @@ async fn one_that_is_kept_in_the_repository_waits_until_it_is_there() {
             call: drive.call(),
             prior,
             desired: Some(&record(desired)),
+            config: Some(&record(desired)),
         };
         drive.provider.plan(call).await
     };

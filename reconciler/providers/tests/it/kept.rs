@@ -74,6 +74,8 @@ impl Place {
             site: &self.site,
             timeout: self.timeout,
             secrets: self.secrets.as_ref(),
+            stop: None,
+            notes: None,
         }
     }
 
@@ -87,6 +89,7 @@ impl Place {
                 call: self.call(),
                 prior,
                 desired,
+                config: desired,
             })
             .await
     }
@@ -132,6 +135,8 @@ impl Place {
             token: &step.token,
             prior: step.prior.as_ref(),
             planned: step.planned.as_ref(),
+            config: step.planned.as_ref(),
+            private: &Opaque::default(),
             checkpoint: &step.checkpoint,
         };
         self.provider.apply(call).await

@@ -71,16 +71,11 @@ impl Apply {
 
     fn state(&self, id: StepId, instance: Instance) -> Option<ResourceState> {
         let step = self.step(id)?;
-        let provider = self.around.ports.providers.get(&step.provider).ok();
-        let schema = provider.and_then(|one| one.schema().types.get(step.address.r#type()));
-        let plan = &self.around.run.plan;
-        Some(state_after(
-            plan,
-            step,
-            schema,
-            self.inherited(step),
-            instance,
-        ))
+        let providers = &self.around.ports.providers;
+        let schema = providers.type_schema(&step.provider, step.address.r#type());
+        let (plan, inherited) = (&self.around.run.plan, self.inherited(step));
+        let schema = schema.as_deref();
+        Some(state_after(plan, step, schema, inherited, instance))
     }
 
     /// What is sensitive of a step by what it refers to, as that is now.

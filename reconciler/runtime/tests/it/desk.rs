@@ -22,6 +22,7 @@ use stratum_runtime::{
 };
 use stratum_testkit::audit::MemoryAudit;
 use stratum_testkit::clock::SeededRandomness;
+use stratum_testkit::cloud::{Cloud, CloudProvider};
 use stratum_testkit::gate::{NobodySigns, ReversibleOnly};
 use stratum_testkit::script::{Script, environment};
 use stratum_testkit::sealing::{MemorySealCheck, MemorySecrets, MemoryVault};
@@ -36,6 +37,8 @@ pub const LIVING: &str = "living";
 pub struct Desk {
     pub script: Script,
     pub world: World,
+    pub cloud: Cloud,
+    pub secrets: Arc<MemorySecrets>,
     pub store: Arc<MemoryStore>,
     pub audit: Arc<MemoryAudit>,
     pub clock: Arc<SimulatedClock>,
@@ -56,6 +59,12 @@ impl Desk {
         Self {
             script: Script::new(),
             world: World::new(),
+            cloud: Cloud::default(),
+            secrets: Arc::new(
+                MemorySecrets::default()
+                    .with("cloud", "eu", Some(1), b"key-of-eu")
+                    .with("cloud", "us", Some(1), b"key-of-us"),
+            ),
             store: Arc::new(MemoryStore::new()),
             audit: Arc::new(MemoryAudit::new()),
             clock: Arc::new(SimulatedClock::default()),
@@ -87,6 +96,7 @@ impl Desk {
             panics: Arc::clone(&self.panics),
             stopped: Arc::clone(&self.stopped),
         });
+        let cloud: Arc<dyn Provider> = Arc::new(CloudProvider::new(self.cloud.clone()).unwrap());
         let ports = Ports {
             store: store.clone(),
             audit: self.audit.clone(),
@@ -94,10 +104,10 @@ impl Desk {
             loader: Arc::new(self.script.clone()),
             gate: Arc::new(ReversibleOnly),
             signatures: Arc::new(NobodySigns),
-            providers: Providers::new([provider]),
+            providers: Providers::new([provider, cloud]),
             sealing: Arc::new(MemorySealCheck::default()),
             vault: Arc::new(MemoryVault::default()),
-            secrets: Arc::new(MemorySecrets::default()),
+            secrets: self.secrets.clone(),
             proposals: Arc::new(NoProposals),
             probe: Arc::new(NoProbe),
             clock: self.clock.clone(),

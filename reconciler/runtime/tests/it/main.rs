@@ -15,6 +15,7 @@ mod desk;
 mod flows;
 mod fronts;
 mod lies;
+mod port;
 mod races;
 mod recording;
 mod simulation;

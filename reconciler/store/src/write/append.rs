@@ -36,8 +36,8 @@ pub(crate) struct Line {
     at: Timestamp,
     event: Event,
     text: String,
-    /// The address, and its new state as JSON; `None` when it is no longer there.
-    change: Option<(Address, Option<String>)>,
+    /// Addresses, and their new states as JSON; `None` when one is no longer there.
+    change: Vec<(Address, Option<String>)>,
     /// The people behind it, for the audit log.
     pub(crate) people: Option<Veiled>,
 }
@@ -47,10 +47,14 @@ impl Line {
     pub(crate) fn new(run: &RunId, entry: Entry, rest: &Rest) -> Result<Self, Failure> {
         let change = match entry.change {
             Some(StateChange::Put(state)) => {
-                Some((state.address.clone(), Some(rest.state(&state)?)))
+                vec![(state.address.clone(), Some(rest.state(&state)?))]
             }
-            Some(StateChange::Remove(address)) => Some((address, None)),
-            None => None,
+            Some(StateChange::Remove(address)) => vec![(address, None)],
+            Some(StateChange::Move { from, state }) => {
+                let put = (state.address.clone(), Some(rest.state(&state)?));
+                vec![(from, None), put]
+            }
+            None => Vec::new(),
         };
         Ok(Self {
             at: entry.at,
@@ -126,7 +130,7 @@ impl<'a> Sheet<'a> {
             self.events.push((id, to_nanoseconds(line.at), &line.text));
             head.events = head.events.saturating_add(1);
             head.fold(connection, line).await?;
-            if let Some((address, state)) = &line.change {
+            for (address, state) in &line.change {
                 self.changes.insert(address, state.as_deref());
             }
         }

@@ -10,7 +10,7 @@ use stratum_core::ports::{
     ApplyCall, ApplyError, Call, CheckpointCall, Effect, ImportCall, LocateCall, Located, PlanCall,
     Proposal, Provider, ReadCall, RestoreCall, Secrets, Site, TypeSchema, contract,
 };
-use stratum_core::resource::{Checkpoint, Instance, ResourceState};
+use stratum_core::resource::{Checkpoint, Instance, Opaque, ResourceState};
 use stratum_core::value::{Record, Value};
 
 use super::Case;
@@ -36,6 +36,8 @@ pub(super) struct Driver<'a> {
 pub(super) struct Prepared {
     pub(super) prior: Option<Instance>,
     pub(super) planned: Option<Record>,
+    pub(super) config: Option<Record>,
+    pub(super) private: Opaque,
     pub(super) checkpoint: Checkpoint,
     pub(super) token: Token,
     pub(super) reversibility: Reversibility,
@@ -61,6 +63,8 @@ impl<'a> Driver<'a> {
             site: &self.site,
             timeout: TIMEOUT,
             secrets: self.secrets.as_ref(),
+            stop: None,
+            notes: None,
         }
     }
 
@@ -93,6 +97,7 @@ impl<'a> Driver<'a> {
             call: self.call(),
             prior,
             desired,
+            config: desired,
         };
         let proposal = self.provider.plan(call).await;
         let proposal = proposal.map_err(|error| format!("plan failed: {error}"))?;
@@ -109,6 +114,7 @@ impl<'a> Driver<'a> {
         desired: Option<&Record>,
     ) -> Outcome<Prepared> {
         let proposal = self.plan(prior, desired).await?;
+        let private = proposal.private.clone();
         let planned = desired.map(|_| proposal.planned);
         let call = CheckpointCall {
             call: self.call(),
@@ -121,6 +127,8 @@ impl<'a> Driver<'a> {
         Ok(Prepared {
             prior: prior.cloned(),
             planned,
+            config: desired.cloned(),
+            private,
             checkpoint: Checkpoint { before, kept },
             token: self.token()?,
             reversibility: proposal.reversibility,
@@ -152,6 +160,8 @@ impl<'a> Driver<'a> {
             token: &step.token,
             prior: step.prior.as_ref(),
             planned: step.planned.as_ref(),
+            config: step.config.as_ref(),
+            private: &step.private,
             checkpoint: &step.checkpoint,
         };
         let applied = self.provider.apply(call).await?;

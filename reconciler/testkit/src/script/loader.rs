@@ -81,6 +81,11 @@ impl Loader for Script {
                 .into_iter()
                 .map(|r| (r.address.clone(), r))
                 .collect(),
+            providers: content
+                .providers
+                .get(environment)
+                .cloned()
+                .unwrap_or_default(),
         };
         let findings = content
             .findings

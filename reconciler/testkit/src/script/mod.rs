@@ -27,6 +27,8 @@ pub struct Content {
     pub settings: Settings,
     /// The resources of each environment.
     pub resources: BTreeMap<EnvironmentName, Vec<Resource>>,
+    /// The configurations of providers in each environment.
+    pub providers: BTreeMap<EnvironmentName, BTreeMap<ProviderName, Record>>,
     /// What the loader notices in each environment.
     pub findings: BTreeMap<EnvironmentName, Vec<Finding>>,
 }
@@ -70,8 +72,16 @@ impl Content {
         Self {
             settings,
             resources: [(environment, resources)].into(),
+            providers: BTreeMap::new(),
             findings: BTreeMap::new(),
         }
+    }
+
+    /// The same, with a configuration of a provider in `e`.
+    pub fn configure(mut self, name: ProviderName, configuration: Record) -> Self {
+        let own = self.providers.entry(environment()).or_default();
+        own.insert(name, configuration);
+        self
     }
 
     /// The same, with the settings of `e` changed.

@@ -214,6 +214,10 @@ impl State {
                 Some(StateChange::Remove(address)) => {
                     base.resources.remove(&address);
                 }
+                Some(StateChange::Move { from, state }) => {
+                    base.resources.remove(&from);
+                    base.resources.insert(state.address.clone(), *state);
+                }
                 None => {}
             }
         }

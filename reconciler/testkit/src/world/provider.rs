@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use stratum_core::ids::{IdError, ProviderName, Token, TypeName};
 use stratum_core::plan::Reversibility;
 use stratum_core::ports::{
-    ApplyCall, ApplyError, AttributeSchema, Call, CheckpointCall, Complaint, Effect, ImportCall,
+    ApplyCall, ApplyError, AttributeSchema, Call, CheckpointCall, Diagnostic, Effect, ImportCall,
     LocateCall, Located, PlanCall, Proposal, Provider, ProviderError, ProviderSchema, ReadCall,
-    Reading, RestoreCall, TypeSchema, ValueType,
+    Reading, RestoreCall, Severity, TypeSchema, ValueType,
 };
 use stratum_core::resource::{Instance, Opaque};
 use stratum_core::value::{Path, Record, Value};
@@ -31,6 +31,9 @@ impl MemoryProvider {
             version: 1,
             effect: Effect::World,
             place: None,
+            twice: false,
+            reads: false,
+            timeouts: Default::default(),
             attributes: attributes(),
         };
         let schema = ProviderSchema {
@@ -110,6 +113,7 @@ fn attributes() -> BTreeMap<String, AttributeSchema> {
         settable: !computed,
         sensitive: false,
         sealed: false,
+        write_only: false,
         replaces,
         default: None,
     };
@@ -130,6 +134,7 @@ fn instance(attributes: Record) -> Instance {
     Instance {
         attributes,
         private: Opaque::default(),
+        due: None,
     }
 }
 
@@ -155,9 +160,10 @@ impl Provider for MemoryProvider {
         &self.schema
     }
 
-    fn validate(&self, _: &TypeName, desired: &Record) -> Vec<Complaint> {
+    fn validate(&self, _: &TypeName, desired: &Record) -> Vec<Diagnostic> {
         let refused = desired.get("value") == Some(&Value::text("invalid"));
-        let complaint = Complaint {
+        let complaint = Diagnostic {
+            severity: Severity::Error,
             path: Path::of("value"),
             message: "`invalid` is the one value that is refused".to_owned(),
             hint: None,
@@ -329,6 +335,8 @@ mod tests {
             site: &site,
             timeout: Duration::from_secs(1),
             secrets: &NoSecrets,
+            stop: None,
+            notes: None,
         };
         let planned = record(r#"{"value": 1}"#);
         let call = ApplyCall {
@@ -336,6 +344,8 @@ mod tests {
             token: &token,
             prior: None,
             planned: Some(&planned),
+            config: Some(&planned),
+            private: &Opaque::default(),
             checkpoint: &checkpoint,
         };
         tokio::time::timeout(Duration::from_millis(20), provider.apply(call))

@@ -168,9 +168,10 @@ fn what_someone_else_keeps_changing_is_reported() {
         desired: &desired,
         base: &base,
         observed: &observed,
-        schemas: &[],
+        schemas: &Schemas::new(),
         drift: &rule,
         sealed: None,
+        now: None,
     };
     let plan = plan(input, propose).unwrap();
     assert!(plan.is_empty() && plan.drifted.len() == 1);

@@ -1,6 +1,7 @@
 //! What a provider answers.
 
 use crate::plan::Reversibility;
+use crate::ports::Diagnostic;
 use crate::resource::{Instance, Opaque};
 use crate::value::{Path, Record};
 
@@ -52,6 +53,8 @@ pub struct Proposal {
     /// The provider's type system is an old one: where what it plans or makes departs from what was
     /// said before, that is a warning.
     pub legacy: bool,
+    /// What it minds, and goes on.
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// What became of a step whose answer was lost.

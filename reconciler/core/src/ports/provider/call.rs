@@ -1,11 +1,13 @@
 //! What a provider is called with.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::ids::{Address, Token};
-use crate::ports::Secrets;
-use crate::resource::{Checkpoint, Instance};
+use crate::ids::{Address, ProviderName, Token};
+use crate::ports::{Diagnostic, Secrets};
+use crate::resource::{Checkpoint, Instance, Opaque};
 use crate::value::Record;
 
 /// Where the local resources of an environment may lie.
@@ -31,7 +33,71 @@ pub struct Call<'a> {
     pub timeout: Duration,
     /// Opens the secrets that the resource names; what it gives must not outlive the call.
     pub secrets: &'a dyn Secrets,
+    /// Says when the caller would rather have an early answer than a complete one; what was begun
+    /// may be ended in an orderly way, or finished.
+    pub stop: Option<&'a dyn Stopping>,
+    /// Takes what the provider minds and goes on with.
+    pub notes: Option<&'a Notes>,
 }
+
+impl<'a> Call<'a> {
+    /// A call that nothing stops, and whose notes nobody reads.
+    pub fn new(
+        address: &'a Address,
+        site: &'a Site,
+        timeout: Duration,
+        secrets: &'a dyn Secrets,
+    ) -> Self {
+        Self {
+            address,
+            site,
+            timeout,
+            secrets,
+            stop: None,
+            notes: None,
+        }
+    }
+
+    /// Says something about a value, and goes on.
+    pub fn note(&self, diagnostic: Diagnostic) {
+        if let Some(notes) = self.notes {
+            notes.add(diagnostic);
+        }
+    }
+
+    /// Whether the caller would rather have an early answer.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_some_and(Stopping::is_stopping)
+    }
+}
+
+/// Whether a call is to come to an early end.
+pub trait Stopping: Send + Sync + fmt::Debug {
+    /// Whether it is.
+    fn is_stopping(&self) -> bool;
+}
+
+/// What providers say during calls, in order.
+#[derive(Debug, Default)]
+pub struct Notes(Mutex<Vec<Diagnostic>>);
+
+impl Notes {
+    /// Adds one.
+    pub fn add(&self, diagnostic: Diagnostic) {
+        let mut notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if notes.len() < MOST_NOTES {
+            notes.push(diagnostic);
+        }
+    }
+
+    /// Takes all.
+    pub fn take(&self) -> Vec<Diagnostic> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// So many things are heard of one call.
+const MOST_NOTES: usize = 100;
 
 /// Arguments of [`super::Provider::read`].
 #[derive(Debug, Clone, Copy)]
@@ -49,8 +115,11 @@ pub struct PlanCall<'a> {
     pub call: Call<'a>,
     /// What is there; `None` for a create.
     pub prior: Option<&'a Instance>,
-    /// What is wanted, possibly with unknowns; `None` for a delete.
+    /// What is wanted, possibly with unknowns; `None` for a delete. What is left as somebody else
+    /// made it stands here as it is.
     pub desired: Option<&'a Record>,
+    /// What the repository says, possibly with unknowns, and nothing else; `None` for a delete.
+    pub config: Option<&'a Record>,
 }
 
 /// Arguments of [`super::Provider::checkpoint`].
@@ -75,6 +144,11 @@ pub struct ApplyCall<'a> {
     pub prior: Option<&'a Instance>,
     /// What must be, all known; `None` for a delete.
     pub planned: Option<&'a Record>,
+    /// What the repository says, all known; secrets are named, and opened by the provider during
+    /// the call. `None` for a delete.
+    pub config: Option<&'a Record>,
+    /// The private bytes of the proposal.
+    pub private: &'a Opaque,
     /// The checkpoint taken before the step.
     pub checkpoint: &'a Checkpoint,
 }
@@ -118,4 +192,46 @@ pub struct ImportCall<'a> {
     pub id: &'a str,
     /// What is wanted of it, all known.
     pub desired: &'a Record,
+}
+
+/// Arguments of [`super::Provider::configure`].
+#[derive(Debug, Clone, Copy)]
+pub struct ConfigureCall<'a> {
+    /// Common arguments; the address stands for the configuration where secrets are opened.
+    pub call: Call<'a>,
+    /// The configuration's name: `aws.eu`.
+    pub name: &'a ProviderName,
+    /// What it says, all known; secrets are named, and opened by the provider during the call.
+    pub configuration: &'a Record,
+}
+
+/// Arguments of [`super::Provider::upgrade`].
+#[derive(Debug, Clone, Copy)]
+pub struct UpgradeCall<'a> {
+    /// Common arguments.
+    pub call: Call<'a>,
+    /// The version of the schema that `stored` follows.
+    pub version: u32,
+    /// What is stored, as it was written.
+    pub stored: &'a Instance,
+}
+
+/// Arguments of [`super::Provider::renew`].
+#[derive(Debug, Clone, Copy)]
+pub struct RenewCall<'a> {
+    /// Common arguments.
+    pub call: Call<'a>,
+    /// The idempotency token of the step; the same after a crash.
+    pub token: &'a Token,
+    /// What is there.
+    pub prior: &'a Instance,
+}
+
+/// Arguments of [`super::Provider::fetch`].
+#[derive(Debug, Clone, Copy)]
+pub struct FetchCall<'a> {
+    /// Common arguments.
+    pub call: Call<'a>,
+    /// What the repository says, all known.
+    pub config: &'a Record,
 }

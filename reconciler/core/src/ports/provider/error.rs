@@ -9,15 +9,61 @@ use crate::ports::Retry;
 use crate::resource::Instance;
 use crate::value::Path;
 
-/// Something a provider refuses, before anything is done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Complaint {
-    /// The attribute.
+/// How much a provider minds something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// It goes on.
+    Warning,
+    /// It refuses.
+    Error,
+}
+
+/// Something a provider says about a value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diagnostic {
+    /// How much it minds.
+    pub severity: Severity,
+    /// The attribute, or a value within it; empty for the resource as a whole.
+    #[serde(default)]
     pub path: Path,
-    /// One sentence: lower case, no full stop.
+    /// One sentence: lower case, no full stop, without secrets.
     pub message: String,
     /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+}
+
+/// What [`super::Provider::validate`] answers.
+pub type Complaint = Diagnostic;
+
+impl Diagnostic {
+    /// It refuses a value.
+    pub fn error(path: Path, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Error,
+            path,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// It minds a value, and goes on.
+    pub fn warning(path: Path, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(path, message)
+        }
+    }
+
+    /// The same, with what to do about it.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
+    }
 }
 
 /// Why a call that changes nothing failed.
@@ -30,6 +76,8 @@ pub struct ProviderError {
     pub retry: Retry,
     /// It is no failure: the resource waits for something, and only what depends on it waits too.
     pub waits: bool,
+    /// Which values it is about, where the provider says.
+    pub diagnostics: Vec<Diagnostic>,
 }
 
 impl ProviderError {
@@ -47,6 +95,16 @@ impl ProviderError {
             message: message.into(),
             retry: Retry::WhenInputChanges,
             waits: false,
+            diagnostics: Vec::new(),
+        }
+    }
+
+    /// The same, saying which values it is about.
+    #[must_use]
+    pub fn about(self, diagnostics: Vec<Diagnostic>) -> Self {
+        Self {
+            diagnostics,
+            ..self
         }
     }
 
@@ -56,6 +114,7 @@ impl ProviderError {
             message: message.into(),
             retry: Retry::NeedsPerson,
             waits: false,
+            diagnostics: Vec::new(),
         }
     }
 
@@ -65,6 +124,7 @@ impl ProviderError {
             message: message.into(),
             retry: Retry::Later(Duration::from_secs(10)),
             waits: false,
+            diagnostics: Vec::new(),
         }
     }
 }
@@ -91,6 +151,8 @@ pub struct ApplyError {
     pub known: Option<Instance>,
     /// When to try again.
     pub retry: Retry,
+    /// Which values it is about, where the provider says.
+    pub diagnostics: Vec<Diagnostic>,
 }
 
 impl ApplyError {
@@ -101,6 +163,7 @@ impl ApplyError {
             certainty: Certainty::NothingHappened,
             known: None,
             retry: Retry::WhenInputChanges,
+            diagnostics: Vec::new(),
         }
     }
 
@@ -108,6 +171,7 @@ impl ApplyError {
     pub fn before(error: ProviderError) -> Self {
         Self {
             retry: error.retry,
+            diagnostics: error.diagnostics,
             ..Self::nothing_happened(error.message)
         }
     }

@@ -8,18 +8,32 @@ mod call;
 mod error;
 mod schema;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::ids::TypeName;
+use crate::plan::Reversibility;
 use crate::resource::{Instance, Opaque};
 use crate::value::Record;
 
 pub use answer::{Located, Proposal, Reading};
 pub use call::{
-    ApplyCall, Call, CheckpointCall, ImportCall, LocateCall, PlanCall, ReadCall, RestoreCall, Site,
+    ApplyCall, Call, CheckpointCall, ConfigureCall, FetchCall, ImportCall, LocateCall, Notes,
+    PlanCall, ReadCall, RenewCall, RestoreCall, Site, Stopping, UpgradeCall,
 };
-pub use error::{ApplyError, Certainty, Complaint, ProviderError};
+pub use error::{ApplyError, Certainty, Complaint, Diagnostic, ProviderError, Severity};
 pub use schema::{AttributeSchema, Effect, ProviderSchema, TypeSchema, ValueType};
+
+/// What a provider can do beyond what every provider does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Capabilities {
+    /// It must be configured before it is asked about a resource.
+    pub configured: bool,
+    /// It is not asked what a delete would give, because it answers nothing of use; each can be put
+    /// back so far.
+    pub deletes: Option<Reversibility>,
+}
 
 /// Makes, reads, changes and removes the resources of its types.
 ///
@@ -27,7 +41,7 @@ pub use schema::{AttributeSchema, Effect, ProviderSchema, TypeSchema, ValueType}
 /// every provider.
 #[async_trait]
 pub trait Provider: Send + Sync {
-    /// The types. Cheap; the same for the life of the process.
+    /// Who it is, and the types that are built in. Cheap; the same for the life of the process.
     fn schema(&self) -> &ProviderSchema;
 
     /// Whether resources of the type run, so that [`Provider::read`] may say that one does not: such
@@ -36,9 +50,65 @@ pub trait Provider: Send + Sync {
         false
     }
 
+    /// What it can do beyond what every provider does.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+
+    /// The names of all its types; those that are not built in are asked for one by one.
+    fn types(&self) -> Vec<TypeName> {
+        self.schema().types.keys().cloned().collect()
+    }
+
+    /// One type, which may have to be asked of a process; `None` where there is no such. Needs no
+    /// configuration; may be called any number of times.
+    async fn type_schema(
+        &self,
+        r#type: &TypeName,
+    ) -> Result<Option<Arc<TypeSchema>>, ProviderError> {
+        Ok(self.schema().types.get(r#type).cloned().map(Arc::new))
+    }
+
+    /// A handle that works with this configuration. Changes nothing in the world; may be called any
+    /// number of times, also with several configurations.
+    async fn configure(&self, call: ConfigureCall<'_>) -> Result<Arc<dyn Provider>, ProviderError> {
+        Err(ProviderError::input(format!(
+            "`{}` takes no configuration",
+            call.name.source()
+        )))
+    }
+
+    /// Stored state of an older schema version, in the form of today's; called before every use of
+    /// such a state. Changes nothing; may be called any number of times.
+    async fn upgrade(&self, call: UpgradeCall<'_>) -> Result<Instance, ProviderError> {
+        Err(ProviderError::person(format!(
+            "it cannot read the state of `{}`, which follows version {} of its schema",
+            call.call.address, call.version
+        )))
+    }
+
+    /// What a type that is only read says now. Changes nothing; may be called any number of times.
+    async fn fetch(&self, call: FetchCall<'_>) -> Result<Instance, ProviderError> {
+        Err(ProviderError::input(format!(
+            "`{}` is not only read",
+            call.call.address.r#type()
+        )))
+    }
+
+    /// Renews what is due, so that it is good for longer.
+    ///
+    /// *Guarantees*: may be called twice with the same token. If the process dies inside, `locate`
+    /// or `restore` is called next.
+    async fn renew(&self, call: RenewCall<'_>) -> Result<Instance, ApplyError> {
+        Err(ApplyError::nothing_happened(format!(
+            "`{}` cannot be renewed",
+            call.call.address
+        )))
+    }
+
     /// What is wrong with `desired` (which may hold unknowns and references), beyond what the
     /// schema says. Needs no credentials, no network, no world; may be called any number of times.
-    fn validate(&self, r#type: &TypeName, desired: &Record) -> Vec<Complaint>;
+    fn validate(&self, r#type: &TypeName, desired: &Record) -> Vec<Diagnostic>;
 
     /// The resource as it is: there and running, there but not running, or gone. Never changes
     /// anything; may be called any number of times.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ProviderName, TypeName};
+use crate::resource::Timeouts;
 use crate::value::{Marks, Path, Record, Value};
 
 /// The types a provider has.
@@ -30,6 +31,17 @@ pub struct TypeSchema {
     /// The attribute that says which place in the world it occupies, for example `path`. Two
     /// resources may not occupy one place, and a place is freed before it is taken again.
     pub place: Option<String>,
+    /// Two of one address may be there at once, so that a new one can be made before the old one is
+    /// taken away.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub twice: bool,
+    /// It is only read: a resource of it is never made or changed, and what it says is fetched anew
+    /// for each plan.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reads: bool,
+    /// The times that its calls get, where a resource says nothing else.
+    #[serde(default, skip_serializing_if = "Timeouts::is_empty")]
+    pub timeouts: Timeouts,
     /// The attributes by name.
     pub attributes: BTreeMap<String, AttributeSchema>,
 }
@@ -80,6 +92,9 @@ pub struct AttributeSchema {
     /// it refers to a secret.
     #[serde(default)]
     pub sealed: bool,
+    /// It goes to the provider and is kept nowhere: absent in what is planned and in the state.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub write_only: bool,
     /// A change of it replaces the resource.
     pub replaces: bool,
     /// The value that holds when it is not given.
@@ -198,6 +213,7 @@ mod tests {
             settable: true,
             sensitive,
             sealed: false,
+            write_only: false,
             replaces: false,
             default: None,
         }
@@ -215,6 +231,9 @@ mod tests {
             version: 1,
             effect: Effect::World,
             place: None,
+            twice: false,
+            reads: false,
+            timeouts: Timeouts::default(),
             attributes: BTreeMap::from([
                 ("key".to_owned(), attribute(ValueType::Text, true)),
                 (
