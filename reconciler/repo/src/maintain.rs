@@ -12,6 +12,8 @@ use crate::shadow;
 
 /// Fewer loose objects than this are left as they are.
 const ENOUGH: usize = 2_000;
+/// So many packs of a mirror become one: each is looked through for an object that is not there.
+const PACKS: usize = 40;
 
 impl GitRepository {
     /// Packs the loose objects when there are more than two thousand, and answers how many were
@@ -21,7 +23,41 @@ impl GitRepository {
     /// repository's configuration is not read, so it cannot name a program. May run while others
     /// read and write.
     pub fn maintain(&self) -> Result<usize, RepositoryError> {
-        self.pack(ENOUGH)
+        let packed = self.pack(ENOUGH)?;
+        self.join_packs()?;
+        Ok(packed)
+    }
+
+    /// Makes one pack of the many of a mirror; where people push to, git does that itself.
+    ///
+    /// *Guarantees*: no object is lost, whether or not a ref leads to it. The configuration that
+    /// git reads there is ours.
+    fn join_packs(&self) -> Result<(), RepositoryError> {
+        if !self.is_mirror() || self.packs().map_err(failed("list the packs"))? < PACKS {
+            return Ok(());
+        }
+        let arguments = ["repack", "-a", "-d", "--keep-unreachable", "--quiet"];
+        let call = GitCall::new(self.git_dir(), &arguments, self.timeout);
+        let output = self.git.run(&call).map_err(failed("join the packs"))?;
+        match output.code {
+            Some(0) => Ok(()),
+            Some(_) | None => Err(failed("join the packs")(output.complaint)),
+        }
+    }
+
+    fn packs(&self) -> std::io::Result<usize> {
+        let objects = self
+            .pool
+            .with(|repository| repository.objects.store_ref().path().to_owned());
+        let is_pack = |entry: &std::fs::DirEntry| {
+            let path = entry.path();
+            path.extension().is_some_and(|ending| ending == "pack")
+        };
+        match std::fs::read_dir(objects.join("pack")) {
+            Ok(entries) => Ok(entries.flatten().filter(is_pack).count()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(error),
+        }
     }
 
     pub(crate) fn pack(&self, enough: usize) -> Result<usize, RepositoryError> {

@@ -1,5 +1,6 @@
 //! The store: what it is opened from, and what of it is no port.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -143,6 +144,20 @@ impl SqliteStore {
             read::environment::counts,
             environment
         )
+    }
+
+    /// How many resources every environment has, by name; one look at all of them.
+    pub async fn all_counts(&self) -> Result<BTreeMap<String, Counts>, StoreError> {
+        look!(
+            self.reader,
+            "counting the resources",
+            read::environment::all_counts
+        )
+    }
+
+    /// The last run of every environment, by name; one look at all of them.
+    pub async fn last_runs(&self) -> Result<BTreeMap<String, RunSummary>, StoreError> {
+        look!(self.reader, "reading the history", read::run::last_of_each)
     }
 
     /// Who holds the lease of an environment, if anyone does.

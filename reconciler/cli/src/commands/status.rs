@@ -8,7 +8,8 @@ use stratum_core::ids::EnvironmentName;
 use stratum_core::ports::{
     Announcements as _, EnvironmentRow, QueueEntry, Repository as _, Store as _,
 };
-use stratum_store::SqliteStore;
+use stratum_core::run::RunSummary;
+use stratum_store::{Counts, SqliteStore};
 
 use crate::commands::audit;
 use crate::commands::watch::{self, Answer, WatchArguments};
@@ -81,8 +82,15 @@ pub(crate) async fn view(
 ) -> Result<StatusView, CommandError> {
     let mut environments = BTreeMap::new();
     if let Some(store) = store {
+        // Each is one look at the state, however many environments there are.
+        let counts = store.all_counts().await?;
+        let last = store.last_runs().await?;
+        let queue = store.queue().await?;
         for row in store.environments().await? {
-            let view = environment(store, &row).await?;
+            let name = row.name.as_str();
+            let counts = counts.get(name).copied().unwrap_or_default();
+            let tried = queue.iter().find(|entry| entry.environment == row.name);
+            let view = environment(&row, counts, last.get(name), tried);
             environments.insert(row.name, view);
         }
     }
@@ -107,18 +115,14 @@ pub(crate) async fn view(
     })
 }
 
-async fn environment(
-    store: &SqliteStore,
+fn environment(
     row: &EnvironmentRow,
-) -> Result<EnvironmentView, CommandError> {
-    let counts = store.counts(&row.name).await?;
-    let last = store.history(Some(&row.name), 1).await?;
-    let queue = store.queue().await?;
-    let tried = queue.iter().find(|entry| entry.environment == row.name);
-    let meant = last
-        .first()
-        .filter(|run| Some(&run.revision) == row.desired_revision.as_ref());
-    Ok(EnvironmentView {
+    counts: Counts,
+    last: Option<&RunSummary>,
+    tried: Option<&QueueEntry>,
+) -> EnvironmentView {
+    let meant = last.filter(|run| Some(&run.revision) == row.desired_revision.as_ref());
+    EnvironmentView {
         name: row.name.clone(),
         outcome: meant
             .and_then(|run| run.outcome)
@@ -134,7 +138,7 @@ async fn environment(
         sealed: row.sealed.clone(),
         last_run: row.last_run.clone(),
         observed_at: row.observed_at,
-    })
+    }
 }
 
 /// What went wrong with the last try, and when the next one is: newer than what the row says, for

@@ -182,6 +182,39 @@ pub(crate) async fn counts(
     })
 }
 
+/// How many resources every environment has, in one look at all of them.
+pub(crate) async fn all_counts(
+    connection: &mut SqliteConnection,
+) -> Result<BTreeMap<String, Counts>, Failure> {
+    let mut found: BTreeMap<String, Counts> = BTreeMap::new();
+    let number = |number: i64| usize::try_from(number).unwrap_or(0);
+    let resources: Vec<(String, i64)> = sqlx::query_as("SELECT name, count FROM environments")
+        .fetch_all(&mut *connection)
+        .await?;
+    for (name, count) in resources {
+        found.entry(name).or_default().resources = number(count);
+    }
+    let sql = "SELECT substr(a.address, 1, instr(a.address, '/') - 1) AS name, COUNT(*) \
+                 FROM resources r INDEXED BY resources_unknown \
+                 JOIN addresses a ON a.id = r.address \
+                 WHERE json_extract(r.state, '$.unknown') IS NOT NULL GROUP BY name";
+    let unknown: Vec<(String, i64)> = sqlx::query_as(sql).fetch_all(&mut *connection).await?;
+    for (name, count) in unknown {
+        found.entry(name).or_default().unknown = number(count);
+    }
+    let sql = "SELECT substr(a.address, 1, instr(a.address, '/') - 1) AS name, COUNT(*) \
+                 FROM observations o INDEXED BY observations_drifted \
+                 JOIN sightings s ON s.address = o.address AND s.observation = o.id \
+                 JOIN resources r ON r.address = o.address \
+                 JOIN addresses a ON a.id = o.address \
+                 WHERE json_array_length(o.seen, '$.drifted') > 0 GROUP BY name";
+    let drifted: Vec<(String, i64)> = sqlx::query_as(sql).fetch_all(connection).await?;
+    for (name, count) in drifted {
+        found.entry(name).or_default().drifted = number(count);
+    }
+    Ok(found)
+}
+
 /// The range that holds the addresses of an environment: from `name/` up to the next character.
 pub(crate) fn addresses_of(environment: &EnvironmentName) -> (String, String) {
     (format!("{environment}/"), format!("{environment}0"))

@@ -1,5 +1,7 @@
 //! Runs and their journals.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use sqlx::SqliteConnection;
 use stratum_core::ids::{Address, EnvironmentName, RunId, StepId};
@@ -95,6 +97,21 @@ pub(crate) async fn history(
     };
     let rows: Vec<(String, String)> = query.bind(limit).fetch_all(connection).await?;
     let read = |(id, text): &(String, String)| from_json(text, || format!("run `{id}`"));
+    rows.iter().map(read).collect()
+}
+
+/// The last run of every environment, by name.
+pub(crate) async fn last_of_each(
+    connection: &mut SqliteConnection,
+) -> Result<BTreeMap<String, RunSummary>, Failure> {
+    // For each environment one step in the index, whatever the number of runs.
+    let sql = "SELECT r.id, r.summary FROM environments e JOIN runs r ON r.key = \
+               (SELECT max(key) FROM runs WHERE environment = e.name)";
+    let rows: Vec<(String, String)> = sqlx::query_as(sql).fetch_all(connection).await?;
+    let read = |(id, text): &(String, String)| {
+        let run: RunSummary = from_json(text, || format!("run `{id}`"))?;
+        Ok((run.environment.to_string(), run))
+    };
     rows.iter().map(read).collect()
 }
 
