@@ -177,7 +177,7 @@ fn a_repository_is_named_relative_to_where_one_stands() {
 }
 
 #[test]
-fn records_may_go_to_the_watched_branch() {
+fn records_never_go_to_a_branch_that_is_read() {
     let ground = Ground::with_a_file();
     ground.write(
         "stratum.ncl",
@@ -194,6 +194,11 @@ fn records_may_go_to_the_watched_branch() {
     let runs = ground.stratum(&["history", "--json"]).json();
     assert_eq!(runs["runs"].as_array().unwrap().len(), 2, "{runs}");
     let files = git(&ground.bare(), &["ls-tree", "-r", "--name-only", "main"]);
+    assert_eq!(files.matches("knowledge/executions/").count(), 0, "{files}");
+    let files = git(
+        &ground.bare(),
+        &["ls-tree", "-r", "--name-only", "stratum/records"],
+    );
     assert_eq!(files.matches("knowledge/executions/").count(), 2, "{files}");
     let status = ground.stratum(&["status", "--json"]).json();
     for environment in status["environments"].as_array().unwrap() {

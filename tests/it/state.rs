@@ -67,6 +67,7 @@ const AGE: &str = "import sqlite3, sys
 state = sqlite3.connect(sys.argv[1])
 for table in sys.argv[2:]:
     state.execute(f'DROP TABLE {table}')
+state.execute('DROP INDEX IF EXISTS environments_follow')
 state.execute('PRAGMA user_version = 1')
 state.commit()
 state.execute('PRAGMA wal_checkpoint(TRUNCATE)')
@@ -88,6 +89,7 @@ fn a_state_of_the_first_format_is_read_as_it_is_and_brought_up_by_the_next_recon
         "announced",
         "forge_trouble",
         "made_secrets",
+        "facts",
     ];
     let mut age = Command::new("python3");
     age.args(["-c", AGE]).arg(&path).args(later);

@@ -4,9 +4,9 @@
 use std::sync::{Arc, PoisonError};
 
 use stratum_core::approve::{Refusal, approve};
-use stratum_core::finding::{Finding, any_error, first_reason};
+use stratum_core::finding::{Finding, any_error, codes, first_reason};
 use stratum_core::ids::{BranchName, CommitId, EnvironmentName};
-use stratum_core::ports::{EnvironmentRow, Loaded, Tips};
+use stratum_core::ports::{EnvironmentRow, Loaded, RepositoryError, Tips};
 use stratum_core::remembered::{CHARTER, Charter, spend};
 use stratum_core::rules::Rules;
 use stratum_core::run::Trigger;
@@ -29,7 +29,8 @@ enum Judged {
 }
 
 impl Reconciler {
-    /// What the last admitted HEAD says; judged again only when HEAD or the tags moved.
+    /// What the last admitted HEAD says; judged again when HEAD moved, and while the tip
+    /// is refused: tags, time and other branches may turn that.
     pub(crate) async fn head(self: &Arc<Self>) -> Result<(Arc<Head>, Tips), RuntimeError> {
         let (mut rows, mut kept) = (Vec::new(), None);
         let before = self.cached().map(|head| head.charter.clone());
@@ -60,11 +61,10 @@ impl Reconciler {
         let tips = repository.tips()?;
         self.hear(repository.words()?);
         let commit = self.tip(&tips)?;
-        let words = self.words_by_name();
         let before = self.cached();
         if let Some(head) = &before
             && head.commit == commit
-            && (head.refused.is_none() || head.words == words)
+            && head.refused.is_none()
         {
             return Ok((Arc::clone(head), tips));
         }
@@ -84,7 +84,6 @@ impl Reconciler {
             },
             Some(base) => self.next_head(&base, &commit, tips.head.as_ref())?,
         };
-        head.words = words;
         head.branch = tips.head.clone();
         if let Some(why) = head
             .refused
@@ -126,6 +125,27 @@ impl Reconciler {
         Some(charter((*commit).clone()))
     }
 
+    /// What the last admitted HEAD says. Where it is gone from the repository nobody can know, so
+    /// that nothing is done before it is there again.
+    fn last_head(
+        &self,
+        base: &CommitId,
+        why: String,
+        tip: &CommitId,
+    ) -> Result<Head, RuntimeError> {
+        match self.first(base) {
+            Err(RuntimeError::Repository(RepositoryError::NoSuchRevision { .. })) => {
+                let finding = Finding::error(&codes::TRUST_SHAPE, why);
+                let loaded = Loaded {
+                    value: None,
+                    findings: vec![finding],
+                };
+                Ok(Head::of(tip, loaded, Vec::new()))
+            }
+            other => other,
+        }
+    }
+
     /// What a commit says that holds: the first that was ever seen, or one that was admitted.
     fn first(&self, commit: &CommitId) -> Result<Head, RuntimeError> {
         let tree = self.ports.repository.tree(commit)?;
@@ -135,18 +155,11 @@ impl Reconciler {
             Some(settings) => self.ports.loader.environments(tree.as_ref(), settings)?,
             None => Vec::new(),
         };
-        Ok(Head {
-            commit: commit.clone(),
-            charter: charter(commit.clone()),
-            settings: Loaded {
-                value: settings,
-                findings: loaded.findings,
-            },
-            environments,
-            branch: None,
-            refused: None,
-            words: Default::default(),
-        })
+        let loaded = Loaded {
+            value: settings,
+            findings: loaded.findings,
+        };
+        Ok(Head::of(commit, loaded, environments))
     }
 
     /// HEAD moved: it is judged by what held before.
@@ -169,24 +182,20 @@ impl Reconciler {
                     ..base.clone()
                 };
                 spend(&mut charter.spent, &approvals, self.ports.clock.now());
+                let loaded = Loaded {
+                    value: Some(settings),
+                    findings: Vec::new(),
+                };
                 Ok(Head {
-                    commit: commit.clone(),
                     charter,
-                    settings: Loaded {
-                        value: Some(settings),
-                        findings: Vec::new(),
-                    },
-                    environments,
-                    branch: None,
-                    refused: None,
-                    words: Default::default(),
+                    ..Head::of(commit, loaded, environments)
                 })
             }
             Judged::Refused(why) => Ok(Head {
                 commit: commit.clone(),
-                refused: Some(why),
                 charter: base.clone(),
-                ..self.first(&base.commit)?
+                refused: Some(why.clone()),
+                ..self.last_head(&base.commit, why, commit)?
             }),
         }
     }
@@ -199,9 +208,12 @@ impl Reconciler {
     ) -> Result<Judged, RuntimeError> {
         let guard = self.guard();
         let rules = match guard.rules(&base.commit) {
-            // Settings that never could be used hold nothing up.
-            Err(RuntimeError::Gate(_)) if self.first(&base.commit)?.settings.value.is_none() => {
-                return self.unheld(&guard, commit);
+            Err(error @ RuntimeError::Gate(_)) => {
+                // Settings that never could be used hold nothing up; what is gone does.
+                return match self.first(&base.commit) {
+                    Ok(head) if head.settings.value.is_none() => self.unheld(&guard, commit),
+                    Ok(_) | Err(_) => Err(error),
+                };
             }
             rules => rules?,
         };

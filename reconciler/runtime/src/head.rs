@@ -1,6 +1,5 @@
 //! What the repository's HEAD says, and which commit each environment should come to.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 use stratum_core::ids::{BranchName, CommitId, EnvironmentName};
@@ -22,8 +21,6 @@ pub(crate) struct Head {
     pub(crate) branch: Option<BranchName>,
     /// Why the settings of the tip do not hold, if they do not.
     pub(crate) refused: Option<String>,
-    /// The tags by which that was judged.
-    pub(crate) words: BTreeMap<String, String>,
 }
 
 /// One environment, and the commit it should come to.
@@ -64,6 +61,25 @@ pub(crate) fn own_settings(
 }
 
 impl Head {
+    /// A commit whose settings hold.
+    pub(crate) fn of(
+        commit: &CommitId,
+        settings: Loaded<Arc<Settings>>,
+        environments: Vec<EnvironmentName>,
+    ) -> Self {
+        Self {
+            commit: commit.clone(),
+            charter: Charter {
+                commit: commit.clone(),
+                spent: Vec::new(),
+            },
+            settings,
+            environments,
+            branch: None,
+            refused: None,
+        }
+    }
+
     /// The commit an environment should come to, or the reason why there is none.
     pub(crate) fn target(
         &self,

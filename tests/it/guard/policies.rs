@@ -125,8 +125,23 @@ fn rules_that_are_gone_judge_nothing_which_is_a_denial() {
         .current_dir(&bare)
         .status();
     assert!(!kind.unwrap().success(), "the base is still there");
-    guarded.denied("staging", "is no longer in the repository");
-    assert_eq!(guarded.world("staging/a").as_deref(), Some("one\n"));
+    let told = |guarded: &super::Guarded| {
+        guarded.once().ends_with(1);
+        let reason = guarded.reason("staging");
+        assert!(
+            reason.contains("is no longer in the repository"),
+            "{reason}"
+        );
+        assert_eq!(guarded.world("staging/a").as_deref(), Some("one\n"));
+    };
+    told(&guarded);
+    told(&guarded);
+    // The way out: it is pushed again, under any name.
+    let again = format!("{base}:refs/heads/kept");
+    guarded.git("ada", By::Nobody, &["push", "-q", "origin", &again]);
+    guarded.once().ends_with(4);
+    let reason = guarded.reason("staging");
+    assert!(reason.contains("(rewound-needs-approval)"), "{reason}");
 }
 
 #[test]
