@@ -121,7 +121,7 @@ pub mod codes {
         STRAY_FILE = "STR0104", "file belongs to no environment", "A file under `infra/` is neither an environment's nor imported by one. It may be a misspelt name.";
         NOT_A_FILE = "STR0105", "not a regular file", "A path that stratum reads is a symlink or a submodule. Only regular files are read.";
         TOO_LARGE = "STR0106", "file too large", "A file is larger than stratum reads. Keep large data out of the repository.";
-        NOT_TEXT = "STR0107", "not UTF-8 text", "A file that must be text is not valid UTF-8.";
+        NOT_TEXT = "STR0107", "not UTF-8 text", "A file that must be text is not valid UTF-8, or only stands for it: a pointer of git LFS, or a merge that was not resolved.";
         ENVIRONMENT_MISSING = "STR0108", "environment without files", "An environment of `stratum.ncl` has neither `infra/<name>.ncl` nor a folder `infra/<name>/`.";
         // 02: Nickel
         SYNTAX = "STR0201", "syntax error", "The file is not Nickel. The place shown is where the reader could not go on.";

@@ -32,6 +32,7 @@ pub mod settings;
 pub mod signed;
 pub mod source;
 pub mod sshsig;
+pub mod stand_in;
 pub mod suggest;
 pub mod touched;
 pub mod trust;

@@ -13,6 +13,7 @@ use crate::ids::{CommitId, ObjectId};
 use crate::ports::{Tree, TreeEntry, TreeError, TreeKind};
 use crate::settings::{EnvironmentSettings, Settings, Signatures};
 use crate::source::Source;
+use crate::stand_in::{stand_in, without_mark};
 use crate::trust::Trust;
 
 /// The folder of a repository's own policies.
@@ -141,7 +142,11 @@ fn read(tree: &dyn Tree, folder: &str, ending: &str) -> Result<PolicyFiles, Tree
         let path = format!("{folder}/{}", entry.name);
         match file(tree, &entry, &path)? {
             Ok(file) => found.files.push(file),
-            Err(finding) => found.findings.push(finding.at(Source::start_of(path))),
+            Err(finding) => {
+                let place = finding.source.clone();
+                let place = place.unwrap_or_else(|| Source::start_of(&path));
+                found.findings.push(finding.at(place));
+            }
         }
     }
     Ok(found)
@@ -161,7 +166,10 @@ fn file(
         let message = format!("`{path}` is larger than 1 MiB");
         return Ok(Err(Finding::error(&codes::TOO_LARGE, message)));
     }
-    let Ok(text) = String::from_utf8(bytes) else {
+    if let Some(finding) = stand_in(path, &bytes) {
+        return Ok(Err(finding));
+    }
+    let Ok(text) = String::from_utf8(bytes).map(without_mark) else {
         let message = format!("`{path}` is not UTF-8 text");
         return Ok(Err(Finding::error(&codes::NOT_TEXT, message)));
     };

@@ -11,9 +11,6 @@ use stratum_core::source::Source;
 /// What a person writes on the line, or on the one above it, to say that it is no credential.
 pub const ALLOWED: &str = "stratum: not a secret";
 
-/// Files larger than this are looked at up to here, in bytes.
-const LARGEST: usize = 8 << 20;
-
 /// The most findings of one file.
 const MOST: usize = 20;
 
@@ -65,9 +62,8 @@ impl Credentials {
             .map(Self)
     }
 
-    /// What the file at `path` holds that no commit may hold.
+    /// What the file at `path` holds that no commit may hold. Linear in its bytes.
     pub fn find(&self, path: &str, bytes: &[u8]) -> Vec<Finding> {
-        let bytes = bytes.get(..LARGEST).unwrap_or(bytes);
         let mut findings = Vec::new();
         for (what, regex) in &self.0 {
             for found in regex.captures_iter(bytes) {

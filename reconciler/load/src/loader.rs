@@ -99,7 +99,7 @@ impl NickelLoader {
             .get(environment)
             .is_some_and(|e| e.empty);
         if !found.present && sealed.resources.is_empty() && !empty {
-            found.findings.push(missing(environment));
+            found.findings.push(missing(tree, environment)?);
         }
         let resources = &mut found.resources;
         let placed = generated::place(resources, &sealed.resources, schemas, settings, tree)?;
@@ -121,13 +121,25 @@ impl NickelLoader {
     }
 }
 
-fn missing(environment: &EnvironmentName) -> Finding {
+fn missing(tree: &dyn Tree, environment: &EnvironmentName) -> Result<Finding, TreeError> {
+    for path in ["infra".to_owned(), format!("infra/{environment}")] {
+        let what = match tree.entry(&path)?.map(|entry| entry.kind) {
+            Some(TreeKind::Submodule) => "a submodule",
+            Some(TreeKind::Symlink) => "a symlink",
+            _ => continue,
+        };
+        let message = format!("`{path}` is {what}, which is not followed");
+        let hint = "put the files themselves into this repository: a commit of it says all";
+        let finding = Finding::error(&codes::NOT_A_FILE, message);
+        return Ok(finding.at(Source::start_of(&path)).hint(hint));
+    }
     let message = format!("the environment `{environment}` has no files");
-    Finding::error(&codes::ENVIRONMENT_MISSING, message)
+    let finding = Finding::error(&codes::ENVIRONMENT_MISSING, message)
         .at(Source::start_of(settings::FILE))
         .hint(format!(
             "write `infra/{environment}.ncl`, or set `empty = true` for `{environment}` in `stratum.ncl`"
-        ))
+        ));
+    Ok(finding)
 }
 
 impl Loader for NickelLoader {

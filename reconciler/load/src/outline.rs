@@ -78,11 +78,15 @@ impl Check<'_> {
             (_, Datum::Hole)
             | (Outline::Text, Datum::Text(_))
             | (Outline::Bool, Datum::Bool(_)) => {}
-            (Outline::Duration, Datum::Text(text)) => {
-                if let Err(reason) = duration::parse(text) {
-                    self.wrong(place, path, &reason, None);
+            (Outline::Duration, Datum::Text(text)) => match duration::parse(text) {
+                Err(reason) => self.wrong(place, path, &reason, None),
+                Ok(time) if time.is_zero() => {
+                    let reason = "is no time at all: nothing could be done within it, and what \
+                                      comes every so often would never stop";
+                    self.wrong(place, path, reason, None);
                 }
-            }
+                Ok(_) => {}
+            },
             (Outline::Choice(choices), Datum::Text(text)) => {
                 if !choices.contains(&text.as_str()) {
                     let hint = suggest::hint(text, choices.iter().copied());

@@ -5,6 +5,7 @@ use stratum_core::digest::Digest;
 use stratum_core::finding::{Finding, codes};
 use stratum_core::ports::{Tree, TreeEntry, TreeError, TreeKind};
 use stratum_core::source::Source;
+use stratum_core::stand_in::stand_in;
 
 /// The most bytes of a file that people write.
 pub const LARGEST: usize = 1 << 20;
@@ -57,7 +58,12 @@ impl<'a> Reading<'a> {
         folder: &str,
         wanted: &dyn Fn(&str) -> bool,
     ) -> Result<Vec<String>, TreeError> {
-        self.entry(folder)?;
+        let top = self.entry(folder)?;
+        if let Some(TreeKind::Symlink | TreeKind::Submodule) = top.as_ref().map(|top| top.kind) {
+            // What lies behind it would be left out in silence.
+            self.odd(folder, top.map_or(TreeKind::Symlink, |top| top.kind));
+            return Ok(Vec::new());
+        }
         let mut files = Vec::new();
         let mut open = vec![folder.to_owned()];
         while let Some(folder) = open.pop() {
@@ -118,6 +124,10 @@ impl<'a> Reading<'a> {
                     .at(Source::start_of(path))
                     .hint(hint),
             );
+            return Ok(None);
+        }
+        if let Some(finding) = stand_in(path, &bytes) {
+            self.note(finding);
             return Ok(None);
         }
         match String::from_utf8(bytes) {
@@ -220,5 +230,20 @@ mod tests {
             ]
         );
         assert!(reading.closure.0.contains_key("k"));
+    }
+
+    #[test]
+    fn a_folder_that_is_none_is_a_finding() {
+        let tree = MemoryTree::new([("k/a.md", "version https://git-lfs.github.com/spec/v1\n")])
+            .with("link", TreeKind::Symlink, b"k")
+            .with("sub", TreeKind::Submodule, b"");
+        let mut reading = Reading::new(&tree);
+        for folder in ["link", "sub"] {
+            assert!(reading.below(folder, &|_| true).unwrap().is_empty());
+        }
+        assert_eq!(reading.text("k/a.md").unwrap(), None);
+        let found: Vec<_> = reading.findings.iter().map(|f| f.message.clone()).collect();
+        assert_eq!(found[..2], ["`link` is a symlink", "`sub` is a submodule"]);
+        assert!(found[2].contains("git LFS"), "{found:?}");
     }
 }

@@ -16,6 +16,7 @@ use stratum_core::kinds::secret::{FORMAT, SUFFIX, SealedDocument, SealedFile};
 use stratum_core::ports::{LoadError, Tree, TreeError};
 use stratum_core::settings::Settings;
 use stratum_core::source::Source;
+use stratum_core::stand_in::stand_in;
 use stratum_core::value::{Record, Value};
 
 use crate::document::{Document, Item, yaml};
@@ -144,6 +145,9 @@ fn plaintext(tree: &dyn Tree, file: &str) -> Result<Option<Finding>, TreeError> 
         None => Vec::new(),
     };
     let source = Source::start_of(file);
+    if let Some(finding) = stand_in(file, &bytes) {
+        return Ok(Some(finding));
+    }
     let Some(tool) = other_tool(&bytes) else {
         return Ok(Some(unsealed(source)));
     };

@@ -20,7 +20,7 @@ const DRIFT: Outline = Outline::Object(&[
 
 const ENVIRONMENT: Outline = Outline::Object(&[
     key("branch", Outline::Accepted(is_branch)),
-    key("root", Outline::Text),
+    key("root", Outline::Accepted(is_root)),
     key("roots", Outline::List(&Outline::Accepted(is_absolute))),
     key(
         "on_failure",
@@ -81,8 +81,22 @@ fn is_branch(json: &serde_json::Value) -> Result<(), String> {
 
 fn is_absolute(json: &serde_json::Value) -> Result<(), String> {
     match json.as_str() {
-        Some(text) if text.starts_with('/') => Ok(()),
+        Some(text) if text.starts_with('/') => is_root(json),
         _ => Err("must be an absolute path".to_owned()),
+    }
+}
+
+/// A path that a system can have; where it may lie is asked by whoever has the places.
+fn is_root(json: &serde_json::Value) -> Result<(), String> {
+    let text = json.as_str().ok_or("must be a path")?;
+    let long = |name: &str| name.len() > 255;
+    match text {
+        "" => Err("is empty, and would be every place".to_owned()),
+        _ if text.contains('\0') => Err("has a NUL byte in it, which no path can have".to_owned()),
+        _ if text.len() > 4095 || text.split('/').any(long) => {
+            Err("is longer than a system takes: 255 bytes a name, 4095 in all".to_owned())
+        }
+        _ => Ok(()),
     }
 }
 
@@ -214,7 +228,31 @@ mod tests {
 
     #[test]
     fn each_mistake_has_code_place_and_hint() {
-        let cases: [(&str, &str, u32, Option<&str>); 10] = [
+        let cases: [(&str, &str, u32, Option<&str>); 14] = [
+            (
+                "{ name = \"x\",\n environments = { a.drift.every = \"0s\" } }",
+                "STR0103",
+                2,
+                None,
+            ),
+            (
+                "{ name = \"x\",\n limits.time = \"0ms\", environments.a = {} }",
+                "STR0103",
+                2,
+                None,
+            ),
+            (
+                "{ name = \"x\",\n environments.a.root = \"\" }",
+                "STR0103",
+                2,
+                None,
+            ),
+            (
+                "{ name = \"x\",\n environments.a.roots = [\"/a\", \"b\"] }",
+                "STR0103",
+                2,
+                None,
+            ),
             (
                 "{ name = \"x\", environments.a = {},\n audit.months = 0 }",
                 "STR0103",

@@ -9,6 +9,7 @@ use stratum_core::desired::Closure;
 use stratum_core::finding::{Finding, codes};
 use stratum_core::ports::{Tree, TreeError, TreeKind};
 use stratum_core::source::Source;
+use stratum_core::stand_in::{stand_in, without_mark};
 
 use imports::{Import, Scan, scan};
 
@@ -161,7 +162,11 @@ fn read(
         closed.findings.push(refused(&codes::TOO_LARGE, message));
         return Ok(None);
     }
-    match String::from_utf8(bytes) {
+    if let Some(finding) = stand_in(path, &bytes) {
+        closed.findings.push(finding);
+        return Ok(None);
+    }
+    match String::from_utf8(bytes).map(without_mark) {
         Ok(text) => Ok(Some(blob(text, false))),
         Err(_) => {
             closed.findings.push(refused(

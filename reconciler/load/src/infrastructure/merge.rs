@@ -68,8 +68,36 @@ pub(crate) fn cross_check(
             places.insert(key, resource);
         }
     }
+    findings.extend(below_others(&places));
     findings
 }
+
+/// A finding for each place that lies below one that can hold nothing: a file, or a link.
+fn below_others(places: &BTreeMap<(&str, &str, String), &Resource>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for ((provider, attribute, text), resource) in places {
+        let outer = text.match_indices('/').filter_map(|(at, _)| text.get(..at));
+        let holder = outer
+            .filter_map(|outer| places.get(&(*provider, *attribute, outer.to_owned())))
+            .find(|holder| !holder.address.r#type().as_str().ends_with(FOLDER));
+        if let Some(holder) = holder {
+            let message = format!(
+                "`{}` lies below `{}` (at {}), which is no folder",
+                resource.address.local,
+                holder.address.local,
+                place(holder, &Path::of(attribute)).map_or_else(String::new, |s| s.to_string()),
+            );
+            let mut finding = Finding::error(&codes::SAME_PLACE, message)
+                .hint("give one of them another place, or make the outer one a folder");
+            finding.source = place(resource, &Path::of(attribute));
+            findings.push(finding);
+        }
+    }
+    findings
+}
+
+/// How the types are named whose resources hold others.
+const FOLDER: &str = "_directory";
 
 /// The attribute that says which place in the world a resource occupies, and the place.
 fn occupied<'a>(resource: &Resource, types: &Types<'a>) -> Option<(&'a str, String)> {
