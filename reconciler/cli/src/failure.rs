@@ -120,6 +120,9 @@ impl CommandError {
 
 impl From<RepositoryError> for CommandError {
     fn from(error: RepositoryError) -> Self {
+        if let Some(hint) = denied(&error) {
+            return Self::of(Fault::Given, &error).hint(hint);
+        }
         let (fault, hint) = match &error {
             RepositoryError::Missing { .. } => (
                 Fault::Given,
@@ -136,6 +139,18 @@ impl From<RepositoryError> for CommandError {
             RepositoryError::NoSuchRevision { .. } => (
                 Fault::Given,
                 "`git log --oneline --all` lists what there is",
+            ),
+            RepositoryError::Unborn { branches, .. } => {
+                let name = branches.first().map_or("main", |branch| branch.as_str());
+                let hint = format!(
+                    "in that repository: `git symbolic-ref HEAD refs/heads/{name}`, or push the \
+                     branch that HEAD names"
+                );
+                return Self::of(Fault::Given, &error).hint(hint);
+            }
+            RepositoryError::Shallow { .. } => (
+                Fault::Given,
+                "`git fetch --unshallow` brings the whole history (in CI: `fetch-depth: 0`)",
             ),
             RepositoryError::Remote { .. } => (
                 Fault::Machine,
@@ -155,6 +170,35 @@ impl From<RepositoryError> for CommandError {
     }
 }
 
+/// What to do where the system refused a file, whatever was being done with it.
+fn denied(error: &RepositoryError) -> Option<&'static str> {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, StorageFull};
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = source {
+        match error
+            .downcast_ref::<std::io::Error>()
+            .map(std::io::Error::kind)
+        {
+            Some(PermissionDenied) => {
+                return Some("this user may not touch it: `ls -l` says who may; run this as them");
+            }
+            Some(ReadOnlyFilesystem) => {
+                return Some(
+                    "it lies on a file system that is mounted read-only: name another place with `--state PATH`",
+                );
+            }
+            Some(StorageFull) => return Some("`df -h` shows which disk is full; make room on it"),
+            Some(_) | None => source = error.source(),
+        }
+    }
+    None
+}
+
+/// Whether an error, or one behind it, says this.
+fn says(error: &dyn std::error::Error, text: &str) -> bool {
+    error.to_string().contains(text) || error.source().is_some_and(|source| says(source, text))
+}
+
 impl From<StoreError> for CommandError {
     fn from(error: StoreError) -> Self {
         let hint = match &error {
@@ -172,10 +216,17 @@ impl From<StoreError> for CommandError {
             StoreError::Full { .. } => "`df -h` shows which disk is full; make room on it",
             StoreError::Fenced { .. } | StoreError::Moved { .. } => "run the command again",
             StoreError::Audit { .. } => "`stratum audit verify` says what is wrong with the log",
+            StoreError::Database { .. } if says(&error, "unable to open database file") => {
+                "this user may not open the state, or its folder is not there: `ls -l` where \
+                 `--state` says; run this as the user of the reconciler"
+            }
             StoreError::Database { .. } => "`stratum doctor` looks at the state",
         };
         let fault = match &error {
             StoreError::Missing { .. } | StoreError::Newer { .. } | StoreError::Sealed { .. } => {
+                Fault::Given
+            }
+            StoreError::Database { .. } if says(&error, "unable to open database file") => {
                 Fault::Given
             }
             StoreError::Damaged { .. }
@@ -264,6 +315,39 @@ mod tests {
             error.hints(),
             ["`git fsck` in the repository says whether it is whole"]
         );
+    }
+
+    #[test]
+    fn what_the_system_refuses_is_said_as_that() {
+        let of = |kind: std::io::ErrorKind| {
+            CommandError::from(RepositoryError::Git {
+                doing: "make the mirror".to_owned(),
+                source: Box::new(std::io::Error::from(kind)),
+            })
+        };
+        let error = of(std::io::ErrorKind::PermissionDenied);
+        assert_eq!(error.exit(), Exit::Wrong);
+        assert!(error.hints()[0].contains("may not touch"));
+        assert!(of(std::io::ErrorKind::ReadOnlyFilesystem).hints()[0].contains("read-only"));
+        assert!(of(std::io::ErrorKind::InvalidData).hints()[0].contains("git fsck"));
+    }
+
+    #[test]
+    fn hints_lead_out_of_the_state_of_a_clone() {
+        let branch = |name: &str| stratum_core::ids::BranchName::new(name).unwrap();
+        let error = CommandError::from(RepositoryError::Unborn {
+            branch: branch("master"),
+            branches: vec![branch("main")],
+        });
+        let said = error.render(&Theme::PLAIN);
+        assert!(
+            said.contains("HEAD names the branch `master`") && said.contains("there is `main`")
+        );
+        assert!(error.hints()[0].contains("git symbolic-ref HEAD refs/heads/main"));
+        let error = CommandError::from(RepositoryError::Shallow {
+            name: "HEAD~1".to_owned(),
+        });
+        assert!(error.hints()[0].contains("--unshallow"));
     }
 
     #[test]

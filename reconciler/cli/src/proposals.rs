@@ -55,7 +55,9 @@ impl Proposals {
     ) -> Result<Option<CommitId>, RepositoryError> {
         let tip = match self.repository.resolve(&format!("refs/heads/{branch}")) {
             Ok(tip) => tip,
-            Err(RepositoryError::NoSuchRevision { .. }) => return Ok(None),
+            Err(RepositoryError::NoSuchRevision { .. } | RepositoryError::Shallow { .. }) => {
+                return Ok(None);
+            }
             Err(error) => return Err(error),
         };
         let merged = self.repository.follows(commit, &tip)?;

@@ -13,6 +13,7 @@
 mod changed;
 mod compare;
 mod durable;
+mod encoding;
 mod failure;
 mod folder;
 mod git;

@@ -79,10 +79,25 @@ impl GitRepository {
             Some(id) => commit_id(id),
             None => {
                 self.require_commit()?;
-                Err(RepositoryError::NoSuchRevision {
-                    name: name.to_owned(),
-                })
+                Err(self.why_missing(name)?)
             }
+        }
+    }
+
+    /// Why a name leads to no commit, in a repository that has some.
+    fn why_missing(&self, name: &str) -> Result<RepositoryError, RepositoryError> {
+        let tips = self.pool.with(|repository| self.branches(repository))?;
+        if let Some(branch) = tips.head.as_ref().filter(|_| name == "HEAD")
+            && let Err(error) = tips.tip(branch)
+        {
+            return Ok(error);
+        }
+        // Only what is counted back from a commit can be beyond where the history was cut off.
+        let counted = name.contains(['~', '^']);
+        let name = name.to_owned();
+        match counted && self.pool.with(|repository| repository.is_shallow()) {
+            true => Ok(RepositoryError::Shallow { name }),
+            false => Ok(RepositoryError::NoSuchRevision { name }),
         }
     }
 
@@ -189,16 +204,15 @@ pub(crate) fn find<'a>(
 fn revision(repository: &Repository, commit: &Commit<'_>) -> Result<Revision, RepositoryError> {
     let failure = || failed(format!("read the commit `{}`", commit.id));
     let author = commit.author().map_err(failure())?;
-    let message = commit
-        .message_raw()
-        .map_err(failure())?
-        .to_str_lossy()
-        .into_owned();
+    let message = commit.message_raw().map_err(failure())?;
+    let encoding = commit.decode().ok().and_then(|decoded| decoded.encoding);
+    let text = |bytes: &[u8]| crate::encoding::text(bytes, encoding.map(|name| name.as_bytes()));
+    let message = text(message);
     let tree = commit.tree_id().map_err(failure())?.detach();
     Ok(Revision {
         commit: commit_id(commit.id)?,
         inputs: object_id(inputs(repository, tree).map_err(failure())?)?,
-        author: format!("{} <{}>", author.name, author.email),
+        author: format!("{} <{}>", text(author.name), text(author.email)),
         committed_at: committed_at(commit),
         subject: message.lines().next().unwrap_or_default().trim().to_owned(),
         message,

@@ -104,11 +104,7 @@ impl Reconciler {
     fn tip(&self, tips: &Tips) -> Result<CommitId, RuntimeError> {
         let repository = &self.ports.repository;
         Ok(match &tips.head {
-            Some(branch) => tips.branches.get(branch).cloned().ok_or_else(|| {
-                stratum_core::ports::RepositoryError::NoSuchRevision {
-                    name: branch.to_string(),
-                }
-            })?,
+            Some(branch) => tips.tip(branch)?,
             None => repository.resolve("HEAD")?,
         })
     }

@@ -205,16 +205,18 @@ pub(crate) fn present(place: &Place) -> Result<Revision, CommandError> {
     let defect = |error: stratum_core::ids::IdError| CommandError::machine(error.to_string());
     match place.repository.resolve("HEAD") {
         Ok(commit) => Ok(place.repository.revision(&commit)?),
-        Err(RepositoryError::Empty { .. } | RepositoryError::NoSuchRevision { .. }) => {
-            Ok(Revision {
-                commit: CommitId::new(nothing.clone()).map_err(defect)?,
-                inputs: ObjectId::new(nothing).map_err(defect)?,
-                author: String::new(),
-                committed_at: jiff::Timestamp::UNIX_EPOCH,
-                subject: String::new(),
-                message: String::new(),
-            })
-        }
+        Err(
+            RepositoryError::Empty { .. }
+            | RepositoryError::NoSuchRevision { .. }
+            | RepositoryError::Unborn { .. },
+        ) => Ok(Revision {
+            commit: CommitId::new(nothing.clone()).map_err(defect)?,
+            inputs: ObjectId::new(nothing).map_err(defect)?,
+            author: String::new(),
+            committed_at: jiff::Timestamp::UNIX_EPOCH,
+            subject: String::new(),
+            message: String::new(),
+        }),
         Err(error) => Err(error.into()),
     }
 }

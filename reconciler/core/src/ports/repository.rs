@@ -21,6 +21,27 @@ pub struct Tips {
     pub branches: BTreeMap<BranchName, CommitId>,
 }
 
+impl Tips {
+    /// The commit of a branch.
+    ///
+    /// *Errors*: [`RepositoryError::Unborn`] where only others have one, else
+    /// [`RepositoryError::NoSuchRevision`].
+    pub fn tip(&self, branch: &BranchName) -> Result<CommitId, RepositoryError> {
+        if let Some(commit) = self.branches.get(branch) {
+            return Ok(commit.clone());
+        }
+        Err(match self.branches.is_empty() {
+            true => RepositoryError::NoSuchRevision {
+                name: branch.to_string(),
+            },
+            false => RepositoryError::Unborn {
+                branch: branch.clone(),
+                branches: self.branches.keys().cloned().collect(),
+            },
+        })
+    }
+}
+
 /// Files to add to a branch as one commit, with a note.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publication {
@@ -79,6 +100,20 @@ pub enum RepositoryError {
         /// As it was asked for.
         name: String,
     },
+    /// HEAD names a branch that is not there, though others are.
+    #[error("HEAD names the branch `{branch}`, which has no commit; there {}", others(.branches))]
+    Unborn {
+        /// What HEAD names.
+        branch: BranchName,
+        /// The branches that there are.
+        branches: Vec<BranchName>,
+    },
+    /// There is no such commit here, and the clone is shallow, so there may be one elsewhere.
+    #[error("the repository has no `{name}`, for it is a shallow clone: its history was cut off")]
+    Shallow {
+        /// As it was asked for.
+        name: String,
+    },
     /// A remote could not be reached or refused.
     #[error("the remote could not be reached: {doing}: {reason}")]
     Remote {
@@ -116,14 +151,29 @@ pub enum RepositoryError {
     },
 }
 
+/// `is `main`` or `are `a`, `b``, at most a few.
+fn others(branches: &[BranchName]) -> String {
+    const NAMED: usize = 5;
+    let names = branches.iter().take(NAMED).map(|name| format!("`{name}`"));
+    let names = names.collect::<Vec<_>>().join(", ");
+    match branches.len() {
+        0 => "is none".to_owned(),
+        1 => format!("is {names}"),
+        2..=NAMED => format!("are {names}"),
+        more => format!("are {names} and {} more", more - NAMED),
+    }
+}
+
 impl RepositoryError {
     /// When to try again.
     pub fn retry(&self) -> Retry {
         match self {
             Self::Missing { .. } | Self::Unsupported { .. } => Retry::NeedsPerson,
-            Self::Empty { .. } | Self::NoSuchRevision { .. } | Self::TooLarge { .. } => {
-                Retry::WhenInputChanges
-            }
+            Self::Empty { .. }
+            | Self::NoSuchRevision { .. }
+            | Self::Unborn { .. }
+            | Self::Shallow { .. }
+            | Self::TooLarge { .. } => Retry::WhenInputChanges,
             Self::Remote { .. } => Retry::Later(Duration::from_secs(15)),
             Self::Race { .. } => Retry::Later(Duration::from_secs(1)),
             Self::Git { .. } => Retry::Later(Duration::from_secs(10)),

@@ -228,7 +228,12 @@ fn check_repository(place: &Place) -> Check {
             let remedy = "push a first commit; `stratum init` in a clone writes the first files";
             Check::bad(NAME, error.to_string(), remedy)
         }
-        Err(error) => Check::bad(NAME, error.to_string(), "`git fsck`"),
+        Err(error) => {
+            let sentence = error.to_string();
+            let hints = CommandError::from(error).hints();
+            let remedy = hints.first().map_or("`git fsck`", String::as_str);
+            Check::bad(NAME, sentence, remedy)
+        }
     }
 }
 
