@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::Timestamp;
 use stratum_core::digest::Digest;
 use stratum_core::finding::Finding;
 use stratum_core::finding::codes::{
     Explained, SEALED_CLASSICAL, SEALED_OLD, SEALED_PLACE, SEALED_RECIPIENT, SEALED_SEALER,
     SEALED_SHAPE, SEALED_SIGNATURE,
 };
-use stratum_core::ids::{CommitId, EnvironmentName};
+use stratum_core::ids::{CommitId, EnvironmentName, ObjectId};
 use stratum_core::kinds::secret::{SUFFIX, SealedValue};
 use stratum_core::ports::{
     SealCheck, SealReport, SealRequest, SealedSecret, SecretKey, SecretStore as _, Store as _,
@@ -254,7 +255,15 @@ impl SealCheck for Checker {
                 }
             };
             report.findings.extend(verdicts.findings.iter().cloned());
+            let mut settled = None;
             for value in &verdicts.values {
+                if let Some(expired) = expired(request, value) {
+                    let settled = settled.get_or_insert_with(|| settled_keys(request, &file, &id));
+                    if !settled.contains(&value.key) {
+                        report.findings.push(too_late(value, expired));
+                        continue;
+                    }
+                }
                 let highest = request
                     .highest
                     .get(&(value.path.clone(), value.key.clone()));
@@ -273,6 +282,44 @@ impl SealCheck for Checker {
     }
 }
 
+/// When the keys of a value's sealer expired, if they have.
+fn expired(request: &SealRequest<'_>, value: &SealedSecret) -> Option<Timestamp> {
+    let person = request.trust.people.get(&value.sealer)?;
+    person.expires.filter(|expires| *expires <= request.now)
+}
+
+/// The keys of a file whose values stand in the base too, byte for byte.
+fn settled_keys(request: &SealRequest<'_>, file: &str, id: &ObjectId) -> BTreeSet<String> {
+    let values = |tree: &dyn Tree, id: &ObjectId| {
+        let text = String::from_utf8(tree.blob(id, file).ok()?).ok()?;
+        let document = stratum_load::read_sealed(file, &text).ok()?;
+        Some(document.file.values)
+    };
+    let now = values(request.tree, id).unwrap_or_default();
+    let Some(base) = request.base else {
+        return now.into_keys().collect();
+    };
+    let there = base.entry(file).ok().flatten();
+    let before = there.and_then(|entry| values(base, &entry.id));
+    let before = before.unwrap_or_default();
+    let same = now
+        .into_iter()
+        .filter(|(key, value)| before.get(key) == Some(value));
+    same.map(|(key, _)| key).collect()
+}
+
+/// The finding of a value that came after the keys of its sealer expired, whatever time it names.
+fn too_late(value: &SealedSecret, expired: Timestamp) -> Finding {
+    let message = format!(
+        "`{}` is signed by `{}`, whose keys expired {expired}, and the applied commit has it not: \
+         from then on nothing new of theirs counts, whatever its date",
+        value.key, value.sealer
+    );
+    Finding::error(&SEALED_SEALER, message)
+        .at(value.source.clone())
+        .hint("somebody whose keys are good seals it again: `stratum secrets seal`")
+}
+
 /// For an environment without sealed values.
 pub(crate) struct NothingSealed;
 
@@ -289,7 +336,7 @@ impl Checker {
 }
 
 /// The files below a folder, with their blobs.
-fn files(
+pub(crate) fn files(
     tree: &dyn Tree,
     folder: &str,
 ) -> Result<Vec<(String, stratum_core::ids::ObjectId)>, TreeError> {
@@ -343,6 +390,7 @@ pub(crate) fn verify(
         base: base.as_ref(),
         highest: &highest,
         may_go_back: &|_, _, _| false,
+        now: Timestamp::now(),
     })?)
 }
 

@@ -235,6 +235,7 @@ fn verify(request: &PreviewRequest<'_>, desired: &Desired) -> Result<Vec<Finding
         base: Some(&case.base),
         highest: request.highest,
         may_go_back: &|_, _, _| false,
+        now: request.clock.now(),
     };
     let about = (desired, request.providers);
     let (report, _) = verify_and_ask(&guard, &case, &rules, &tags, about, what)?;

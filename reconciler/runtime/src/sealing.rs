@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use stratum_core::desired::Desired;
 use stratum_core::digest::Digest;
 use stratum_core::finding::{Finding, codes};
@@ -49,6 +50,8 @@ pub struct Verification<'a> {
     pub highest: &'a BTreeMap<SecretKey, u64>,
     /// Values whose version may go back, because a person signed for it.
     pub may_go_back: &'a dyn Fn(&str, &str, u64) -> bool,
+    /// What time it is.
+    pub now: Timestamp,
 }
 
 /// Verifies the sealed values of one environment. Needs no key; blocking.
@@ -70,7 +73,11 @@ pub fn verify_sealed(what: Verification<'_>) -> Result<SealReport, RuntimeError>
             });
         }
     };
+    let base = what.base.map(|base| what.repository.tree(base));
+    let base = base.transpose()?;
     let request = SealRequest {
+        now: what.now,
+        base: base.as_deref(),
         tree: what.tree,
         repository: &what.settings.name,
         environment: what.environment,
@@ -277,6 +284,7 @@ impl Reconciler {
                 base: Some(&case.base),
                 highest: &highest,
                 may_go_back: &|_, _, _| false,
+                now: own.ports.clock.now(),
             };
             let about = (desired.as_ref(), &own.ports.providers);
             let (report, words) = verify_and_ask(&own.guard(), case, rules, tags, about, what)?;

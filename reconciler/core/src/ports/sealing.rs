@@ -58,6 +58,12 @@ pub struct SealRequest<'a> {
     pub trust: &'a Trust,
     /// Which signatures are asked for.
     pub signatures: SealSignatures,
+    /// What time it is: the keys of people expire.
+    pub now: Timestamp,
+    /// The files of the base. Of a sealer whose keys have expired only values count that stand there
+    /// too, byte for byte, for the time in a value is what its sealer says. `None`: the tree is its
+    /// own base.
+    pub base: Option<&'a dyn Tree>,
     /// The highest version of each value that was ever in force.
     pub highest: &'a BTreeMap<SecretKey, u64>,
     /// Values whose version may go back, because a person signed for it.
