@@ -3,12 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
+use base64::Engine as _;
 use stratum_core::audit::{AuditEntry, Named, Principal, Role, What};
-use stratum_core::ids::Address;
-use stratum_core::ports::{Audit as _, SecretError, SecretStore};
+use stratum_core::ids::{Address, ObjectId};
+use stratum_core::kinds::secret::SUFFIX;
+use stratum_core::ports::{Audit as _, Repository as _, SecretError, SecretStore, Tree};
+use stratum_repo::GitRepository;
 use stratum_seal::Crypto;
-use stratum_seal::keeper::{Keeper, Permit, Reading, Unsealing, Witness};
+use stratum_seal::age::{self, Identity};
+use stratum_seal::keeper::{Keeper, Permit, Reading, Trial, UnsealError, Unsealing, Witness};
 use stratum_seal::memory::Hardening;
+use stratum_seal::value::LARGEST;
 use stratum_store::{Access, SqliteStore};
 
 use crate::context::Place;
@@ -48,7 +53,11 @@ pub(crate) fn harden() -> Result<Hardening, CommandError> {
 impl Guarded {
     /// Lets nobody look into this process, and gives the keeper the identities that were named, or
     /// the one that is found. What the state holds is wrapped then.
-    pub(crate) async fn open(store: SqliteStore, named: &[PathBuf]) -> Result<Self, CommandError> {
+    pub(crate) async fn open(
+        store: SqliteStore,
+        place: &Place,
+        named: &[PathBuf],
+    ) -> Result<Self, CommandError> {
         let hardening = harden()?;
         let crypto = crypto()?;
         let keeper = Keeper::new(crypto.clone(), SEALED);
@@ -58,6 +67,7 @@ impl Guarded {
         if store.audits() {
             keeper.noted_by(reading(&store), unsealing(&store));
         }
+        keeper.tried_by(trial(Arc::clone(&place.repository), crypto.clone()));
         unseal(&keeper, &crypto, named).await?;
         let count = store.wrap_again().await?;
         if count > 0 {
@@ -93,6 +103,46 @@ impl Guarded {
         let (keeper, crypto) = (self.keeper.clone(), self.crypto.clone());
         unsealing::listen(&place.state, keeper, crypto, Arc::new(rewrap))
     }
+}
+
+/// Tries identities on what HEAD has.
+fn trial(repository: Arc<GitRepository>, crypto: Crypto) -> Trial {
+    Arc::new(move |identities| {
+        // A repository that cannot be read says nothing about an identity.
+        let head = repository.resolve("HEAD");
+        let tree = head.and_then(|head| repository.tree(&head));
+        tree.map_or(true, |tree| is_of(tree.as_ref(), &crypto, identities))
+    })
+}
+
+/// The most sealed values that are tried.
+const TRIED: usize = 1000;
+
+/// Whether identities open a sealed value of a tree, or are named as recipients there; also where
+/// there are no sealed values.
+fn is_of(tree: &dyn Tree, crypto: &Crypto, identities: &[Identity]) -> bool {
+    let own = identities.iter().filter_map(Identity::recipient);
+    let own: Vec<String> = own.map(|recipient| recipient.to_string()).collect();
+    let recipients = crate::vault::files(tree, "trust/recipients").unwrap_or_default();
+    let text = |(file, id): &(String, ObjectId)| {
+        let bytes = tree.blob(id, file).ok()?;
+        String::from_utf8(bytes).ok()
+    };
+    let named = |text: String| own.iter().any(|key| text.contains(key.as_str()));
+    if recipients.iter().filter_map(text).any(named) {
+        return true;
+    }
+    let files = crate::vault::files(tree, "secrets").unwrap_or_default();
+    let sealed = files.iter().filter(|(file, _)| file.ends_with(SUFFIX));
+    let documents = sealed.filter_map(|file| stratum_load::read_sealed(&file.0, &text(file)?).ok());
+    let values = documents.flat_map(|document| document.file.values.into_values());
+    let mut values = values.take(TRIED).peekable();
+    values.peek().is_none() || values.any(|value| opens(crypto, identities, &value.age))
+}
+
+fn opens(crypto: &Crypto, identities: &[Identity], age: &str) -> bool {
+    let bytes = base64::engine::general_purpose::STANDARD.decode(age);
+    bytes.is_ok_and(|bytes| age::open(crypto, identities, &bytes, LARGEST).is_ok())
 }
 
 /// Writes each reading of a secret to the audit log; what cannot be written is not read.
@@ -201,8 +251,14 @@ async fn unseal(keeper: &Keeper, crypto: &Crypto, named: &[PathBuf]) -> Result<(
     let by = Unsealing::by("file");
     let unsealed = keeper.unseal(identities, by, jiff::Timestamp::now()).await;
     unsealed.map_err(|error| {
-        CommandError::given("the state could not be unsealed")
-            .because(&error)
+        let failed = CommandError::given("the state could not be unsealed").because(&error);
+        if matches!(error, UnsealError::OpensNothing) {
+            return failed.hint(
+                "start it with the identity that the values are sealed to; a new one is named first: \
+                 `stratum secrets keygen identity --trust`",
+            );
+        }
+        failed
             .hint(
                 "start it with the identity that it had; to change it, give both: \
                  `--identity NEW --identity OLD`; if it is lost, `reconciler/docs/lost-identity.md` \

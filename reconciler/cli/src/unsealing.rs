@@ -253,6 +253,45 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// Refuses whoever listens at a socket without being the reconciler of that state: it would be given
+/// a share, or the whole identity.
+///
+/// *Guarantees*: the other end is this user or root. For root it may also be the user to whom the
+/// state and its folder belong, if nobody else can write there.
+fn trusted(
+    stream: &std::os::unix::net::UnixStream,
+    state: &Path,
+    socket: &Path,
+) -> Result<(), CommandError> {
+    let own = rustix::process::geteuid().as_raw();
+    let peer = rustix::net::sockopt::socket_peercred(stream).map_err(|error| {
+        CommandError::machine("the system does not say who listens")
+            .because(&io::Error::from(error))
+    })?;
+    let peer = peer.uid.as_raw();
+    let folder = state.parent().unwrap_or(Path::new("/"));
+    if peer == own || peer == 0 || (own == 0 && keeps(peer, state, folder)) {
+        return Ok(());
+    }
+    let message = format!(
+        "user {peer} listens at `{}`, which is neither you nor root: nothing was sent there",
+        socket.display()
+    );
+    Err(CommandError::given(message).hint(format!(
+        "run this as the user of the reconciler; `ls -ld {}` says who may write there",
+        folder.display()
+    )))
+}
+
+/// Whether a state and its folder are a user's, and nobody else may write to the folder.
+fn keeps(user: u32, state: &Path, folder: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let of = |path: &Path| fs::symlink_metadata(path).ok();
+    let folder = of(folder)
+        .is_some_and(|found| found.is_dir() && found.uid() == user && found.mode() & 0o022 == 0);
+    folder && of(state).is_some_and(|found| found.is_file() && found.uid() == user)
+}
+
 /// Asks the reconciler that works on a state.
 pub(crate) fn ask(state: &Path, ask: &Ask) -> Result<Answer, CommandError> {
     use std::io::{BufRead as _, Write as _};
@@ -263,6 +302,7 @@ pub(crate) fn ask(state: &Path, ask: &Ask) -> Result<Answer, CommandError> {
             .hint("start it with `stratum reconcile`; `--state PATH` names a state elsewhere")
     };
     let mut stream = std::os::unix::net::UnixStream::connect(&path).map_err(failed)?;
+    trusted(&stream, state, &path)?;
     let mut line = zeroize::Zeroizing::new(serde_json::to_vec(ask)?);
     line.push(b'\n');
     stream.write_all(&line).map_err(failed)?;

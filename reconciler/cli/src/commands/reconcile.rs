@@ -150,7 +150,7 @@ async fn open(
     place: &Place,
 ) -> Result<Guarded, CommandError> {
     let store = SqliteStore::open_logged(&place.state, wiring::note_signer()?).await?;
-    let guarded = Guarded::open(store, &arguments.identity).await?;
+    let guarded = Guarded::open(store, place, &arguments.identity).await?;
     if !guarded.hardening.keys_locked {
         voice.say(NOT_LOCKED);
     }

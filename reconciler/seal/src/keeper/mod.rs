@@ -64,6 +64,10 @@ pub struct Reading {
 /// error keeps the keeper as it was. The audit log hooks in here.
 pub type Witness = Arc<dyn Fn(Unsealing) -> Noted + Send + Sync>;
 
+/// Asked before the first key of a state is sealed to identities: whether they are those of the
+/// repository, so that a state is not sealed to an identity that opens nothing.
+pub type Trial = Arc<dyn Fn(&[Identity]) -> bool + Send + Sync>;
+
 /// Who unseals a keeper, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsealing {
@@ -93,6 +97,7 @@ pub struct Keeper {
     vault: Arc<OnceLock<Weak<dyn SecretStore>>>,
     permit: Arc<OnceLock<Permit>>,
     witness: Arc<OnceLock<Witness>>,
+    trial: Arc<OnceLock<Trial>>,
     changing: Arc<Mutex<()>>,
 }
 
@@ -115,6 +120,7 @@ impl Keeper {
             vault: Arc::default(),
             permit: Arc::default(),
             witness: Arc::default(),
+            trial: Arc::default(),
             changing: Arc::default(),
         }
     }
@@ -128,6 +134,11 @@ impl Keeper {
     pub fn noted_by(&self, permit: Permit, witness: Witness) {
         let _first_word_counts = self.permit.set(permit);
         let _first_word_counts = self.witness.set(witness);
+    }
+
+    /// Says what tries identities; the first word counts. Without it every identity is taken.
+    pub fn tried_by(&self, trial: Trial) {
+        let _first_word_counts = self.trial.set(trial);
     }
 
     fn vault(&self) -> Result<Arc<dyn SecretStore>, StoreError> {

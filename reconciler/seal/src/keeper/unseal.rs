@@ -22,6 +22,11 @@ pub enum UnsealError {
         #[source]
         source: RestError,
     },
+    /// The state has no key yet, and the identities are not those of the repository.
+    #[error(
+        "the identity opens none of the sealed values, and `trust/recipients/` does not name it"
+    )]
+    OpensNothing,
     /// No identity that can be sealed to was given.
     #[error("there is no identity to seal the state to")]
     NoIdentity,
@@ -55,6 +60,11 @@ impl Keeper {
         let vault = self.vault()?;
         let crypto = &self.inner.crypto;
         let rows = vault.keys().await?;
+        if let (true, Some(trial)) = (rows.is_empty(), self.trial.get())
+            && !trial(&identities)
+        {
+            return Err(UnsealError::OpensNothing);
+        }
         let mut changed = Vec::new();
         let mut newest = None;
         let mut older = Vec::new();
