@@ -16,6 +16,7 @@ mod process;
 pub mod reexec;
 pub mod registry;
 mod schema;
+mod sound;
 mod types;
 
 pub use types::TypedProvider;

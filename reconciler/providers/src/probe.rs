@@ -23,10 +23,22 @@ pub struct HealthProbe;
 /// *Errors*: not exactly one of `http`, `tcp`, `command`; a URL that is not `http://host…`; a
 /// `tcp` that is not `host:port`; a command without a program.
 pub fn validate(check: &HealthCheck) -> Result<(), String> {
+    for (name, time) in [
+        ("every", check.every),
+        ("timeout", check.timeout),
+        ("within", check.within),
+    ] {
+        if time.is_zero() {
+            return Err(format!("`{name}` is no time at all"));
+        }
+    }
     match (&check.http, &check.tcp, &check.command) {
         (Some(url), None, None) => target(url).map(|_| ()),
         (None, Some(place), None) => host_and_port(place).map(|_| ()),
         (None, None, Some(command)) => match command.first() {
+            Some(_) if command.iter().any(|word| word.contains('\0')) => {
+                Err("`command` has a NUL byte in it".to_owned())
+            }
             Some(program) if !program.is_empty() => Ok(()),
             _ => Err("`command` names no program".to_owned()),
         },
@@ -57,6 +69,19 @@ fn target(url: &str) -> Result<Target, String> {
     let authority = uri
         .authority()
         .ok_or_else(|| format!("`{url}` names no host"))?;
+    if authority.host().is_empty()
+        || authority.port_u16() == Some(0)
+        || odd_port(authority.as_str())
+    {
+        return Err(format!(
+            "`{url}` has no host, or a port that is none: 1 to 65535"
+        ));
+    }
+    if authority.as_str().contains('@') {
+        return Err(format!(
+            "`{url}` names a user, which health checks do not send"
+        ));
+    }
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     Ok(Target {
         host: authority.host().trim_matches(['[', ']']).to_owned(),
@@ -66,12 +91,22 @@ fn target(url: &str) -> Result<Target, String> {
     })
 }
 
+/// Whether something stands for a port that is none.
+fn odd_port(authority: &str) -> bool {
+    let host_end = authority.rfind(']').map_or(0, |at| at + 1);
+    let after = authority
+        .get(host_end..)
+        .and_then(|rest| rest.rsplit_once(':'));
+    after.is_some_and(|(_, port)| port.parse::<u16>().is_err())
+}
+
 fn host_and_port(place: &str) -> Result<(&str, u16), String> {
     let wrong = || format!("`{place}` is not `host:port`");
     let (host, port) = place.rsplit_once(':').ok_or_else(wrong)?;
-    let port = port.parse().map_err(|_| wrong())?;
-    if host.is_empty() {
-        return Err(wrong());
+    let port: u16 = port.parse().map_err(|_| wrong())?;
+    let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | '@');
+    if host.is_empty() || host.contains(odd) || port == 0 {
+        return Err(format!("{}, with a port from 1 to 65535", wrong()));
     }
     Ok((host.trim_matches(['[', ']']), port))
 }

@@ -35,7 +35,11 @@ use crate::schema::{
     attributes, complain_about_command, complain_about_duration, complain_about_secrets, computed,
     defaulting, given, optional, required, same, text, texts, unusable, with_defaults,
 };
+use crate::sound;
 use crate::types::ResourceType;
+
+/// The attributes that are programs.
+const VERBS: [&str; 4] = ["create", "read", "update", "delete"];
 
 /// The exit code of `read` that says "gone".
 const GONE: i32 = 3;
@@ -267,10 +271,18 @@ impl ResourceType for Exec {
     }
 
     fn validate(&self, desired: &Record) -> Vec<Complaint> {
-        ["create", "read", "update", "delete"]
-            .into_iter()
+        VERBS
+            .iter()
             .filter_map(|name| complain_about_command(desired, name))
             .chain(complain_about_duration(desired, "timeout"))
+            .chain(sound::complain_about_no_time(desired, "timeout"))
+            .chain(
+                VERBS
+                    .iter()
+                    .flat_map(|name| sound::complain_about_words(desired, name)),
+            )
+            .chain(sound::complain_about_variables(desired, ENV))
+            .chain(sound::complain_about_path(desired, "dir"))
             .chain(complain_about_secrets(desired, &[ENV, INPUTS]))
             .collect()
     }

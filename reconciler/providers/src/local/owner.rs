@@ -77,8 +77,13 @@ pub(crate) fn is_owner_text(text: &str) -> bool {
                 .chars()
                 .all(|c| !c.is_whitespace() && !c.is_control() && c != '/')
     };
+    // The largest number stands for "no change" in chown(2), and no id is larger.
+    let id = |part: &str| {
+        !part.bytes().all(|byte| byte.is_ascii_digit())
+            || part.parse::<u32>().is_ok_and(|id| id != u32::MAX)
+    };
     let parts: Vec<&str> = text.split(':').collect();
-    parts.len() <= 2 && parts.into_iter().all(good)
+    parts.len() <= 2 && parts.into_iter().all(|part| good(part) && id(part))
 }
 
 fn lookup(file: &str, name: &str) -> Option<u32> {
@@ -118,6 +123,8 @@ mod tests {
             }
         );
         assert!(WantedOwner::parse("nobody-of-this-name").is_err());
+        assert!(!is_owner_text("4294967295") && !is_owner_text("1:99999999999"));
+        assert!(is_owner_text("4294967294") && is_owner_text("0:0"));
         assert!(!is_owner_text("a:b:c") && !is_owner_text("") && is_owner_text("www:www"));
     }
 }

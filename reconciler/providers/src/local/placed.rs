@@ -29,6 +29,7 @@ use super::owner::{is_owner_text, parse_mode};
 use super::place::{self, Spot};
 use super::thing::{Thing, hides};
 use crate::schema::{complain_about_secrets, complaint, text, with_defaults};
+use crate::sound;
 use crate::types::ResourceType;
 
 /// What is particular to one of the types.
@@ -287,6 +288,17 @@ fn validate(desired: &Record) -> Vec<Complaint> {
     if let Some(error) = text(desired, "path").and_then(|path| place::names(path).err()) {
         let hint = "write a path below the environment's root, or an absolute one in its `roots`";
         complaints.push(complaint(Path::of("path"), error.to_string(), hint));
+    }
+    for name in ["path", "target"] {
+        let written = text(desired, name).unwrap_or_default();
+        if let Some(why) = sound::path(written) {
+            let hint = "give it a shorter name";
+            complaints.push(complaint(Path::of(name), format!("`{name}` {why}"), hint));
+        }
+    }
+    if text(desired, "target") == Some("") {
+        let hint = "write where the link leads";
+        complaints.push(complaint(Path::of("target"), "`target` is empty", hint));
     }
     if let Some(mode) = text(desired, "mode").filter(|mode| parse_mode(mode).is_none()) {
         let message = format!("`{mode}` is not an octal mode");

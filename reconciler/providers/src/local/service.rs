@@ -36,6 +36,7 @@ use crate::schema::{
     attributes, complain_about_command, complain_about_secrets, complaint, computed, defaulting,
     given, optional, required, same, text, text_map, texts, with_defaults,
 };
+use crate::sound;
 use crate::types::ResourceType;
 
 /// What a program without a health check must survive to count as started.
@@ -165,6 +166,24 @@ fn health_schema() -> ValueType {
             optional("Time within which a try must pass.", ValueType::Duration),
         ),
     ]))
+}
+
+/// A complaint about each variable that is in `env` and in `files`: one of them would be lost.
+fn both(desired: &Record) -> Vec<Complaint> {
+    let names = |name| desired.get(name).and_then(Value::as_record);
+    let env = names(ENV);
+    let files = names(FILES).into_iter().flatten();
+    let twice = files.filter(|(name, _)| env.is_some_and(|env| env.contains_key(*name)));
+    twice
+        .map(|(name, _)| {
+            let message = format!("the variable `{name}` is in `env` and in `files`");
+            complaint(
+                Path::of(FILES).key(name),
+                message,
+                "give one of them another name",
+            )
+        })
+        .collect()
 }
 
 /// What makes one service differ from another.
@@ -302,6 +321,12 @@ impl ResourceType for Service {
         let mut complaints: Vec<_> = complain_about_command(desired, "command")
             .into_iter()
             .collect();
+        complaints.extend(sound::complain_about_words(desired, "command"));
+        complaints.extend(sound::complain_about_path(desired, "dir"));
+        for name in [ENV, FILES] {
+            complaints.extend(sound::complain_about_variables(desired, name));
+        }
+        complaints.extend(both(desired));
         complaints.extend(complain_about_secrets(desired, &[ENV, FILES]));
         let health_is_known = desired.get("health").is_some_and(Value::is_known);
         if let (true, Err(why)) = (health_is_known, health(desired)) {
