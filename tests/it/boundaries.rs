@@ -64,6 +64,7 @@ const OWNED: &[(&str, &str)] = &[
     ("clap_mangen", "cli"),
     ("croner", "load"),
     ("ed25519-dalek", "seal"),
+    ("flate2", "cli"),
     ("fluent-syntax", "load"),
     ("foreign-types", "seal"),
     ("getrandom", "cli"),

@@ -31,3 +31,4 @@ mod secrets_memory;
 mod serve;
 mod state;
 mod surface;
+mod tools;

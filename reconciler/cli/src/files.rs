@@ -17,6 +17,7 @@ use stratum_core::ports::{Tree, TreeEntry, TreeError, TreeKind};
 use crate::failure::CommandError;
 use crate::git;
 use crate::objects::Objects;
+use crate::style::one_line;
 
 /// The files of a work tree, an index or a commit.
 pub(crate) struct Files {
@@ -41,19 +42,31 @@ impl Files {
     /// that git ignores.
     pub(crate) fn of_work_tree(folder: &Path) -> Result<Self, CommandError> {
         let top = top(folder)?;
-        let arguments = [
-            "ls-files",
-            "-z",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-        ];
-        let listed = git::run(&top, &arguments)?;
-        let entries = split(&listed)
-            .filter(|path| fs::symlink_metadata(top.join(path)).is_ok())
-            .map(|path| (path.clone(), Place::Disk(path)))
-            .collect();
-        Ok(Self::new(top, entries))
+        let arguments = ["ls-files", "-z", "-t", "--stage"];
+        let mut entries = BTreeMap::new();
+        let (tracked, mut unnamed) = split(&git::run(&top, &arguments)?);
+        for line in tracked {
+            let (tag, line) = line.split_once(' ').unwrap_or_default();
+            let (head, path) = line.split_once('\t').unwrap_or_default();
+            if fs::symlink_metadata(top.join(path)).is_ok() {
+                entries.insert(path.to_owned(), Place::Disk(path.to_owned()));
+            } else if tag == "S" {
+                // Left out of a sparse checkout: it is there all the same.
+                let mut parts = head.split(' ');
+                let place = object(parts.next(), parts.next());
+                entries.extend(place.map(|place| (path.to_owned(), place)));
+            }
+        }
+        let arguments = ["ls-files", "-z", "--others", "--exclude-standard"];
+        let (others, odd) = split(&git::run(&top, &arguments)?);
+        entries.extend(others.map(|path| (path.clone(), Place::Disk(path))));
+        unnamed.extend(odd);
+        Self::new(top, entries).naming(&unnamed)
+    }
+
+    /// Whether a file is one that a sparse checkout leaves out.
+    pub(crate) fn is_left_out(&self, path: &str) -> bool {
+        matches!(self.entries.get(path), Some(Place::Object(..)))
     }
 
     /// What the next commit of the work tree that holds `folder` would have.
@@ -61,23 +74,48 @@ impl Files {
     /// *Errors*: also when a merge is not resolved yet.
     pub(crate) fn of_index(folder: &Path) -> Result<Self, CommandError> {
         let top = top(folder)?;
-        let listed = git::run(&top, &["ls-files", "-z", "--stage"])?;
-        let entries = split(&listed)
-            .map(|line| staged(&line))
-            .collect::<Result<_, _>>()?;
-        Ok(Self::new(top, entries))
+        let (listed, unnamed) = split(&git::run(&top, &["ls-files", "-z", "--stage"])?);
+        let mut entries: BTreeMap<String, Place> =
+            listed.map(|line| staged(&line)).collect::<Result<_, _>>()?;
+        if entries.values().any(is_empty) {
+            // Some may only be announced (`git add -N`), and then they are no part of the commit.
+            let tree = git::text(&top, &["write-tree", "--missing-ok"])?;
+            let (listed, _) = split(&git::run(&top, &list_of(&tree))?);
+            let committed: BTreeMap<String, Place> = listed
+                .map(|line| committed(&line))
+                .collect::<Result<_, _>>()?;
+            entries.retain(|path, place| !is_empty(place) || committed.contains_key(path));
+        }
+        Self::new(top, entries).naming(&unnamed)
     }
 
     /// What a commit has, also one that is only being pushed and that nothing but git can see.
     pub(crate) fn of_commit(folder: &Path, commit: &str) -> Result<Self, CommandError> {
-        let listed = git::run(
-            folder,
-            &["ls-tree", "-r", "-z", "--full-tree", commit, "--"],
-        )?;
-        let entries = split(&listed)
+        let (listed, unnamed) = split(&git::run(folder, &list_of(commit))?);
+        let entries = listed
             .map(|line| committed(&line))
             .collect::<Result<_, _>>()?;
-        Ok(Self::new(folder.to_owned(), entries))
+        Self::new(folder.to_owned(), entries).naming(&unnamed)
+    }
+
+    /// Refuses names that are not UTF-8 where stratum reads: they would be left out in silence.
+    fn naming(self, unnamed: &[Vec<u8>]) -> Result<Self, CommandError> {
+        let name = |line: &[u8]| {
+            let at = line
+                .iter()
+                .position(|byte| *byte == b'\t')
+                .map_or(0, |at| at + 1);
+            String::from_utf8_lossy(line.get(at..).unwrap_or_default()).into_owned()
+        };
+        let ours = |name: &String| READ.iter().any(|folder| name.starts_with(folder));
+        match unnamed.iter().map(|line| name(line)).find(ours) {
+            None => Ok(self),
+            Some(name) => Err(CommandError::given(format!(
+                "the name of a file is not UTF-8, so it cannot be read: `{}`",
+                one_line(&name)
+            ))
+            .hint("`git mv` gives it another name; `git ls-files -z` shows the bytes of this one")),
+        }
     }
 
     fn new(top: PathBuf, entries: BTreeMap<String, Place>) -> Self {
@@ -210,16 +248,47 @@ impl Tree for Files {
 
 /// The top of the work tree that holds `folder`.
 pub(crate) fn top(folder: &Path) -> Result<PathBuf, CommandError> {
-    let top = git::text(folder, &["rev-parse", "--show-toplevel"])?;
-    Ok(PathBuf::from(top))
+    git::top(folder)
 }
 
-/// Paths that are not UTF-8 are left out: the loader would refuse them, and git allows them.
-fn split(listed: &[u8]) -> impl Iterator<Item = String> + '_ {
-    listed
-        .split(|byte| *byte == 0)
-        .filter(|part| !part.is_empty())
-        .filter_map(|part| String::from_utf8(part.to_vec()).ok())
+/// The folders in which stratum reads every file.
+const READ: &[&str] = &[
+    "infra/",
+    "secrets/",
+    "trust/",
+    "policies/",
+    "pipelines/",
+    "forms/",
+    "knowledge/",
+];
+
+/// The arguments that list a tree.
+fn list_of(tree: &str) -> [&str; 6] {
+    ["ls-tree", "-r", "-z", "--full-tree", tree, "--"]
+}
+
+/// Whether the object is the one without bytes.
+///
+/// *Source*: git, `object-file.c`, the ids of the empty blob.
+fn is_empty(place: &Place) -> bool {
+    const EMPTY: [&str; 2] = [
+        "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
+        "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
+    ];
+    matches!(place, Place::Object(_, id) if EMPTY.contains(&id.as_str()))
+}
+
+/// The parts that are UTF-8, and those that are not: git allows any name.
+fn split(listed: &[u8]) -> (std::vec::IntoIter<String>, Vec<Vec<u8>>) {
+    let parts = listed.split(|byte| *byte == 0);
+    let (mut named, mut unnamed) = (Vec::new(), Vec::new());
+    for part in parts.filter(|part| !part.is_empty()) {
+        match String::from_utf8(part.to_vec()) {
+            Ok(part) => named.push(part),
+            Err(error) => unnamed.push(error.into_bytes()),
+        }
+    }
+    (named.into_iter(), unnamed)
 }
 
 /// One line of `git ls-files --stage`: `mode id stage<TAB>path`.
@@ -316,6 +385,64 @@ mod tests {
         assert_eq!(files.entry("nowhere").unwrap(), None);
         let listed = files.list("infra").unwrap();
         assert_eq!(listed.len(), 2);
+    }
+
+    #[test]
+    fn what_is_only_announced_is_no_part_of_the_index_and_empty_files_are() {
+        let folder = repository();
+        let top = folder.path();
+        fs::write(top.join("infra/empty.ncl"), "").unwrap();
+        fs::write(top.join("infra/gone.ncl"), "x").unwrap();
+        git::run(top, &["add", "-N", "infra/a.ncl", "infra/gone.ncl"]).unwrap();
+        git::run(top, &["add", "infra/empty.ncl", "infra/deep/b.ncl"]).unwrap();
+        fs::remove_file(top.join("infra/gone.ncl")).unwrap();
+        let files = Files::of_index(top).unwrap();
+        let names: Vec<_> = files
+            .list("infra")
+            .unwrap()
+            .into_iter()
+            .map(|e| e.name)
+            .collect();
+        assert_eq!(names, ["deep", "empty.ncl"]);
+    }
+
+    #[test]
+    fn what_a_sparse_checkout_leaves_out_is_there() {
+        let folder = repository();
+        let top = folder.path();
+        for (name, value) in [("user.name", "Ada"), ("user.email", "a@example.org")] {
+            git::run(top, &["config", name, value]).unwrap();
+        }
+        git::run(top, &["add", "--all"]).unwrap();
+        git::run(top, &["commit", "-q", "-m", "one"]).unwrap();
+        git::run(top, &["sparse-checkout", "set", "docs"]).unwrap();
+        assert!(!top.join("infra").exists());
+        let files = Files::of_work_tree(top).unwrap();
+        assert_eq!(read(&files, "infra/deep/b.ncl"), "2");
+        assert!(files.is_left_out("infra/a.ncl") && !files.is_left_out("stratum.ncl"));
+        // What was deleted is gone.
+        fs::remove_file(top.join("stratum.ncl")).unwrap();
+        let files = Files::of_work_tree(top).unwrap();
+        assert_eq!(files.entry("stratum.ncl").unwrap(), None);
+    }
+
+    #[test]
+    fn a_name_that_is_not_text_is_said_where_files_are_read() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let folder = repository();
+        let top = folder.path();
+        let name = std::ffi::OsStr::from_bytes(b"caf\xe9.ncl");
+        fs::write(top.join(name), "elsewhere").unwrap();
+        assert!(Files::of_work_tree(top).is_ok());
+        fs::write(top.join("infra").join(name), "lost").unwrap();
+        let error = Files::of_work_tree(top).err().unwrap();
+        assert!(
+            error
+                .render(&crate::style::Theme::PLAIN)
+                .contains("infra/caf")
+        );
+        git::run(top, &["add", "--all"]).unwrap();
+        assert!(Files::of_index(top).is_err());
     }
 
     #[test]

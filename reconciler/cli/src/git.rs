@@ -1,7 +1,7 @@
 //! The `git` command, for what a person would do with it: list files, clone, commit, push.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::failure::CommandError;
@@ -38,6 +38,49 @@ pub(crate) fn text<S: AsRef<OsStr>>(
     let mut call = command(folder);
     call.args(arguments);
     finish(call)
+}
+
+/// The top of the work tree that holds `folder`.
+///
+/// *Errors*: what git says, where it says more than that there is none.
+pub(crate) fn top(folder: &Path) -> Result<PathBuf, CommandError> {
+    let mut call = command(folder);
+    call.args(["rev-parse", "--show-toplevel"]);
+    let output = call.output().map_err(|error| no_git(folder, &error))?;
+    let said = one_line(&String::from_utf8_lossy(&output.stderr));
+    if output.status.success() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let path = output.stdout.strip_suffix(b"\n").unwrap_or(&output.stdout);
+        return Ok(PathBuf::from(OsStr::from_bytes(path)));
+    }
+    let shown = folder.display();
+    Err(if said.contains("dubious ownership") {
+        CommandError::given(format!("git refuses `{shown}`: it belongs to another user")).hint(
+            format!("`git config --global --add safe.directory {shown}`, if you trust it"),
+        )
+    } else if said.contains("must be run in a work tree") {
+        CommandError::given(format!("`{shown}` is a repository without a work tree"))
+            .hint("make a clone of it, and go there")
+    } else if said.contains("not a git repository") {
+        CommandError::given(format!("`{shown}` is not in a git work tree")).hint(
+            "go to a clone, or name one with `--repo PATH`; `git init && stratum init` makes one",
+        )
+    } else {
+        CommandError::given(format!("git cannot read `{shown}`"))
+            .because(&std::io::Error::other(said))
+            .hint("`git status` there says the same")
+    })
+}
+
+fn no_git(folder: &Path, error: &std::io::Error) -> CommandError {
+    if folder.is_dir() {
+        CommandError::machine("`git` could not be run")
+            .because(error)
+            .hint("install git, for example with `apt-get install git`, and look at `PATH`")
+    } else {
+        CommandError::given(format!("there is no folder `{}`", folder.display()))
+            .hint("name another with `--repo PATH`")
+    }
 }
 
 /// Runs a call that was made with [`command`]; its answer as text, without the last line end.

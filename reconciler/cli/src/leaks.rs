@@ -10,10 +10,12 @@ use stratum_load::Credentials;
 
 use crate::failure::CommandError;
 use crate::git;
-use crate::objects::Objects;
+use crate::objects::{Kind, Objects};
 
-/// Bytes of a file that are looked at.
-const LARGEST: u64 = 8 << 20;
+mod views;
+
+/// Bytes of a file that are looked at. What has more is said.
+const LARGEST: u64 = 64 << 20;
 
 /// In the files that the next commit changes.
 pub(crate) fn staged(top: &Path) -> Result<Vec<Finding>, CommandError> {
@@ -64,13 +66,14 @@ pub(crate) fn changed(top: &Path) -> Result<Vec<Finding>, CommandError> {
             continue;
         };
         let mut bytes = Vec::new();
-        let read =
-            fs::File::open(&path).and_then(|file| file.take(LARGEST).read_to_end(&mut bytes));
-        if let Err(error) = read {
-            let message = format!("`{name}` cannot be read");
-            return Err(CommandError::machine(message).because(&error));
-        }
-        findings.extend(credentials.find(name, &bytes));
+        let read = fs::File::open(&path).and_then(|file| {
+            let size = file.metadata()?.len();
+            file.take(LARGEST).read_to_end(&mut bytes).map(|_| size)
+        });
+        let size = read.map_err(|error| {
+            CommandError::machine(format!("`{name}` cannot be read")).because(&error)
+        })?;
+        findings.extend(views::find(&credentials, name, &bytes, size));
     }
     findings.sort();
     findings.dedup();
@@ -78,7 +81,8 @@ pub(crate) fn changed(top: &Path) -> Result<Vec<Finding>, CommandError> {
 }
 
 /// In every file that the commits of `new` bring and that `known` (arguments of `git rev-list`) has
-/// not: also in those that a later commit took away again, because history keeps them.
+/// not: also in those that a later commit took away again, because history keeps them. And in the
+/// messages of those commits, and of tags.
 pub(crate) fn brought(
     folder: &Path,
     new: &str,
@@ -90,12 +94,30 @@ pub(crate) fn brought(
     let listed = git::run(folder, &arguments)?;
     let mut objects = BTreeMap::new();
     for line in String::from_utf8_lossy(&listed).lines() {
-        // Commits have no path, and the top tree an empty one.
-        if let Some((id, path)) = line.split_once(' ').filter(|(_, path)| !path.is_empty()) {
-            objects.insert(id.to_owned(), path.to_owned());
+        match line.split_once(' ') {
+            // The top tree has an empty path.
+            Some((_, "")) => {}
+            Some((id, path)) => drop(objects.insert(id.to_owned(), path.to_owned())),
+            // A commit, which has none.
+            None => drop(objects.insert(line.to_owned(), String::new())),
         }
     }
     in_objects(folder, objects)
+}
+
+/// In the messages of the commits of `new` that `known` has not.
+pub(crate) fn messages(
+    folder: &Path,
+    new: &str,
+    known: &[&str],
+) -> Result<Vec<Finding>, CommandError> {
+    let mut arguments = vec!["rev-list", new];
+    arguments.extend(known);
+    arguments.push("--");
+    let listed = git::run(folder, &arguments)?;
+    let listed = String::from_utf8_lossy(&listed);
+    let ids = listed.lines().map(|id| (id.to_owned(), String::new()));
+    in_objects(folder, ids.collect())
 }
 
 /// Path by id, from `git diff --raw -z`: `:mode mode id id status<NUL>path<NUL>`.
@@ -126,9 +148,13 @@ fn in_objects(
         let object = reader.read(id, LARGEST).map_err(|error| {
             CommandError::machine(format!("`{path}` cannot be read from git")).because(&error)
         })?;
-        if object.is_blob {
-            findings.extend(credentials.find(path, &object.bytes));
-        }
+        let name = match object.kind {
+            Kind::Blob => path.clone(),
+            Kind::Commit => format!("commit {}", id.get(..8).unwrap_or(id)),
+            Kind::Tag => format!("tag {}", id.get(..8).unwrap_or(id)),
+            Kind::Other => continue,
+        };
+        findings.extend(views::find(&credentials, &name, &object.bytes, object.size));
     }
     findings.sort();
     Ok(findings)
@@ -178,6 +204,28 @@ mod tests {
         assert_eq!(places(staged(top).unwrap()), ["a b:2:1"]);
         git::run(top, &["commit", "-q", "-m", "one"]).unwrap();
         assert_eq!(places(staged(top).unwrap()), [""; 0]);
+    }
+
+    #[test]
+    fn messages_of_commits_and_tags_are_looked_at() {
+        let folder = repository();
+        let top = folder.path();
+        git::run(top, &["commit", "-q", "--allow-empty", "-m", "one"]).unwrap();
+        let message = format!("two\n\n{}", key());
+        git::run(top, &["commit", "-q", "--allow-empty", "-m", &message]).unwrap();
+        let found = places(brought(top, "HEAD", &[]).unwrap());
+        assert!(
+            found.len() == 1 && found[0].starts_with("commit "),
+            "{found:?}"
+        );
+        assert_eq!(places(messages(top, "HEAD", &["^HEAD~1"]).unwrap()), found);
+        assert_eq!(places(messages(top, "HEAD~1", &[]).unwrap()), [""; 0]);
+        git::run(top, &["tag", "-a", "-m", &message, "t", "HEAD~1"]).unwrap();
+        let found = places(brought(top, "t", &[]).unwrap());
+        assert!(
+            found.len() == 1 && found[0].starts_with("tag "),
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -5,9 +5,11 @@
 //! hands them to the runtime as core's ports.
 
 mod arguments;
+mod beneath;
 mod clock;
 mod commands;
 mod context;
+mod dotenv;
 mod exit;
 mod failure;
 mod files;

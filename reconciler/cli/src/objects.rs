@@ -21,11 +21,26 @@ struct Reader {
     answers: BufReader<ChildStdout>,
 }
 
+/// What an object is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The bytes of a file.
+    Blob,
+    /// A commit.
+    Commit,
+    /// A tag with a message.
+    Tag,
+    /// A tree.
+    Other,
+}
+
 /// One object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Object {
-    /// Whether it is a blob.
-    pub(crate) is_blob: bool,
+    /// What it is.
+    pub(crate) kind: Kind,
+    /// How many bytes it has in all.
+    pub(crate) size: u64,
     /// Its bytes, up to what was asked for.
     pub(crate) bytes: Vec<u8>,
 }
@@ -87,7 +102,13 @@ impl Reader {
         let rest = size.saturating_sub(most) + 1;
         io::copy(&mut self.answers.by_ref().take(rest), &mut io::sink())?;
         Ok(Object {
-            is_blob: kind == "blob",
+            kind: match kind {
+                "blob" => Kind::Blob,
+                "commit" => Kind::Commit,
+                "tag" => Kind::Tag,
+                _ => Kind::Other,
+            },
+            size,
             bytes,
         })
     }
@@ -116,11 +137,11 @@ mod tests {
         for _ in 0..2 {
             let object = objects.read(&id, 100).unwrap();
             assert_eq!(
-                (object.is_blob, object.bytes.as_slice()),
-                (true, &b"one\ntwo\n"[..])
+                (object.kind, object.size, object.bytes.as_slice()),
+                (Kind::Blob, 8, &b"one\ntwo\n"[..])
             );
             assert_eq!(objects.read(&id, 3).unwrap().bytes, b"one");
-            assert!(!objects.read(&tree, 100).unwrap().is_blob);
+            assert_eq!(objects.read(&tree, 100).unwrap().kind, Kind::Other);
             assert!(objects.read(&"0".repeat(40), 100).is_err());
         }
     }

@@ -21,7 +21,7 @@ fn head(context: &Context) -> String {
 }
 
 /// A text as YAML: bare where nothing can be misread, else as JSON, which is YAML too.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '/' | '.');
     let bare = text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(letters)

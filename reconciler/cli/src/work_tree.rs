@@ -1,8 +1,7 @@
 //! The work tree that a person stands in: its settings, its trust, and its sealed files.
 
-use std::fs;
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::sync::{Arc, OnceLock};
 
@@ -16,6 +15,7 @@ use stratum_core::trust::Trust;
 use stratum_seal::Crypto;
 use stratum_seal::age::Recipient;
 
+use crate::beneath;
 use crate::context::Context;
 use crate::failure::CommandError;
 use crate::files::Files;
@@ -77,6 +77,9 @@ impl std::str::FromStr for SealedPlace {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let sound =
             |part: &str| !part.is_empty() && part != "." && part != ".." && part.chars().all(plain);
+        if path.split('/').any(|part| beneath::is_git(part.as_ref())) {
+            return Err(format!("`{text}` would lie in a folder of git's own"));
+        }
         if !path.split('/').all(sound) {
             return Err(wrong());
         }
@@ -91,11 +94,7 @@ impl WorkTree {
     /// The work tree that was named, or the one this process stands in.
     pub(crate) fn open(context: &Context) -> Result<Self, CommandError> {
         let folder = PathBuf::from(context.location());
-        let top = git::text(&folder, &["rev-parse", "--show-toplevel"]).map_err(|_| {
-            let message = format!("`{}` is not in a git work tree", folder.display());
-            CommandError::given(message)
-                .hint("go to a clone, or name one with `--repo PATH`; `git init && stratum init` makes one")
-        })?;
+        let top = git::top(&folder)?;
         let files = Arc::new(Files::of_work_tree(&folder)?);
         let providers = wiring::providers()?;
         let loader = wiring::loader(&providers, None)?;
@@ -103,7 +102,7 @@ impl WorkTree {
         let settings = usable(settings.value, &settings.findings, "stratum.ncl")?;
         let trust = trust(loader.as_ref(), files.as_ref(), &settings)?;
         Ok(Self {
-            top: PathBuf::from(top),
+            top,
             files,
             settings,
             trust,
@@ -152,13 +151,16 @@ impl WorkTree {
 
     /// The text of a file; `None` when there is none.
     pub(crate) fn read(&self, file: &str) -> Result<Option<String>, CommandError> {
-        match fs::read_to_string(self.top.join(file)) {
-            Ok(text) => Ok(Some(text)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => {
-                Err(CommandError::given(format!("`{file}` cannot be read")).because(&error))
-            }
+        if self.files.is_left_out(file) {
+            // Writing it anew would lose what it holds.
+            let folder = file.split('/').next().unwrap_or(file);
+            let message = format!("`{file}` is left out of this sparse checkout");
+            return Err(CommandError::given(message)
+                .hint(format!("`git sparse-checkout add {folder}` brings it here")));
         }
+        beneath::read(&self.top, file).map_err(|error| {
+            CommandError::given(format!("`{file}` cannot be read")).because(&error)
+        })
     }
 
     /// A sealed file; `None` when there is none.
@@ -169,11 +171,12 @@ impl WorkTree {
         parsed(file, &text).map(Some)
     }
 
-    /// Replaces a file as a whole, or makes it.
+    /// Replaces a file as a whole, or makes it. No link of the work tree is followed.
     pub(crate) fn write(&self, file: &str, text: &str) -> Result<(), CommandError> {
-        let path = self.top.join(file);
-        replace(&path, text.as_bytes()).map_err(|error| {
-            CommandError::machine(format!("`{file}` could not be written")).because(&error)
+        beneath::write(&self.top, file, text.as_bytes()).map_err(|error| {
+            CommandError::given(format!("`{file}` could not be written"))
+                .because(&error)
+                .hint("`git log -- PATH` says who put a link there")
         })
     }
 
@@ -231,22 +234,6 @@ pub(crate) fn parsed(file: &str, text: &str) -> Result<SealedDocument, CommandEr
     })
 }
 
-/// Replaces a file in one rename; it is durable when this returns.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let new = folder.join(format!(".{name}.{}.new", std::process::id()));
-    let written = fs::File::create(&new)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&new, path));
-    if written.is_err() {
-        let _nothing_to_remove = fs::remove_file(&new);
-    }
-    written?;
-    fs::File::open(folder)?.sync_all()
-}
-
 /// The crypto backends that `STRATUM_CRYPTO` names, or the default; the same for the whole process.
 pub(crate) fn crypto() -> Result<Crypto, CommandError> {
     static CHOSEN: OnceLock<Crypto> = OnceLock::new();
@@ -282,6 +269,9 @@ mod tests {
             "production/../x",
             "a/b c",
             "a//b",
+            "staging/.git/x",
+            "staging/.GIT/x",
+            "staging/x/.git",
         ] {
             assert!(wrong.parse::<SealedPlace>().is_err(), "{wrong}");
         }

@@ -1,13 +1,13 @@
 //! `stratum fmt`
 
 use std::fs;
-use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use similar::TextDiff;
+use stratum_core::stand_in::without_mark;
 
+use crate::beneath;
 use crate::commands::check::work_tree_folder;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -68,7 +68,7 @@ pub(crate) fn run(context: &Context, arguments: &FmtArguments) -> Result<Exit, C
             }
             Outcome::Formatted { before, after } => {
                 if !arguments.check {
-                    replace(&path, &after)?;
+                    replace(&top, &path, &after)?;
                 }
                 if arguments.diff && !context.global.json {
                     context.ui.answer(&difference(&shown, &before, &after));
@@ -116,13 +116,7 @@ fn answer(
 
 fn top(context: &Context) -> Result<PathBuf, CommandError> {
     let folder = work_tree_folder(context);
-    match git::text(&folder, &["rev-parse", "--show-toplevel"]) {
-        Ok(top) => Ok(PathBuf::from(top)),
-        Err(_) => {
-            let message = format!("`{}` is not in a git work tree", folder.display());
-            Err(CommandError::given(message).hint("format the files in a clone, and push them"))
-        }
-    }
+    git::top(&folder)
 }
 
 fn language(path: &Path) -> Option<Language> {
@@ -204,10 +198,12 @@ fn format(path: &Path, language: Language) -> Result<Outcome, CommandError> {
     let Ok(before) = String::from_utf8(bytes) else {
         return Ok(Outcome::Unreadable("it is not UTF-8 text".to_owned()));
     };
+    // A byte order mark says nothing, and some readers trip over it.
+    let text = without_mark(before.clone());
     let formatted = match language {
-        Language::Nickel => stratum_load::format::nickel(&before).map_err(|e| e.to_string()),
-        Language::Toml => stratum_load::format::toml(&before).map_err(|e| e.to_string()),
-        Language::Cedar => stratum_guard::format::cedar(&before),
+        Language::Nickel => stratum_load::format::nickel(&text).map_err(|e| e.to_string()),
+        Language::Toml => stratum_load::format::toml(&text).map_err(|e| e.to_string()),
+        Language::Cedar => stratum_guard::format::cedar(&text),
     };
     Ok(match formatted {
         Err(reason) => Outcome::Unreadable(reason),
@@ -216,19 +212,17 @@ fn format(path: &Path, language: Language) -> Result<Outcome, CommandError> {
     })
 }
 
-/// Writes a file as a whole or not at all, with the mode it had.
-fn replace(path: &Path, text: &str) -> Result<(), CommandError> {
-    let write = || -> io::Result<()> {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        io::Write::write_all(&mut file, text.as_bytes())?;
-        let mode = fs::metadata(path)?.permissions().mode();
-        file.as_file()
-            .set_permissions(fs::Permissions::from_mode(mode))?;
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
+/// Writes a file as a whole or not at all, with the mode it had. No link below `top` is followed.
+fn replace(top: &Path, path: &Path, text: &str) -> Result<(), CommandError> {
+    let (top, name) = match path.strip_prefix(top) {
+        Ok(name) => (top, name),
+        // A file that a person named, and that lies elsewhere.
+        Err(_) => (
+            path.parent().unwrap_or(Path::new("/")),
+            Path::new(path.file_name().unwrap_or_default()),
+        ),
     };
-    write().map_err(|error| {
+    beneath::write(top, &name.to_string_lossy(), text.as_bytes()).map_err(|error| {
         CommandError::machine(format!("`{}` could not be written", path.display())).because(&error)
     })
 }

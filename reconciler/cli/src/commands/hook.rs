@@ -129,12 +129,21 @@ fn loader() -> Result<std::sync::Arc<dyn Loader>, CommandError> {
     wiring::loader(&wiring::providers()?, None)
 }
 
-/// Says what is wrong, on stderr, where it is an error; otherwise nothing.
+/// Says what is wrong, on stderr, where it is an error; otherwise what was not looked at.
 fn judge(context: &Context, findings: &[Finding], tree: &dyn Tree, next: &str) -> Exit {
+    let ui = &context.ui;
     if !any_error(findings) {
+        // What nobody looked at is said also when all is well.
+        let unread = findings
+            .iter()
+            .filter(|finding| finding.code.0 == codes::CREDENTIAL.code);
+        for finding in unread {
+            let place = finding.source.as_ref().map(|source| source.file.as_str());
+            let said = format!("{}: {}", place.unwrap_or_default(), finding.message);
+            ui.say(&crate::style::one_line(&said));
+        }
         return Exit::Done;
     }
-    let ui = &context.ui;
     let texts = |path: &str| check::text(tree, path);
     ui.complain(&show::finding::findings(ui.side_theme(), findings, &texts));
     ui.complain(&format!(
@@ -205,11 +214,13 @@ fn preview(context: &Context, update: &Update, remote: &str) -> Result<Exit, Com
         return Ok(Exit::Done);
     }
     let loader = loader()?;
-    let findings = check(
+    let mut findings = check(
         loader.as_ref(),
         tree.as_ref(),
         &place.repository.revision(&commit)?,
     )?;
+    let remotes = format!("--remotes={remote}");
+    findings.extend(leaks::messages(Path::new("."), new, &["--not", &remotes])?);
     if any_error(&findings) {
         let next = "`git push` again when it is mended";
         return Ok(judge(context, &findings, tree.as_ref(), next));

@@ -1,12 +1,11 @@
 //! `stratum init`
 
-use std::fs;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use stratum_core::ids::EnvironmentName;
 
+use crate::beneath;
 use crate::commands::install;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -58,7 +57,7 @@ pub(crate) fn run(context: &Context, arguments: &InitArguments) -> Result<Exit, 
     let mut written = Vec::new();
     let mut kept = Vec::new();
     for draft in drafts(&folder, &name, &arguments.environments) {
-        match write_new(&folder.join(&draft.path), &draft.text) {
+        match beneath::write_new(&folder, &draft.path, draft.text.as_bytes()) {
             Ok(true) => written.push(draft.path),
             Ok(false) => kept.push(draft.path),
             Err(error) => {
@@ -102,17 +101,23 @@ fn answer(context: &Context, written: &[String], kept: &[String]) -> Result<(), 
     Ok(())
 }
 
+/// How git merges sealed files. Where the program is not on the path, git alone merges them line by
+/// line: what it cannot merge then has its marks, and no side is dropped in silence.
+const DRIVER: &str = "if command -v stratum >/dev/null; then stratum secrets merge-driver %O %A %B \
+                      %P; else git merge-file -L ours -L base -L theirs %A %O %B; fi";
+
+/// What was set before there was a way without the program.
+const OLD_DRIVER: &str = "stratum secrets merge-driver %O %A %B %P";
+
 /// Tells git how sealed files are compared and merged here; what somebody set already stays.
 fn drivers(folder: &Path) -> Result<(), CommandError> {
     for (name, value) in [
         ("diff.stratum.textconv", "stratum secrets diff-driver"),
         ("merge.stratum.name", "sealed files, value by value"),
-        (
-            "merge.stratum.driver",
-            "stratum secrets merge-driver %O %A %B %P",
-        ),
+        ("merge.stratum.driver", DRIVER),
     ] {
-        if git::text(folder, &["config", "--get", name]).is_err() {
+        let there = git::text(folder, &["config", "--get", name]);
+        if there.is_err() || there.is_ok_and(|there| there == OLD_DRIVER) {
             git::run(folder, &["config", name, value])?;
         }
     }
@@ -125,14 +130,7 @@ fn top(folder: &Path) -> Result<PathBuf, CommandError> {
         let message = format!("there is no folder `{}`", folder.display());
         return Err(CommandError::given(message).hint(format!("`mkdir {}`", folder.display())));
     }
-    match git::text(folder, &["rev-parse", "--show-toplevel"]) {
-        Ok(top) => Ok(PathBuf::from(top)),
-        Err(_) => {
-            let message = format!("`{}` is not in a git work tree", folder.display());
-            Err(CommandError::given(message)
-                .hint("`git init` makes one; of a bare repository, make a clone first"))
-        }
-    }
+    git::top(folder)
 }
 
 fn name_of(folder: &Path) -> String {
@@ -187,18 +185,6 @@ fn infrastructure(environment: &EnvironmentName) -> String {
     )
 }
 
-/// Writes a file that is not there yet; `false` when it is.
-fn write_new(path: &Path, text: &str) -> io::Result<bool> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    match fs::File::create_new(path) {
-        Ok(mut file) => file.write_all(text.as_bytes()).map(|()| true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,14 +202,5 @@ mod tests {
 }
 ";
         assert_eq!(settings("a \"shop\" %{x}", &environments), expected);
-    }
-
-    #[test]
-    fn what_is_there_is_never_changed() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("infra/a.ncl");
-        assert!(write_new(&path, "first").unwrap());
-        assert!(!write_new(&path, "second").unwrap());
-        assert_eq!(fs::read_to_string(&path).unwrap(), "first");
     }
 }

@@ -203,6 +203,14 @@ fn next(environment: &EnvironmentView) -> Option<String> {
         ("Stalled", None, Some(run)) if environment.outcome.is_some() || !behind => {
             Some(format!("`stratum show {run}` has the story"))
         }
+        // A commit that changes nothing of the environment leaves it at what is held.
+        ("Stalled", None, _) if environment.held.is_some() => environment.held.as_ref().map(|held| {
+            format!(
+                "`git revert {}` or push a fix of it; `stratum check` and `stratum plan` show what \
+                 else is in the way",
+                held.short()
+            )
+        }),
         ("Stalled", None, _) => {
             Some("`stratum check` and `stratum plan` show what is in the way".to_owned())
         }
@@ -259,6 +267,10 @@ ok staging     Ready        aaaaaaaaaaaa  4 resources, looked at 20 s ago
         let mut stalled = environment("production", "Stalled");
         stalled.desired_revision = Some(CommitId::new("b".repeat(40)).unwrap());
         assert!(next(&stalled).unwrap().contains("stratum check"));
+        // An unrelated commit after one that is held.
+        stalled.held = Some(CommitId::new("c".repeat(40)).unwrap());
+        assert!(next(&stalled).unwrap().contains("git revert cccccccccccc"));
+        stalled.held = None;
         stalled.outcome = Some("stuck");
         assert!(next(&stalled).unwrap().contains("stratum show 2026"));
     }

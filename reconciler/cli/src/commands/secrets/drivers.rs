@@ -145,17 +145,42 @@ pub(crate) fn merge(context: &Context, arguments: &MergeArguments) -> Result<Exi
     if conflicts.is_empty() {
         return Ok(Exit::Done);
     }
-    for key in &conflicts {
-        context.ui.complain(&format!(
-            "`{key}` of `{shown}` was sealed on both sides: ours stands there; seal the right one again"
-        ));
+    for (key, conflict) in &conflicts {
+        context.ui.complain(&conflict.said(key, &shown));
     }
     Ok(Exit::Wrong)
 }
 
-/// Each value from the side that changed it; the keys that both changed, where ours stands.
-fn merged(base: &SealedFile, ours: &SealedFile, theirs: &SealedFile) -> (SealedFile, Vec<String>) {
-    let mut conflicts = Vec::new();
+/// Why a person must choose, by key.
+type Conflicts = BTreeMap<String, Conflict>;
+
+/// Why a person must choose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Conflict {
+    /// Both sides changed it; ours stands.
+    Both,
+    /// It would go back to an older version; the one that both come from stands.
+    Older,
+}
+
+impl Conflict {
+    fn said(self, key: &str, file: &str) -> String {
+        match self {
+            Self::Both => format!(
+                "`{key}` of `{file}` was sealed on both sides: ours stands there; seal the right one \
+                 again"
+            ),
+            Self::Older => format!(
+                "`{key}` of `{file}` would go back to an older version: the newer stands there; if \
+                 the older secret is wanted, seal it again"
+            ),
+        }
+    }
+}
+
+/// Each value from the side that changed it; the keys of which a person must choose.
+fn merged(base: &SealedFile, ours: &SealedFile, theirs: &SealedFile) -> (SealedFile, Conflicts) {
+    let mut conflicts = Conflicts::new();
     let mut values = BTreeMap::new();
     let keys = ours.values.keys().chain(theirs.values.keys());
     let keys: std::collections::BTreeSet<&String> = keys.chain(base.values.keys()).collect();
@@ -170,9 +195,19 @@ fn merged(base: &SealedFile, ours: &SealedFile, theirs: &SealedFile) -> (SealedF
         } else if own == old {
             other
         } else {
-            conflicts.push(key.clone());
+            conflicts.insert(key.clone(), Conflict::Both);
             own.or(other)
         };
+        // A value that goes on has a higher version. One that does not was taken from history, which
+        // no merge may do in silence: what is kept is the newer, and a person chooses.
+        if let (Some(old), Some(new)) = (old, kept)
+            && old != new
+            && new.v <= old.v
+        {
+            conflicts.insert(key.clone(), Conflict::Older);
+            values.insert(key.clone(), old.clone());
+            continue;
+        }
         values.extend(kept.map(|kept| (key.clone(), kept.clone())));
     }
     let merged = SealedFile {
@@ -228,7 +263,33 @@ mod tests {
         );
         let theirs = file(&[("a", 3), ("b", 1), ("gone", 1)]);
         let (merged_file, conflicts) = merged(&base, &ours, &theirs);
-        assert_eq!(conflicts, ["a"]);
+        assert_eq!(conflicts, [("a".to_owned(), Conflict::Both)].into());
         assert_eq!(merged_file.values["a"].v, 2);
+    }
+
+    #[test]
+    fn a_merge_brings_no_older_version_back_in_silence() {
+        let older = || Conflicts::from([("a".to_owned(), Conflict::Older)]);
+        let at = |version| file(&[("a", version), ("b", 1)]);
+        let mut forged = at(2);
+        forged.values.get_mut("a").unwrap().age = "b3RoZXI=".to_owned();
+        for (ours, theirs) in [
+            // Theirs went back, ours did, both did, and theirs is another text of the same version.
+            (at(2), at(1)),
+            (at(1), at(2)),
+            (at(1), at(1)),
+            (at(2), forged),
+        ] {
+            let (merged_file, conflicts) = merged(&at(2), &ours, &theirs);
+            assert_eq!(conflicts, older(), "{ours:?} {theirs:?}");
+            assert_eq!(merged_file.values["a"], at(2).values["a"]);
+        }
+        let (merged_file, conflicts) = merged(&at(2), &at(1), &at(3));
+        assert_eq!((merged_file.values["a"].v, conflicts.len()), (2, 1));
+        // Taken out, put in and gone on are no steps back.
+        for theirs in [file(&[("b", 1)]), at(3)] {
+            assert!(merged(&at(2), &at(2), &theirs).1.is_empty());
+        }
+        assert!(merged(&file(&[]), &file(&[]), &at(1)).1.is_empty());
     }
 }

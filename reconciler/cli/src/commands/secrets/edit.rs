@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{IsTerminal as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
 use super::open::opened;
+use super::private::PrivateFolder;
 use super::seal::{Sealing, Versions, check_key};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -23,7 +24,7 @@ use crate::work_tree::{SealedPlace, WorkTree, parsed};
 /// Opens the values of a sealed file in $EDITOR, and seals again those that changed
 ///
 /// The values lie in the clear only in a private folder, in memory where the system has one
-/// (`/dev/shm`), and are wiped afterwards. A line taken out takes the value out; a new one adds it.
+/// (`/dev/shm`), and are wiped afterwards, also when this is killed. A line taken out takes the value out; a new one adds it.
 #[derive(Debug, Args)]
 pub(crate) struct EditArguments {
     /// ENV/PATH, for example production/payments/db
@@ -37,40 +38,6 @@ pub(crate) struct EditArguments {
     /// Your identity [default: $STRATUM_IDENTITY, then the configuration folder]
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,
-}
-
-/// A folder for its owner only, wiped and removed when it is dropped.
-struct PrivateFolder(PathBuf);
-
-impl PrivateFolder {
-    fn new() -> std::io::Result<Self> {
-        let memory = Path::new("/dev/shm");
-        let around = match memory.is_dir() {
-            true => memory.to_owned(),
-            false => std::env::temp_dir(),
-        };
-        let mut random = [0; 8];
-        getrandom::fill(&mut random).map_err(std::io::Error::other)?;
-        let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-        let path = around.join(format!("stratum-edit-{name}"));
-        fs::DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for PrivateFolder {
-    fn drop(&mut self) {
-        // Whatever the editor left: copies, swap files, backups.
-        for entry in fs::read_dir(&self.0).into_iter().flatten().flatten() {
-            let length = entry.metadata().map(|data| data.len()).unwrap_or(0);
-            let zeros = vec![0; usize::try_from(length).unwrap_or(0)];
-            let _what_cannot_be_written_is_removed = fs::OpenOptions::new()
-                .write(true)
-                .open(entry.path())
-                .and_then(|mut file| file.write_all(&zeros).and_then(|()| file.sync_all()));
-        }
-        let _nothing_more_can_be_done = fs::remove_dir_all(&self.0);
-    }
 }
 
 /// Carries out the command.
@@ -156,7 +123,7 @@ fn edited(
         CommandError::machine("the values could not be laid out for the editor").because(&error)
     };
     let folder = PrivateFolder::new().map_err(failed)?;
-    let path = folder.0.join("values.yaml");
+    let path = folder.path().join("values.yaml");
     let mut options = fs::OpenOptions::new();
     let mut out = options
         .write(true)
@@ -239,6 +206,7 @@ async fn stopped(child: &mut tokio::process::Child) -> Result<(), CommandError> 
 
 /// The values in a text that was edited.
 fn read(text: &str) -> Result<BTreeMap<String, Zeroizing<String>>, CommandError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let read: BTreeMap<String, String> = stratum_load::yaml_as(text).map_err(|line| {
         // The message of a parser may repeat what it read.
         let place = line.map_or(String::new(), |line| format!(", near line {line}"));
@@ -262,19 +230,34 @@ fn laid_out(place: &SealedPlace, values: &BTreeMap<String, Secret>) -> Zeroizing
         match value.expose_text() {
             Some(value) if is_block(value) => {
                 let mark = if value.ends_with('\n') { "|" } else { "|-" };
-                text.push_str(&format!("{key}: {mark}\n"));
-                for line in value.lines() {
+                text.push_str(&format!("{}: {mark}\n", sealed_file::plain(key)));
+                for line in value.strip_suffix('\n').unwrap_or(value).split('\n') {
                     text.push_str(&format!("  {line}\n"));
                 }
             }
             Some(value) => {
-                let quoted = Zeroizing::new(serde_json::Value::from(value).to_string());
-                text.push_str(&format!("{key}: {}\n", *quoted));
+                text.push_str(&format!("{}: ", sealed_file::plain(key)));
+                quote(value, &mut text);
+                text.push('\n');
             }
             None => text.push_str(&format!("# {key} is not text, and stays as it is\n")),
         }
     }
     text
+}
+
+/// Writes a text in the quotes of JSON. What an editor or YAML may take for the end of a line, or
+/// show as nothing, is written by its number.
+fn quote(value: &str, text: &mut String) {
+    let quoted = Zeroizing::new(serde_json::Value::from(value).to_string());
+    for c in quoted.chars() {
+        let odd = matches!(c, '\u{7f}'..='\u{a0}' | '\u{ad}' | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202f}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff0}'..='\u{ffff}');
+        match odd {
+            true => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+            false => text.push(c),
+        }
+    }
 }
 
 /// Whether a text of several lines can be written as a block without loss.
@@ -286,7 +269,7 @@ fn is_block(value: &str) -> bool {
     };
     value.trim_end_matches('\n').contains('\n')
         && !value.ends_with("\n\n")
-        && value.lines().all(plain)
+        && value.trim_end_matches('\n').split('\n').all(plain)
 }
 
 #[cfg(test)]
@@ -303,28 +286,43 @@ mod tests {
             pem,
             " \n ",
             "é\t\u{1}",
+            "",
+            "\n",
+            "dos\r\nlines\r\n",
+            "mac\rlines",
+            "two\n\nparagraphs",
+            "ends twice\n\n",
+            "#a\nb: c\n- d",
+            "---\na\n...\nb",
+            "\u{feff}marked",
+            "next\u{85}line\u{2028}and\u{2029}paragraph\u{a0}",
+            "\u{7f}\u{200b}\u{202e}",
+            "yes",
+            "0777",
+            "😀 \\ ' \\n",
+            "trailing \nblank",
+            "tab\tin\nlines",
         ];
         let values: BTreeMap<String, Secret> = texts
             .iter()
             .enumerate()
             .map(|(n, text)| (format!("k{n}"), Secret::new(text.as_bytes().to_vec())))
+            .chain(
+                ["null", "1.0", "yes", "0x1f", "-", ".", "~", "1e3"].map(|key| {
+                    let value = Secret::new(key.as_bytes().to_vec());
+                    (key.to_owned(), value)
+                }),
+            )
             .collect();
         let text = laid_out(&"production/db".parse().unwrap(), &values);
         let read: BTreeMap<String, String> = stratum_load::yaml_as(&text).unwrap();
-        for (n, text) in texts.iter().enumerate() {
-            assert_eq!(read.get(&format!("k{n}")).unwrap(), text);
+        assert_eq!(read.len(), values.len());
+        for (key, value) in &values {
+            assert_eq!(
+                read.get(key).map(String::as_bytes),
+                Some(value.expose()),
+                "{key}"
+            );
         }
-    }
-
-    #[test]
-    fn the_private_folder_is_for_its_owner_and_goes() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let folder = PrivateFolder::new().unwrap();
-        let path = folder.0.clone();
-        let mode = fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o700);
-        fs::write(path.join("left.swp"), "hunter2").unwrap();
-        drop(folder);
-        assert!(!path.exists());
     }
 }

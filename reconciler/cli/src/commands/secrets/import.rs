@@ -11,9 +11,9 @@ use stratum_seal::age;
 use stratum_seal::sops::{self, Node};
 use zeroize::Zeroizing;
 
-use super::keygen::failed;
 use super::seal::{Sealing, Versions, check_key};
 use crate::context::Context;
+use crate::dotenv;
 use crate::exit::Exit;
 use crate::failure::CommandError;
 use crate::keys;
@@ -261,34 +261,17 @@ fn of_age(
 
 fn of_dotenv(path: &Path, bytes: &[u8]) -> Result<Found, CommandError> {
     let odd = |error: &(dyn std::error::Error + 'static)| {
-        CommandError::given(format!("`{}` is not a dotenv file", path.display()))
+        CommandError::given(format!("`{}` cannot be imported as dotenv", path.display()))
             .because(error)
-            .hint("each line is `NAME=value`; `--from` says what it is otherwise")
+            .hint("nothing was sealed; write that line so that every reader reads the same, for example `NAME='value'`")
     };
     let text = std::str::from_utf8(bytes).map_err(|error| odd(&error))?;
-    let node = sops::dotenv(text).map_err(|error| odd(&error))?;
-    let Node::Map(entries) = node else {
-        return Err(failed(&std::io::Error::other("the file has no names")));
-    };
+    let variables = dotenv::read(text).map_err(|error| odd(&error))?;
     let (mut values, mut left) = (Vec::new(), Vec::new());
-    for (name, node) in &entries {
-        let text = node.text().unwrap_or_default();
-        let text = text
-            .strip_prefix('"')
-            .and_then(|text| text.strip_suffix('"'))
-            .or_else(|| {
-                text.strip_prefix('\'')
-                    .and_then(|text| text.strip_suffix('\''))
-            })
-            .unwrap_or(text);
-        let name = name
-            .strip_prefix("export ")
-            .unwrap_or(name)
-            .trim()
-            .to_owned();
-        match text.is_empty() {
+    for (name, value) in variables {
+        match value.is_empty() {
             true => left.push(name),
-            false => values.push((name, Secret::new(text.as_bytes().to_vec()))),
+            false => values.push((name, Secret::new(value.as_bytes().to_vec()))),
         }
     }
     Ok(Found { values, left })

@@ -7,6 +7,7 @@ mod history;
 pub(crate) mod import;
 pub(crate) mod keygen;
 pub(crate) mod open;
+mod private;
 pub(crate) mod rewrap;
 pub(crate) mod seal;
 pub(crate) mod split;
@@ -55,6 +56,7 @@ pub(crate) fn run(context: &Context, arguments: &SecretsArguments) -> Result<Exi
     if !hardening.keys_locked {
         context.ui.say(crate::identity::NOT_LOCKED);
     }
+    private::clean();
     match &arguments.command {
         SecretsCommand::Keygen(arguments) => keygen::run(context, arguments),
         SecretsCommand::Seal(arguments) => seal::run(context, arguments),
