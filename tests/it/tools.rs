@@ -260,7 +260,7 @@ fn each_odd_state_of_a_repository_is_named_with_the_way_out() {
     let module = ["-c", "protocol.file.allow=always", "submodule", "add", "-q"];
     git(
         &clone,
-        &[&module[..], &[&address, "infra/staging"]].concat(),
+        &[&module[..], &[address.as_str(), "infra/staging"]].concat(),
     );
     let answer = stratum(&clone, &["check"]).ends_with(1);
     assert!(

@@ -107,7 +107,7 @@ impl Guarded {
 
 /// Tries identities on what HEAD has.
 fn trial(repository: Arc<GitRepository>, crypto: Crypto) -> Trial {
-    Arc::new(move |identities| {
+    Arc::new(move |identities: &[Identity]| {
         // A repository that cannot be read says nothing about an identity.
         let head = repository.resolve("HEAD");
         let tree = head.and_then(|head| repository.tree(&head));
