@@ -9,11 +9,11 @@ use stratum_core::audit::AuditEntry;
 use stratum_core::condition::{Condition, Hold};
 use stratum_core::desired::Closure;
 use stratum_core::finding::Finding;
-use stratum_core::ids::{Address, EnvironmentName};
+use stratum_core::ids::Address;
 use stratum_core::journal::{End, Event, Journal};
 use stratum_core::observed::Report;
 use stratum_core::ports::{
-    Base, Entry, EnvironmentRow, Observation, RunOutcome, SecretKey, Site, StoreError, Unfinished,
+    Base, Entry, EnvironmentRow, Observation, RunOutcome, SecretKey, Site, Unfinished,
 };
 use stratum_core::record;
 use stratum_core::resource::ResourceState;
@@ -24,7 +24,6 @@ use stratum_core::value::Record;
 use crate::apply::{Apply, Flight};
 use crate::error::RuntimeError;
 use crate::judge::condition;
-use crate::lease::renewal;
 use crate::look::{Look, report_of};
 use crate::progress::{EnvironmentReport, Progress};
 use crate::reconcile::Reconciler;
@@ -236,13 +235,7 @@ impl Reconciler {
             journal,
             flight: Flight::default(),
         };
-        let renewing = self.keep_renewing(&run.environment);
-        let driven = tokio::select! {
-            biased;
-            driven = apply.drive() => driven,
-            error = renewing => Err(error),
-        };
-        let (_, journal) = match driven {
+        let (_, journal) = match apply.drive().await {
             Ok(driven) => driven,
             Err(RuntimeError::Store(error)) => return self.fenced(Err(error)),
             Err(error) => return Err(error),
@@ -250,28 +243,6 @@ impl Reconciler {
         let report = self.settle(&run, &journal, row, origin).await?;
         self.publish(&run.id, &lease).await;
         Ok(report)
-    }
-
-    /// Renews the lease until it is lost; the append that comes next is refused then anyway.
-    async fn keep_renewing(&self, environment: &EnvironmentName) -> RuntimeError {
-        loop {
-            self.ports
-                .clock
-                .sleep(renewal(self.options.lease_ttl))
-                .await;
-            let renewed = match self.lease(environment).await {
-                Ok(lease) => self.ports.store.renew(&lease, self.ports.clock.now()).await,
-                Err(error) => return error,
-            };
-            match renewed {
-                Err(StoreError::Fenced { environment }) => {
-                    tracing::warn!(%environment, "the lease was lost; nothing more is begun");
-                    std::future::pending::<()>().await;
-                }
-                Err(error) => tracing::warn!(%error, "the lease was not renewed"),
-                Ok(()) => {}
-            }
-        }
     }
 
     /// What the end of a run means for its environment.

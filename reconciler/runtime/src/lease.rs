@@ -1,5 +1,6 @@
 //! The right to reconcile an environment, kept once it was given.
 
+use std::convert::Infallible;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -15,14 +16,8 @@ impl Reconciler {
         if let Some(lease) = self.held(environment) {
             return Ok(lease);
         }
-        let alive = |holder: &str| (self.options.alive)(holder);
-        let now = self.ports.clock.now();
-        let (holder, ttl) = (&self.options.holder, self.options.lease_ttl);
-        let lease = self
-            .ports
-            .store
-            .acquire(environment, holder, now, ttl, &alive)
-            .await?;
+        let ttl = self.options.lease_ttl;
+        let lease = self.ports.store.acquire(environment, ttl).await?;
         let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         leases.insert(environment.clone(), lease.clone());
         self.no_longer_elsewhere(environment);
@@ -48,6 +43,35 @@ impl Reconciler {
         leases.remove(environment);
     }
 
+    /// Renews all leases together, again and again, for as long as it is polled: beside whatever the
+    /// process does, also while it does nothing.
+    pub(crate) async fn keep_leases(&self) -> Infallible {
+        loop {
+            self.ports
+                .clock
+                .sleep(renewal(self.options.lease_ttl))
+                .await;
+            if let Err(error) = self.renew_all().await {
+                tracing::warn!(%error, "the leases were not renewed");
+            }
+        }
+    }
+
+    /// Says that this process lives, for all its leases; forgets those that were lost. Whoever goes
+    /// on with one is refused by the next append.
+    async fn renew_all(&self) -> Result<(), StoreError> {
+        let own: Vec<Lease> = {
+            let leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+            leases.values().cloned().collect()
+        };
+        for lost in self.ports.store.renew(&own).await? {
+            let environment = &lost.environment;
+            tracing::warn!(%environment, "the lease was lost; nothing more is begun");
+            self.lost(environment);
+        }
+        Ok(())
+    }
+
     /// Gives every lease back.
     pub(crate) async fn release_all(&self) {
         let held = std::mem::take(&mut *self.leases.lock().unwrap_or_else(PoisonError::into_inner));
@@ -60,6 +84,6 @@ impl Reconciler {
 }
 
 /// How long a renewal of the lease waits, as a share of its life.
-pub(crate) fn renewal(ttl: Duration) -> Duration {
+fn renewal(ttl: Duration) -> Duration {
     ttl / 3
 }

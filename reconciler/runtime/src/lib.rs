@@ -32,13 +32,14 @@ mod site;
 mod step;
 mod stop;
 mod task;
+mod upkeep;
 mod work;
 
 pub use error::RuntimeError;
 pub use ports::{Ports, Providers};
 pub use preview::{Preview, PreviewBase, PreviewRequest, preview};
 pub use progress::{EnvironmentReport, Progress, ProgressSink, StepProgress};
-pub use reconcile::{Alive, Options, Reconciler};
+pub use reconcile::{Options, Reconciler};
 pub use sealing::{Verification, verify_sealed};
 pub use site::{Roots, site_of};
 pub use stop::Stop;

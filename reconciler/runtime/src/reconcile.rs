@@ -17,16 +17,9 @@ use crate::site::Roots;
 use crate::stop::Stop;
 use crate::work::Crew;
 
-/// Tells whether the holder of a lease still lives; `None` when it cannot be told.
-pub type Alive = Arc<dyn Fn(&str) -> Option<bool> + Send + Sync>;
-
 /// How a reconciler works.
 #[derive(Clone)]
 pub struct Options {
-    /// Who holds leases: `host boot pid start`.
-    pub holder: String,
-    /// Whether another holder still lives.
-    pub alive: Alive,
     /// Where local resources lie.
     pub roots: Roots,
     /// The longest time between two looks at the refs.
@@ -47,12 +40,14 @@ pub struct Reconciler {
     pub(crate) read: Mutex<Option<Arc<Head>>>,
     pub(crate) words: Mutex<Words>,
     pub(crate) elsewhere: Mutex<Vec<Elsewhere>>,
+    /// What the monotonic clock said when the time of day was last read for upkeep.
+    pub(crate) clock_read: Mutex<Option<Duration>>,
 }
 
 impl Reconciler {
     /// A reconciler over these ports.
     pub fn new(ports: Ports, options: Options, progress: ProgressSink, stop: Stop) -> Arc<Self> {
-        let (leases, read, words, elsewhere) = Default::default();
+        let (leases, read, words, elsewhere, clock_read) = Default::default();
         Arc::new(Self {
             ports,
             options,
@@ -62,6 +57,7 @@ impl Reconciler {
             read,
             words,
             elsewhere,
+            clock_read,
         })
     }
 
@@ -70,7 +66,11 @@ impl Reconciler {
     /// *Errors*: what kept all environments from being looked at. What went wrong with one is in
     /// its report.
     pub async fn run_once(self: &Arc<Self>) -> Result<Vec<EnvironmentReport>, RuntimeError> {
-        let result = self.once().await;
+        let result = tokio::select! {
+            biased;
+            result = self.once() => result,
+            never = self.keep_leases() => match never {},
+        };
         self.release_all().await;
         result
     }
@@ -86,6 +86,7 @@ impl Reconciler {
         let left = resumed.into_iter();
         reports.extend(left.filter(|report| !looked.contains(&report.environment)));
         self.publish_waiting().await;
+        self.upkeep(false).await;
         reports.sort_by(|a, b| a.environment.cmp(&b.environment));
         Ok(reports)
     }
@@ -95,8 +96,16 @@ impl Reconciler {
     /// *Errors*: only what a person must see to; everything else is said and tried again.
     pub async fn run(self: &Arc<Self>) -> Result<(), RuntimeError> {
         let mut crew = Crew::default();
-        let result = self.watch(&mut crew).await;
-        crew.finish(self).await;
+        let working = async {
+            let result = self.watch(&mut crew).await;
+            crew.finish(self).await;
+            result
+        };
+        let result = tokio::select! {
+            biased;
+            result = working => result,
+            never = self.keep_leases() => match never {},
+        };
         self.release_all().await;
         result
     }
@@ -138,6 +147,7 @@ impl Reconciler {
         }
         if crew.is_idle() {
             self.publish_waiting().await;
+            self.upkeep(true).await;
         }
         let wait = self.next_due().await?;
         (self.progress)(&Progress::Turned);

@@ -2,19 +2,30 @@
 
 use sqlx::SqliteConnection;
 use stratum_core::ids::EnvironmentName;
-use stratum_core::ports::Lease;
+use stratum_core::ports::{EnvironmentRow, Lease};
 
-use crate::error::Failure;
+use crate::error::{Failure, to_json};
 use crate::write::lease::fence;
 
 /// Write what is remembered of an environment.
 pub(crate) struct Put {
     /// Who asks.
-    pub(crate) lease: Lease,
+    lease: Lease,
     /// The environment.
-    pub(crate) environment: EnvironmentName,
+    environment: EnvironmentName,
     /// Its row, as JSON.
-    pub(crate) row: String,
+    row: String,
+}
+
+impl Put {
+    /// Takes the JSON form, in the task of the caller.
+    pub(crate) fn new(lease: &Lease, row: &EnvironmentRow) -> Result<Self, Failure> {
+        Ok(Self {
+            lease: lease.clone(),
+            environment: row.name.clone(),
+            row: to_json(row)?,
+        })
+    }
 }
 
 /// Writes the row; its serial stays.
