@@ -141,6 +141,10 @@ impl From<RepositoryError> for CommandError {
                 Fault::Machine,
                 "try `git ls-remote` with the same address: it needs the same network and keys",
             ),
+            RepositoryError::TooLarge { .. } => (
+                Fault::Given,
+                "take it out of the history: `git log` shows where it came in",
+            ),
             RepositoryError::Race { .. } => (Fault::Machine, "run the command again"),
             RepositoryError::Git { .. } => (
                 Fault::Machine,

@@ -21,6 +21,7 @@ mod maker;
 mod note;
 mod objects;
 mod proposals;
+mod records;
 mod sealed_file;
 mod serve;
 mod show;

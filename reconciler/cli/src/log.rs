@@ -77,6 +77,12 @@ pub(crate) fn progress(progress: &Progress) {
         ),
         Progress::Recorded { run, commit } => tracing::info!(%run, record = %commit, "recorded"),
         Progress::Trouble(reason) => tracing::warn!(%reason, "trouble"),
+        Progress::RecordsWait(Some(waits)) => tracing::warn!(
+            count = waits.count,
+            reason = %waits.reason,
+            "records wait to be written to git"
+        ),
+        Progress::RecordsWait(None) => tracing::info!("no record waits any more"),
         Progress::Turned => {}
     }
 }

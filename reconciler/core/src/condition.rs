@@ -1,5 +1,7 @@
 //! How an Environment is.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -33,7 +35,7 @@ impl Condition {
     }
 }
 
-/// The mark that keeps a Revision whose Apply was rolled back from being tried again.
+/// The mark that keeps a Revision whose Apply was rolled back, or got stuck, from being tried again.
 ///
 /// It holds for the inputs, not for the commit: a revert has other inputs and clears it; a commit
 /// that changes only what the environment does not read does not.
@@ -43,8 +45,15 @@ pub struct Hold {
     pub inputs: Digest,
     /// The commit they came with.
     pub revision: CommitId,
-    /// The run that was rolled back.
+    /// The run that was rolled back or got stuck.
     pub run: RunId,
     /// Why, in one sentence.
     pub reason: String,
+    /// Something was left that is neither as before nor as planned.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stuck: bool,
+    /// How long to wait at least before it is tried again by itself: what failed may pass. `None`:
+    /// it is held until there are other inputs, or a person says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passes: Option<Duration>,
 }

@@ -78,10 +78,10 @@ fn note(reason: &mut String, plan: &Plan, step: StepId, error: &str) {
     }
 }
 
-/// Where the record of a run lies on its branch: `knowledge/executions/YYYY/MM/...`.
+/// Where the record of a run lies on its branch: `knowledge/executions/YYYY/MM/DD/...`.
 pub fn path(run: &Run) -> String {
     let at = run.started_at;
-    let folder = at.strftime("%Y/%m");
+    let folder = at.strftime("%Y/%m/%d");
     let time = at.strftime("%Y%m%dT%H%M%SZ");
     let name = format!("{time}-{}-{}.md", run.environment, run.id.short());
     format!("knowledge/executions/{folder}/{name}")
@@ -408,9 +408,16 @@ fn timeline(text: &mut String, run: &Run, events: &[(Timestamp, Event)]) {
 
 /// The sentence a person reads while a revision is held.
 pub fn held(hold: &Hold) -> String {
-    format!(
-        "{} was rolled back ({}); revert it or push a fix",
-        hold.revision.short(),
-        hold.reason
-    )
+    let (commit, why) = (hold.revision.short(), &hold.reason);
+    match (hold.stuck, hold.passes) {
+        (true, _) => format!(
+            "{commit} got stuck ({why}); nothing more is tried there before you push a fix, or say \
+             `stratum/retry/{}`",
+            hold.run
+        ),
+        (false, Some(_)) => {
+            format!("{commit} was rolled back ({why}); it may pass, and is tried again by itself")
+        }
+        (false, None) => format!("{commit} was rolled back ({why}); revert it or push a fix"),
+    }
 }

@@ -3,6 +3,8 @@
 use gix::objs::tree::Editor;
 use gix::{ObjectId, Repository};
 
+use crate::weighed::Weighed;
+
 /// The folder of the records, wherever they are committed.
 const RECORDS: [&str; 2] = ["knowledge", "executions"];
 
@@ -11,7 +13,7 @@ const RECORDS: [&str; 2] = ["knowledge", "executions"];
 /// *Guarantees*: nothing is written; a tree without that folder is its own inputs. So a record
 /// never changes the inputs, also where `records.branch` is the watched branch itself.
 pub(crate) fn inputs(repository: &Repository, tree: ObjectId) -> Result<ObjectId, gix::Error> {
-    let root = repository.find_tree(tree)?;
+    let root = Weighed(repository).object(tree)?.try_into_tree()?;
     if root.lookup_entry(RECORDS)?.is_none() {
         return Ok(tree);
     }

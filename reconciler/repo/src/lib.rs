@@ -10,11 +10,14 @@
 //!                \-> a remote --mirror--> its mirror /    publish: build, compare-and-swap, again
 //! ```
 
+mod changed;
 mod compare;
 mod durable;
 mod failure;
+mod folder;
 mod git;
 mod inputs;
+mod keep;
 mod location;
 mod lock;
 mod maintain;
@@ -32,6 +35,7 @@ mod system;
 mod tree;
 mod turn;
 mod watch;
+mod weighed;
 mod write;
 
 pub use git::{GitCall, GitCommand, GitError, GitOutput};
@@ -39,11 +43,12 @@ pub use open::{Committer, Fresh, GitRepository, Options};
 pub use system::SystemGit;
 pub use watch::RefWatcher;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use stratum_core::desired::Revision;
 use stratum_core::ids::CommitId;
-use stratum_core::ports::{Publication, Repository, RepositoryError, Tips, Tree};
+use stratum_core::ports::{Changed, Publication, Repository, RepositoryError, Tips, Tree};
 use stratum_core::signed::{SignedCommit, SignedTag};
 
 impl Repository for GitRepository {
@@ -92,7 +97,23 @@ impl Repository for GitRepository {
         self.read_words()
     }
 
+    fn changed(&self, old: &CommitId, new: &CommitId) -> Result<Changed, RepositoryError> {
+        self.read_changed(old, new)
+    }
+
+    fn keep(&self, commits: &BTreeSet<CommitId>) -> Result<(), RepositoryError> {
+        self.keep_commits(commits)
+    }
+
+    fn tidy(&self) -> Result<usize, RepositoryError> {
+        self.maintain()
+    }
+
     fn publish(&self, publication: &Publication) -> Result<CommitId, RepositoryError> {
         self.publish_record(publication)
+    }
+
+    fn publish_many(&self, publications: &[Publication]) -> Result<Vec<CommitId>, RepositoryError> {
+        self.publish_all(publications)
     }
 }

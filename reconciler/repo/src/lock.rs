@@ -145,9 +145,13 @@ fn lock(
 
 /// Puts a file with `text` at `path`, at once and whole, unless one is there.
 fn place(folder: &Path, path: &Path, text: &str) -> io::Result<()> {
-    // The turn is ours, so this name is too.
+    // The turn is ours, so this name is too; what is there under it, a link also, is not written to.
     let draft = folder.join("stratum-ref");
-    let mut file = File::create(&draft)?;
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = File::create_new(&draft)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     let mut linked = Ok(());
@@ -174,7 +178,7 @@ fn remove_ours(repository: &Repository, lock: &Path) {
     let ours = || {
         let id = fs::read_to_string(lock).ok()?;
         let id = ObjectId::from_hex(id.trim().as_bytes()).ok()?;
-        let commit = repository.find_commit(id).ok()?;
+        let commit = crate::weighed::Weighed(repository).commit(id).ok()?;
         Some(crate::write::is_of_a_run(commit.message_raw_sloppy()))
     };
     if old && ours() == Some(true) {

@@ -1,14 +1,15 @@
 //! Opening a repository: a folder, or the mirror of a remote.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use gix::ThreadSafeRepository;
 use gix::sec::trust::Mapping;
-use stratum_core::ports::RepositoryError;
+use stratum_core::ports::{CommitSigner, RepositoryError};
 
 use crate::failure::git as failed;
+use crate::folder::Folders;
 use crate::git::GitCommand;
 use crate::location::Location;
 use crate::mirror::Mirror;
@@ -80,9 +81,11 @@ impl Default for Options {
 /// with that id: `refs/replace` is ignored.
 pub struct GitRepository {
     pub(crate) pool: Arc<Pool>,
+    pub(crate) folders: Arc<Folders>,
     pub(crate) mirror: Option<Mirror>,
     unreached: Option<RepositoryError>,
     pub(crate) committer: Committer,
+    pub(crate) signer: OnceLock<Arc<dyn CommitSigner>>,
     pub(crate) git: Arc<dyn GitCommand>,
     pub(crate) timeout: Duration,
     /// As shown to people: without credentials.
@@ -149,18 +152,26 @@ impl GitRepository {
         options: Options,
     ) -> Result<Self, RepositoryError> {
         let repository = shared.to_thread_local();
+        let pool = Arc::new(Pool::new(shared));
         Ok(Self {
+            folders: Arc::new(Folders::new(Arc::clone(&pool))),
             own_dir: absolute(repository.git_dir())?,
             git_dir: absolute(repository.common_dir())?,
             bare: repository.is_bare(),
-            pool: Arc::new(Pool::new(shared)),
+            pool,
             mirror,
             unreached: None,
             committer: options.committer,
+            signer: OnceLock::new(),
             git: options.git,
             timeout: options.timeout,
             location,
         })
+    }
+
+    /// Signs every commit that is made from now on. The first key that is given counts.
+    pub fn sign_with(&self, signer: Arc<dyn CommitSigner>) {
+        let _kept_the_first = self.signer.set(signer);
     }
 
     /// The git folder; that of all work trees together, where there are several.

@@ -26,7 +26,7 @@ const WAIT: Duration = Duration::from_millis(16);
 
 /// What became of one try.
 enum Try {
-    Published(ObjectId),
+    Published(Vec<ObjectId>),
     /// Why it is tried again.
     Again(RepositoryError),
 }
@@ -36,14 +36,40 @@ impl GitRepository {
         &self,
         publication: &Publication,
     ) -> Result<CommitId, RepositoryError> {
-        self.refuse_checked_out(publication)?;
+        let commits = self.publish_together(std::slice::from_ref(publication))?;
+        let commit = commits.into_iter().next();
+        commit.ok_or_else(|| failed("write the record")("nothing was written"))
+    }
+
+    /// Publishes those together that go to one branch from one place; each commit in order.
+    pub(crate) fn publish_all(
+        &self,
+        publications: &[Publication],
+    ) -> Result<Vec<CommitId>, RepositoryError> {
+        let mut commits = Vec::new();
+        // What begins at a commit is not about a run, and each call adds a commit.
+        let groups = publications
+            .chunk_by(|a, b| a.branch == b.branch && a.from.is_none() && b.from.is_none());
+        for group in groups {
+            commits.extend(self.publish_together(group)?);
+        }
+        Ok(commits)
+    }
+
+    fn publish_together(
+        &self,
+        publications: &[Publication],
+    ) -> Result<Vec<CommitId>, RepositoryError> {
+        for one in publications.iter().take(1) {
+            self.refuse_checked_out(one)?;
+        }
         let mut tried = 0;
         loop {
             let reason = match self
                 .pool
-                .with(|repository| self.try_once(repository, publication))?
+                .with(|repository| self.try_once(repository, publications))?
             {
-                Try::Published(commit) => return commit_id(commit),
+                Try::Published(commits) => return commits.into_iter().map(commit_id).collect(),
                 Try::Again(reason) => reason,
             };
             tried += 1;
@@ -59,28 +85,31 @@ impl GitRepository {
     fn try_once(
         &self,
         repository: &Repository,
-        publication: &Publication,
+        publications: &[Publication],
     ) -> Result<Try, RepositoryError> {
         lock::refresh(repository)?;
-        let writer = Writer::new(repository, self.signature(publication), &publication.run);
-        let built = build(&writer, publication)?;
+        let signer = self.signer.get().cloned();
+        let writer = Writer::new(repository, self.signature(publications), signer);
+        let built = build(&writer, publications)?;
         if built.moves.is_empty() {
-            return Ok(Try::Published(built.commit));
+            return Ok(Try::Published(built.commits));
         }
         match &self.mirror {
-            Some(mirror) => push(repository, mirror, &built),
+            Some(mirror) => push(repository, mirror, built),
             None => {
                 writer.sync().map_err(failed("flush the record to disk"))?;
-                swap(repository, &built)
+                swap(repository, built)
             }
         }
     }
 
-    fn signature(&self, publication: &Publication) -> Signature {
+    /// Who commits, at the time of the last of them.
+    fn signature(&self, publications: &[Publication]) -> Signature {
+        let at = publications.iter().map(|one| one.at.as_second()).max();
         Signature {
             name: self.committer.name.as_str().into(),
             email: self.committer.mail.as_str().into(),
-            time: gix::date::Time::new(publication.at.as_second(), 0),
+            time: gix::date::Time::new(at.unwrap_or_default(), 0),
         }
     }
 
@@ -109,10 +138,10 @@ impl GitRepository {
     }
 }
 
-fn swap(repository: &Repository, built: &Built) -> Result<Try, RepositoryError> {
+fn swap(repository: &Repository, built: Built) -> Result<Try, RepositoryError> {
     match lock::swap(repository, &built.moves)? {
-        Swap::Moved => Ok(Try::Published(built.commit)),
-        Swap::Lost => Ok(Try::Again(race(built))),
+        Swap::Moved => Ok(Try::Published(built.commits)),
+        Swap::Lost => Ok(Try::Again(race(&built))),
         Swap::Busy(lock) => Ok(Try::Again(RepositoryError::Git {
             doing: format!(
                 "lock a ref: `{}` is there; remove it if no git process is running",
@@ -123,21 +152,21 @@ fn swap(repository: &Repository, built: &Built) -> Result<Try, RepositoryError> 
     }
 }
 
-fn push(repository: &Repository, mirror: &Mirror, built: &Built) -> Result<Try, RepositoryError> {
+fn push(repository: &Repository, mirror: &Mirror, built: Built) -> Result<Try, RepositoryError> {
     match mirror.push(&built.moves)? {
         Pushed::Moved => {
             // The next fetch would bring the same; a mirror fetched meanwhile is right too.
             if let Err(error) = lock::swap(repository, &built.moves) {
                 tracing::debug!(%error, "the mirror learns of the record with the next fetch");
             }
-            Ok(Try::Published(built.commit))
+            Ok(Try::Published(built.commits))
         }
         Pushed::Rejected(reason) => {
             mirror.fetch()?;
             lock::refresh(repository)?;
             for change in &built.moves {
                 if lock::read(repository, &change.name)? != change.old {
-                    return Ok(Try::Again(race(built)));
+                    return Ok(Try::Again(race(&built)));
                 }
             }
             Ok(Try::Again(RepositoryError::Remote {

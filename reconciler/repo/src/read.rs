@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use gix::bstr::ByteSlice;
+use gix::objs::Kind;
 use gix::{Commit, Repository};
 use jiff::Timestamp;
 use stratum_core::desired::Revision;
@@ -14,8 +15,11 @@ use crate::failure::git as failed;
 use crate::inputs::inputs;
 use crate::open::GitRepository;
 use crate::tree::GitTree;
+use crate::weighed::Weighed;
 
 const BRANCHES: &str = "refs/heads/";
+/// How many tags of tags are followed.
+const TAGS_OF_TAGS: usize = 8;
 
 impl GitRepository {
     /// Fails where there is no commit on any branch.
@@ -69,8 +73,7 @@ impl GitRepository {
             let id = repository
                 .rev_parse_single(name.as_bytes().as_bstr())
                 .ok()?;
-            let commit = id.object().ok()?.peel_to_commit().ok()?;
-            Some(commit.id)
+            peel(repository, id.detach())
         });
         match found {
             Some(id) => commit_id(id),
@@ -89,6 +92,12 @@ impl GitRepository {
     }
 
     pub(crate) fn read_tree(&self, id: &CommitId) -> Result<Arc<dyn Tree>, RepositoryError> {
+        let root = self.root_of(id)?;
+        Ok(Arc::new(GitTree::new(Arc::clone(&self.folders), root)))
+    }
+
+    /// The tree of a commit.
+    pub(crate) fn root_of(&self, id: &CommitId) -> Result<ObjectId, RepositoryError> {
         let root = self.pool.with(|repository| {
             let commit = find(repository, id)?;
             commit
@@ -96,10 +105,7 @@ impl GitRepository {
                 .map(|tree| tree.detach())
                 .map_err(failed(format!("read the commit `{id}`")))
         })?;
-        Ok(Arc::new(GitTree::new(
-            Arc::clone(&self.pool),
-            object_id(root)?,
-        )))
+        object_id(root)
     }
 
     pub(crate) fn read_between(
@@ -114,7 +120,7 @@ impl GitRepository {
             let ids = compare::between(repository, old, new, limit)
                 .map_err(failed("walk the history"))?;
             let commits = ids.into_iter().map(|id| {
-                let commit = repository.find_commit(id);
+                let commit = Weighed(repository).commit(id);
                 revision(
                     repository,
                     &commit.map_err(failed(format!("read the commit `{id}`")))?,
@@ -123,6 +129,19 @@ impl GitRepository {
             commits.collect()
         })
     }
+}
+
+/// The commit that an object is, or that a tag leads to.
+fn peel(repository: &Repository, mut id: gix::ObjectId) -> Option<gix::ObjectId> {
+    for _ in 0..TAGS_OF_TAGS {
+        let object = Weighed(repository).object(id).ok()?;
+        match object.kind {
+            Kind::Commit => return Some(id),
+            Kind::Tag => id = object.try_to_tag_ref().ok()?.target(),
+            Kind::Blob | Kind::Tree => return None,
+        }
+    }
+    None
 }
 
 /// The branch that HEAD names, whether or not it has a commit; `None` when HEAD is detached.
@@ -159,8 +178,8 @@ pub(crate) fn find<'a>(
     if object.kind() != repository.object_hash() {
         return Err(missing());
     }
-    repository
-        .find_commit(object)
+    Weighed(repository)
+        .commit(object)
         .map_err(|error| match error.is_not_found() {
             true => missing(),
             false => failed(format!("read the commit `{id}`"))(error),

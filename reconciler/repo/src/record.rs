@@ -1,67 +1,92 @@
-//! What is written for a record: a commit on its branch and one on the notes.
+//! What is written for records: one commit on their branch and one on the notes, however many.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use gix::refs::FullName;
 use gix::{ObjectId, Repository};
-use stratum_core::ids::CommitId;
+use stratum_core::ids::{CommitId, RunId};
 use stratum_core::ports::{Publication, RepositoryError};
 
 use crate::compare;
 use crate::failure::git as failed;
 use crate::lock::{self, Move};
 use crate::note;
-use crate::write::{Writer, is_of_run};
+use crate::weighed::Weighed;
+use crate::write::{Writer, runs_of};
 
 /// How many commits are looked through for the run's once its files were found.
 const SEARCH: usize = 10_000;
+/// How many records the message of a commit names, one by one.
+const NAMED: usize = 20;
 const BRANCHES: &str = "refs/heads/";
 
-/// The commit of the run, and the refs that must be moved for it; none when all is there already.
+/// The commit of each run, and the refs that must be moved for them; none when all is there already.
 pub(crate) struct Built {
-    pub(crate) commit: ObjectId,
+    pub(crate) commits: Vec<ObjectId>,
     pub(crate) moves: Vec<Move>,
 }
 
-/// Writes the objects, on top of where the refs stand now.
+/// Writes the objects, on top of where the refs stand now. All publications are for one branch and
+/// begin at the same commit.
 pub(crate) fn build(
     writer: &Writer<'_>,
-    publication: &Publication,
+    publications: &[Publication],
 ) -> Result<Built, RepositoryError> {
     let writing = || failed("write the record");
     let repository = writer.repository;
-    let name = full_name(&format!("{BRANCHES}{}", publication.branch))?;
+    let Some(first) = publications.first() else {
+        let (commits, moves) = Default::default();
+        return Ok(Built { commits, moves });
+    };
+    let name = full_name(&format!("{BRANCHES}{}", first.branch))?;
     let tip = lock::read(repository, &name)?;
     let mut moves = Vec::new();
-    let found = match publication.from {
-        None => find(repository, tip, publication).map_err(writing())?,
-        Some(_) => None,
+    let found = match first.from {
+        None => find(repository, tip, publications).map_err(writing())?,
+        Some(_) => BTreeMap::new(),
     };
-    let commit = match found {
-        Some(commit) => commit,
-        None => {
-            refuse_in_the_way(repository, tip, &name)?;
-            let parent = parent(repository, tip, publication.from.as_ref()).map_err(writing())?;
-            let new = record(writer, parent, publication).map_err(writing())?;
-            moves.push(Move {
-                name,
-                old: tip,
-                new,
-            });
-            new
-        }
-    };
-    moves.extend(noted(writer, publication)?);
-    Ok(Built { commit, moves })
+    let missing: Vec<&Publication> = publications
+        .iter()
+        .filter(|one| !found.contains_key(&one.run))
+        .collect();
+    let mut new = None;
+    if !missing.is_empty() {
+        refuse_in_the_way(repository, tip, &name)?;
+        let parent = parent(repository, tip, first.from.as_ref()).map_err(writing())?;
+        let commit = record(writer, parent, &missing)?;
+        moves.push(Move {
+            name,
+            old: tip,
+            new: commit,
+        });
+        new = Some(commit);
+    }
+    moves.extend(noted(writer, publications)?);
+    let commit_of = |one: &Publication| found.get(&one.run).copied().or(new);
+    let commits = publications.iter().filter_map(commit_of).collect();
+    Ok(Built { commits, moves })
 }
 
-fn noted(writer: &Writer<'_>, publication: &Publication) -> Result<Option<Move>, RepositoryError> {
+fn noted(
+    writer: &Writer<'_>,
+    publications: &[Publication],
+) -> Result<Option<Move>, RepositoryError> {
     let writing = || failed("write the note");
-    let Some((commit, line)) = &publication.note else {
+    let mut lines: BTreeMap<ObjectId, Vec<&str>> = BTreeMap::new();
+    let mut runs = Vec::new();
+    for one in publications {
+        if let Some((commit, line)) = &one.note {
+            let commit = ObjectId::from_hex(commit.as_str().as_bytes()).map_err(writing())?;
+            lines.entry(commit).or_default().push(line);
+            runs.push(&one.run);
+        }
+    }
+    if lines.is_empty() {
         return Ok(None);
-    };
+    }
     let name = full_name(note::NOTES)?;
     let old = lock::read(writer.repository, &name)?;
-    let commit = ObjectId::from_hex(commit.as_str().as_bytes()).map_err(writing())?;
-    let new = note::add(writer, old, commit, line).map_err(writing())?;
+    let new = note::add(writer, old, &lines, &runs).map_err(writing())?;
     Ok(new.map(|new| Move { name, old, new }))
 }
 
@@ -83,40 +108,86 @@ fn parent(
 fn record(
     writer: &Writer<'_>,
     tip: Option<ObjectId>,
-    publication: &Publication,
-) -> Result<ObjectId, gix::Error> {
+    publications: &[&Publication],
+) -> Result<ObjectId, RepositoryError> {
+    let writing = || failed("write the record");
+    let repository = writer.repository;
     let base = match tip {
-        Some(tip) => writer.repository.find_commit(tip)?.tree_id()?.detach(),
-        None => ObjectId::empty_tree(writer.repository.object_hash()),
+        Some(tip) => {
+            let commit = Weighed(repository).commit(tip).map_err(writing())?;
+            commit.tree_id().map_err(writing())?.detach()
+        }
+        None => ObjectId::empty_tree(repository.object_hash()),
     };
-    let tree = writer.add(base, &publication.files)?;
-    writer.commit(tree, tip, &publication.message)
+    let files = publications.iter().flat_map(|one| &one.files);
+    let tree = writer.add(base, files).map_err(writing())?;
+    let runs: Vec<&RunId> = publications.iter().map(|one| &one.run).collect();
+    writer
+        .commit(tree, tip, &message(publications), &runs)
+        .map_err(writing())
 }
 
-/// The commit of this run, where it is on the branch already.
+fn message(publications: &[&Publication]) -> String {
+    let messages = publications.iter().map(|one| one.message.trim_end());
+    match publications {
+        [one] => one.message.clone(),
+        several => {
+            let mut text = format!("{} records\n\n", several.len());
+            for message in messages.take(NAMED) {
+                let subject = message.lines().next().unwrap_or_default();
+                text.push_str(&format!("- {subject}\n"));
+            }
+            if let more @ 1.. = several.len().saturating_sub(NAMED) {
+                text.push_str(&format!("- and {more} more\n"));
+            }
+            text
+        }
+    }
+}
+
+/// The commits of the runs that are on the branch already.
 ///
 /// The files name the run, so their absence answers at once; only a repeated call walks, and from
-/// the tip, near which the commit is.
+/// the tip, near which the commits are.
 fn find(
     repository: &Repository,
     tip: Option<ObjectId>,
-    publication: &Publication,
-) -> Result<Option<ObjectId>, gix::Error> {
-    let Some(tip) = tip else { return Ok(None) };
-    let tree = repository.find_commit(tip)?.tree()?;
-    for (path, _) in &publication.files {
-        if tree.lookup_entry(path.split('/'))?.is_none() {
-            return Ok(None);
+    publications: &[Publication],
+) -> Result<BTreeMap<RunId, ObjectId>, gix::Error> {
+    let mut found = BTreeMap::new();
+    let Some(tip) = tip else { return Ok(found) };
+    let tree = Weighed(repository).commit(tip)?.tree()?;
+    let mut wanted = BTreeSet::new();
+    for one in publications {
+        let mut there = true;
+        for (path, _) in &one.files {
+            there = there && tree.lookup_entry(path.split('/'))?.is_some();
+        }
+        if there {
+            wanted.insert(&one.run);
+            // Where nothing names the run, somebody rewrote the branch: the files are there.
+            if !one.files.is_empty() {
+                found.insert(one.run.clone(), tip);
+            }
         }
     }
-    for commit in repository.rev_walk([tip]).all()?.take(SEARCH) {
-        let id = commit?.id;
-        if is_of_run(repository.find_commit(id)?.message_raw()?, &publication.run) {
-            return Ok(Some(id));
+    if wanted.is_empty() {
+        return Ok(found);
+    }
+    for id in compare::between(repository, None, tip, SEARCH)? {
+        let commit = Weighed(repository).commit(id)?;
+        for run in runs_of(commit.message_raw()?) {
+            if let Ok(run) = RunId::new(run)
+                && wanted.remove(&run)
+            {
+                found.insert(run, id);
+            }
+        }
+        if wanted.is_empty() {
+            break;
         }
     }
-    // The files are there under another commit: somebody rewrote the branch.
-    Ok((!publication.files.is_empty()).then_some(tip))
+    Ok(found)
 }
 
 /// A branch `a` keeps a branch `a/b` from being begun, and the other way round.

@@ -14,11 +14,17 @@ use crate::compare;
 use crate::failure::git as failed;
 use crate::open::GitRepository;
 use crate::read::{commit_id, find};
+use crate::weighed::Weighed;
 
 /// Where the words of people to the reconciler are.
 const WORDS: &str = "refs/tags/stratum/";
 
 const TAGS: &str = "refs/tags/";
+
+/// The most commits that are judged together: a history of more is brought in by parts.
+const RANGE: usize = 50_000;
+/// The most bytes of commits that are judged together.
+const RANGE_BYTES: u64 = 128 << 20;
 
 /// How a signature at the end of a tag begins.
 const BEGINNINGS: [&[u8]; 3] = [
@@ -40,10 +46,22 @@ impl GitRepository {
     ) -> Result<Vec<SignedCommit>, RepositoryError> {
         self.pool.with(|repository| {
             let (old, new) = (find(repository, old)?.id, find(repository, new)?.id);
-            let ids = compare::between(repository, Some(old), new, usize::MAX)
+            let ids = compare::between(repository, Some(old), new, RANGE + 1)
                 .map_err(failed("walk the history"))?;
-            let commits = ids.into_iter().map(|id| signed_commit(repository, id));
-            commits.collect()
+            if ids.len() > RANGE {
+                return Err(too_long(old, new));
+            }
+            let mut bytes = 0;
+            let mut commits = Vec::with_capacity(ids.len());
+            for id in ids {
+                let commit = signed_commit(repository, id)?;
+                bytes += commit.signed.payload.len() as u64;
+                if bytes > RANGE_BYTES {
+                    return Err(too_heavy(old, new, bytes));
+                }
+                commits.push(commit);
+            }
+            Ok(commits)
         })
     }
 
@@ -84,13 +102,25 @@ impl GitRepository {
     }
 }
 
+fn too_long(old: ObjectId, new: ObjectId) -> RepositoryError {
+    RepositoryError::Unsupported {
+        path: format!("{old}..{new}"),
+        reason: format!("has more than {RANGE} commits to judge at once: push them in parts"),
+    }
+}
+
+fn too_heavy(old: ObjectId, new: ObjectId, bytes: u64) -> RepositoryError {
+    RepositoryError::TooLarge {
+        what: format!("the history `{old}..{new}`"),
+        bytes,
+        most: RANGE_BYTES,
+    }
+}
+
 fn signed_commit(repository: &Repository, id: ObjectId) -> Result<SignedCommit, RepositoryError> {
     let failure = || failed(format!("read the commit `{id}`"));
-    let commit = repository.find_commit(id).map_err(failure())?;
-    let header: &[u8] = match id.kind() {
-        gix::hash::Kind::Sha256 => b"gpgsig-sha256",
-        _ => b"gpgsig",
-    };
+    let commit = Weighed(repository).commit(id).map_err(failure())?;
+    let header = crate::write::signature_header(id.kind()).as_bytes();
     let author = commit.author().map_err(failure())?;
     let committer = commit.committer().map_err(failure())?;
     Ok(SignedCommit {
@@ -118,7 +148,7 @@ fn signed_tag(
         message: String::new(),
         signed: Signed::default(),
     };
-    let object = repository.find_object(id).map_err(failure())?;
+    let object = Weighed(repository).object(id).map_err(failure())?;
     if object.kind != Kind::Tag {
         return Ok(word);
     }

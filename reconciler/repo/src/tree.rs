@@ -1,62 +1,68 @@
 //! The files of one commit, read from git objects.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use gix::objs::tree::EntryKind;
 use stratum_core::ids::ObjectId;
 use stratum_core::ports::{Tree, TreeEntry, TreeError, TreeKind};
 
-use crate::pool::Pool;
+use crate::folder::{Folder, Folders};
 
-/// One folder, decoded.
-#[derive(Default)]
-struct Folder {
-    /// Sorted by name.
-    entries: Vec<TreeEntry>,
-    /// Whether a name that is not UTF-8 was left out.
-    unreadable: bool,
-}
+/// The deepest folder that is read.
+const DEPTH: usize = 32;
+/// The most bytes that one look reads of one commit, each folder once and each file as often as it
+/// is read.
+const TOTAL: u64 = 512 << 20;
 
-/// The files of one commit. Folders that were looked at are kept decoded.
+/// The files of one commit.
+///
+/// *Guarantees*: nothing larger than its kind may be is read, nothing deeper than 32 folders, and
+/// not more than 512 MiB in all; a folder that git would not have made is refused as a whole.
 pub(crate) struct GitTree {
-    pool: Arc<Pool>,
+    folders: Arc<Folders>,
     root: TreeEntry,
-    folders: Mutex<HashMap<ObjectId, Arc<Folder>>>,
+    seen: Mutex<HashMap<ObjectId, Arc<Folder>>>,
+    total: AtomicU64,
 }
 
 impl GitTree {
     /// The files under the tree `root`.
-    pub(crate) fn new(pool: Arc<Pool>, root: ObjectId) -> Self {
+    pub(crate) fn new(folders: Arc<Folders>, root: ObjectId) -> Self {
         Self {
-            pool,
+            folders,
             root: TreeEntry {
                 name: String::new(),
                 kind: TreeKind::Folder,
                 id: root,
             },
-            folders: Mutex::new(HashMap::new()),
+            seen: Mutex::default(),
+            total: AtomicU64::new(0),
         }
     }
 
     fn folder(&self, id: &ObjectId, path: &str) -> Result<Arc<Folder>, TreeError> {
-        let known = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(folder) = known.get(id) {
+        let seen = || self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(folder) = seen().get(id) {
             return Ok(Arc::clone(folder));
         }
-        drop(known);
-        let folder = Arc::new(decode(&self.read(id, path)?, id).map_err(failed(path))?);
-        let mut known = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(id.clone(), Arc::clone(&folder));
+        let folder = self.folders.get(id, path)?;
+        self.count(folder.bytes)?;
+        seen().insert(id.clone(), Arc::clone(&folder));
         Ok(folder)
     }
 
-    fn read(&self, id: &ObjectId, path: &str) -> Result<Vec<u8>, TreeError> {
-        let object_id = gix::ObjectId::from_hex(id.as_str().as_bytes()).map_err(failed(path))?;
-        self.pool.with(|repository| {
-            let object = repository.find_object(object_id).map_err(failed(path))?;
-            Ok(object.detach().data)
-        })
+    fn count(&self, bytes: u64) -> Result<(), TreeError> {
+        let before = self.total.fetch_add(bytes, Ordering::Relaxed);
+        let bytes = before.saturating_add(bytes);
+        match bytes > TOTAL {
+            true => Err(TreeError::TooLarge {
+                path: "all that is read of the commit".to_owned(),
+                bytes,
+                most: TOTAL,
+            }),
+            false => Ok(()),
+        }
     }
 }
 
@@ -65,16 +71,19 @@ impl Tree for GitTree {
         if path.is_empty() {
             return Ok(Some(self.root.clone()));
         }
+        if path.split('/').count() > DEPTH {
+            return Err(TreeError::Malformed {
+                path: path.to_owned(),
+                what: format!("it lies deeper than {DEPTH} folders"),
+            });
+        }
         let mut here = self.root.clone();
         for name in path.split('/') {
             if here.kind != TreeKind::Folder {
                 return Ok(None);
             }
             let folder = self.folder(&here.id, path)?;
-            let place = folder
-                .entries
-                .binary_search_by(|entry| entry.name.as_str().cmp(name));
-            match place.ok().and_then(|place| folder.entries.get(place)) {
+            match folder.find(name) {
                 Some(entry) => here = entry.clone(),
                 None => return Ok(None),
             }
@@ -97,46 +106,8 @@ impl Tree for GitTree {
     }
 
     fn blob(&self, id: &ObjectId, path: &str) -> Result<Vec<u8>, TreeError> {
-        self.read(id, path)
-    }
-}
-
-fn decode(bytes: &[u8], id: &ObjectId) -> Result<Folder, Box<dyn std::error::Error + Send + Sync>> {
-    let mut folder = Folder::default();
-    let hash = gix::ObjectId::from_hex(id.as_str().as_bytes())?.kind();
-    for entry in gix::objs::TreeRefIter::from_bytes(bytes, hash) {
-        let entry = entry?;
-        match std::str::from_utf8(entry.filename) {
-            Ok(name) => folder.entries.push(TreeEntry {
-                name: name.to_owned(),
-                kind: kind(entry.mode.kind()),
-                id: ObjectId::new(entry.oid.to_string())?,
-            }),
-            Err(_) => folder.unreadable = true,
-        }
-    }
-    // Git sorts a folder as if its name ended in `/`.
-    folder.entries.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(folder)
-}
-
-fn kind(kind: EntryKind) -> TreeKind {
-    match kind {
-        EntryKind::Blob => TreeKind::File,
-        EntryKind::BlobExecutable => TreeKind::Executable,
-        EntryKind::Tree => TreeKind::Folder,
-        EntryKind::Link => TreeKind::Symlink,
-        EntryKind::Commit => TreeKind::Submodule,
-    }
-}
-
-fn failed<E>(path: &str) -> impl FnOnce(E) -> TreeError
-where
-    E: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let path = path.to_owned();
-    move |source| TreeError::Read {
-        path,
-        source: source.into(),
+        let bytes = self.folders.read(id, path)?;
+        self.count(bytes.len() as u64)?;
+        Ok(bytes)
     }
 }

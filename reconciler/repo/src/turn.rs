@@ -1,8 +1,10 @@
 //! One stratum at a time on one git folder.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use rustix::fs::OFlags;
 use stratum_core::ports::RepositoryError;
 
 use crate::failure::git as failed;
@@ -10,11 +12,28 @@ use crate::failure::git as failed;
 /// Waits for the turn; it ends when the answer is dropped, and when the process dies.
 ///
 /// Stock git knows nothing of it: it keeps stratums from racing each other, and tells what a dead
-/// one left behind from what a living one holds. Nothing is kept in the file.
+/// one left behind from what a living one holds. Nothing is kept in the file, and nothing in it is
+/// changed: whoever owns the folder could have put another file there. A link is refused.
 pub(crate) fn take(folder: &Path) -> Result<File, RepositoryError> {
     let path = folder.join("stratum-turn");
     let waiting = || failed(format!("wait for `{}`", path.display()));
-    let file = File::create(&path).map_err(waiting())?;
+    let file = open(&path).map_err(waiting())?;
     file.lock().map_err(waiting())?;
     Ok(file)
+}
+
+fn open(path: &Path) -> std::io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(std::io::Error::other("it is not a regular file")),
+    }
 }

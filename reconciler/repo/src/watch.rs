@@ -149,7 +149,8 @@ fn is_ref(path: &PathBuf, top: &Path, own: &Path) -> bool {
     {
         return false;
     }
-    path.starts_with(top.join("refs"))
+    // What is kept alive is our own.
+    (path.starts_with(top.join("refs")) && !path.starts_with(top.join("refs/stratum")))
         || [top.join("packed-refs"), top.join("HEAD"), own.join("HEAD")].contains(path)
 }
 

@@ -2,42 +2,48 @@
 
 use std::cell::RefCell;
 use std::io::Read;
+use std::sync::Arc;
 
 use gix::actor::Signature;
 use gix::bstr::BStr;
 use gix::objs::tree::EntryKind;
-use gix::objs::{Commit, Data, Find, Kind, Write};
+use gix::objs::{Commit, Data, Find, Kind, Write, WriteTo as _};
 use gix::{ObjectId, Repository};
 use stratum_core::ids::RunId;
+use stratum_core::ports::CommitSigner;
 
 use crate::durable;
 
 /// The trailer by which a run's commit is known.
 const TRAILER: &str = "Stratum-Run: ";
 
-/// Writes the objects of one run into one repository.
+/// Writes the objects of one commit of records into one repository.
 pub(crate) struct Writer<'a> {
     pub(crate) repository: &'a Repository,
     committer: Signature,
-    run: &'a RunId,
+    signer: Option<Arc<dyn CommitSigner>>,
     written: RefCell<Vec<ObjectId>>,
 }
 
 impl<'a> Writer<'a> {
-    pub(crate) fn new(repository: &'a Repository, committer: Signature, run: &'a RunId) -> Self {
+    pub(crate) fn new(
+        repository: &'a Repository,
+        committer: Signature,
+        signer: Option<Arc<dyn CommitSigner>>,
+    ) -> Self {
         Self {
             repository,
             committer,
-            run,
+            signer,
             written: RefCell::new(Vec::new()),
         }
     }
 
     /// The tree `base` with the files added.
-    pub(crate) fn add(
+    pub(crate) fn add<'f>(
         &self,
         base: ObjectId,
-        files: &[(String, Vec<u8>)],
+        files: impl Iterator<Item = &'f (String, Vec<u8>)>,
     ) -> Result<ObjectId, gix::Error> {
         let root = self.repository.find_tree(base)?;
         let hash = self.repository.object_hash();
@@ -54,23 +60,37 @@ impl<'a> Writer<'a> {
         editor.write(|tree| self.write(tree))
     }
 
-    /// A commit with the trailer of the run.
+    /// A commit with the trailers of the runs, signed where there is a key.
     pub(crate) fn commit(
         &self,
         tree: ObjectId,
         parent: Option<ObjectId>,
         message: &str,
+        runs: &[&RunId],
     ) -> Result<ObjectId, gix::Error> {
-        let message = message.trim_end();
-        self.write(&Commit {
+        let mut text = format!("{}\n\n", message.trim_end());
+        for run in runs {
+            text.push_str(&format!("{TRAILER}{run}\n"));
+        }
+        let mut commit = Commit {
             tree,
             parents: parent.into_iter().collect(),
             author: self.committer.clone(),
             committer: self.committer.clone(),
             encoding: None,
-            message: format!("{message}\n\n{TRAILER}{}\n", self.run).into(),
+            message: text.into(),
             extra_headers: Vec::new(),
-        })
+        };
+        if let Some(signer) = &self.signer {
+            let mut payload = Vec::new();
+            commit
+                .write_to(&mut payload)
+                .map_err(gix::Error::from_error)?;
+            let signature = signer.sign(&payload).map_err(gix::Error::from_error)?;
+            let header = signature_header(self.repository.object_hash());
+            commit.extra_headers.push((header.into(), signature.into()));
+        }
+        self.write(&commit)
     }
 
     /// Flushes everything written through this writer.
@@ -80,15 +100,23 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Whether a message has the trailer of this run.
-pub(crate) fn is_of_run(message: &BStr, run: &RunId) -> bool {
-    let trailer = format!("{TRAILER}{run}");
-    lines(message).any(|line| line == trailer.as_bytes())
+/// The header that holds the signature of a commit.
+pub(crate) fn signature_header(hash: gix::hash::Kind) -> &'static str {
+    match hash {
+        gix::hash::Kind::Sha256 => "gpgsig-sha256",
+        _ => "gpgsig",
+    }
+}
+
+/// The runs that the trailers of a message name.
+pub(crate) fn runs_of(message: &BStr) -> impl Iterator<Item = &str> {
+    let runs = lines(message).filter_map(|line| line.strip_prefix(TRAILER.as_bytes()));
+    runs.filter_map(|run| std::str::from_utf8(run).ok())
 }
 
 /// Whether a message has the trailer of any run: then the commit was made here.
 pub(crate) fn is_of_a_run(message: &BStr) -> bool {
-    lines(message).any(|line| line.starts_with(TRAILER.as_bytes()))
+    runs_of(message).next().is_some()
 }
 
 fn lines(message: &BStr) -> impl Iterator<Item = &[u8]> {

@@ -5,9 +5,9 @@ mod answer;
 use std::collections::{BTreeMap, BTreeSet};
 
 use stratum_core::ids::{Address, StepId};
-use stratum_core::journal::{End, Event, Journal, StepStatus};
+use stratum_core::journal::{Event, Journal, StepStatus};
 use stratum_core::plan::Step;
-use stratum_core::ports::{Effect, Entry, Lease, StateChange};
+use stratum_core::ports::{Effect, Entry, Lease, Retry, StateChange};
 use stratum_core::resource::ResourceState;
 use stratum_core::value::{Record, Reference, Value, resolve_record};
 use tokio::task::JoinSet;
@@ -31,6 +31,15 @@ pub(crate) struct Apply {
     pub(crate) world: BTreeMap<Address, ResourceState>,
     pub(crate) journal: Journal,
     pub(crate) flight: Flight,
+    /// What the failures of steps ask for, of those that this process saw.
+    pub(crate) failed: Vec<Retry>,
+}
+
+/// How an Apply ended.
+pub(crate) struct Driven {
+    pub(crate) journal: Journal,
+    /// What the failures of steps ask for; empty where an earlier process saw them.
+    pub(crate) failed: Vec<Retry>,
 }
 
 /// The tasks in flight, and the steps they are about.
@@ -71,18 +80,21 @@ impl Apply {
     ///
     /// *Errors*: [`RuntimeError::Stopped`] when told to stop; a failed append. In both cases what
     /// was in flight is waited for, and the journal says where to go on.
-    pub(crate) async fn drive(mut self) -> Result<(End, Journal), RuntimeError> {
+    pub(crate) async fn drive(mut self) -> Result<Driven, RuntimeError> {
         let result = self.steer().await;
         // Calls in flight go on to their end, so that none is cut in the middle.
         while self.flight.tasks.join_next().await.is_some() {}
-        result.map(|end| (end, self.journal))
+        result?;
+        Ok(Driven {
+            journal: self.journal,
+            failed: self.failed,
+        })
     }
 
-    async fn steer(&mut self) -> Result<End, RuntimeError> {
+    async fn steer(&mut self) -> Result<(), RuntimeError> {
         loop {
             if let Some(end) = self.journal.next().end {
-                self.write(vec![Pending::of(end.event())]).await?;
-                return Ok(end);
+                return self.write(vec![Pending::of(end.event())]).await;
             }
             let stopping = self.stop.is_stopped();
             if stopping && self.flight.steps.is_empty() {
@@ -92,10 +104,15 @@ impl Apply {
                 self.launch().await?;
             }
             let mut answers = self.collect().await?;
+            let errors = answers.iter().filter_map(|(_, answer)| answer.error());
+            self.failed.extend(errors.map(|error| error.retry));
             // What ended decides which way it goes, before anything new begins.
             answers.sort_by_key(|(_, answer)| answer.begins());
+            // What was only prepared when it was told to stop is prepared again at the next start.
+            let stopped = self.stop.is_stopped();
             let pending = answers
                 .into_iter()
+                .filter(|(_, answer)| !(stopped && answer.begins()))
                 .flat_map(|(id, answer)| self.digest(id, answer));
             let pending = pending.collect();
             self.write(pending).await?;

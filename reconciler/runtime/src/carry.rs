@@ -1,7 +1,8 @@
 //! Carrying out a run: starting it, driving it, and what its end means for the environment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use stratum_core::approve::approve;
@@ -10,18 +11,18 @@ use stratum_core::condition::{Condition, Hold};
 use stratum_core::desired::Closure;
 use stratum_core::finding::Finding;
 use stratum_core::ids::Address;
-use stratum_core::journal::{End, Event, Journal};
+use stratum_core::journal::{End, Event, Journal, Left};
 use stratum_core::observed::Report;
 use stratum_core::ports::{
-    Base, Entry, EnvironmentRow, Observation, RunOutcome, SecretKey, Site, Unfinished,
+    Base, Entry, EnvironmentRow, Observation, Retry, RunOutcome, SecretKey, Site, Unfinished,
 };
 use stratum_core::record;
 use stratum_core::resource::ResourceState;
-use stratum_core::run::Run;
+use stratum_core::run::{Run, Trigger};
 use stratum_core::settings::Settings;
 use stratum_core::value::Record;
 
-use crate::apply::{Apply, Flight};
+use crate::apply::{Apply, Driven, Flight};
 use crate::error::RuntimeError;
 use crate::judge::condition;
 use crate::look::{Look, report_of};
@@ -91,6 +92,7 @@ impl Reconciler {
             event: started,
             change: None,
         };
+        self.begins(&run.environment, &run.id);
         self.ports.store.start(&lease, &run, &entry).await?;
         let settings = Arc::clone(&target.settings);
         let drive = Drive {
@@ -128,11 +130,7 @@ impl Reconciler {
             concern: None,
         };
         if journal.end().is_some() {
-            let known = row.last_run.as_ref().is_some_and(|last| *last >= run.id);
-            return match known {
-                true => Ok(report_of(&row, origin.findings)),
-                false => self.settle(&run, &journal, row, origin).await,
-            };
+            return self.settle(&run, &journal, row, origin, &[]).await;
         }
         // Whoever accepted it then accepted it for good: the same findings and verdict decide.
         if let Err(refusal) = approve(
@@ -208,6 +206,7 @@ impl Reconciler {
             resumed,
         } = drive;
         let lease = self.lease(&run.environment).await?;
+        let _running = self.running();
         (self.progress)(&Progress::Started {
             environment: run.environment.clone(),
             run: run.id.clone(),
@@ -227,21 +226,24 @@ impl Reconciler {
         };
         let apply = Apply {
             around,
-            lease: lease.clone(),
+            lease,
             parallelism: own.parallelism.max(1) as usize,
             stop: self.stop.clone(),
             progress: Arc::clone(&self.progress),
             world: base.resources,
             journal,
             flight: Flight::default(),
+            failed: Vec::new(),
         };
-        let (_, journal) = match apply.drive().await {
+        let driven = apply.drive().await;
+        let Driven { journal, failed } = match driven {
             Ok(driven) => driven,
             Err(RuntimeError::Store(error)) => return self.fenced(Err(error)),
             Err(error) => return Err(error),
         };
-        let report = self.settle(&run, &journal, row, origin).await?;
-        self.publish(&run.id, &lease).await;
+        let report = self.settle(&run, &journal, row, origin, &failed).await?;
+        self.is_settled(&run.environment, &run.id);
+        self.records.note(&run.id);
         Ok(report)
     }
 
@@ -252,45 +254,37 @@ impl Reconciler {
         journal: &Journal,
         mut row: EnvironmentRow,
         origin: Origin,
+        failed: &[Retry],
     ) -> Result<EnvironmentReport, RuntimeError> {
-        let why = self.why(run).await?;
         row.last_run = Some(run.id.clone());
         row.desired_revision = Some(run.revision.commit.clone());
-        let outcome = match journal.end() {
-            Some(End::Applied) => {
+        let end = journal.end().ok_or(RuntimeError::Stopped)?;
+        let mut retry = None;
+        let outcome = match end {
+            End::Applied => {
                 self.mark_in_force(&run.environment, &origin.versions)
                     .await?;
                 self.settle_applied(run, &mut row, &origin);
                 self.settle_observed(run, &mut row).await?;
                 RunOutcome::Applied
             }
-            Some(End::RolledBack) => {
-                let hold = Hold {
-                    inputs: run.plan.inputs,
-                    revision: run.revision.commit.clone(),
-                    run: run.id.clone(),
-                    reason: why,
+            End::RolledBack | End::Stuck(_) => {
+                let failure = self.failure(run).await?;
+                retry = match run.trigger {
+                    Trigger::Drift => Some(self.correction_failed(run, &mut row, failure)),
+                    Trigger::Push => hold(run, end, &mut row, failure.why, failed),
                 };
-                row.condition = Condition::Stalled;
-                row.reason = record::held(&hold);
-                row.hold = Some(hold);
-                RunOutcome::RolledBack
+                match end {
+                    End::Stuck(_) => RunOutcome::Stuck,
+                    End::RolledBack | End::Applied => RunOutcome::RolledBack,
+                }
             }
-            Some(End::Stuck(left)) => {
-                let names: Vec<String> = left
-                    .iter()
-                    .map(|left| format!("`{}` is {}", left.address, left.is))
-                    .collect();
-                row.condition = Condition::Stalled;
-                row.reason = format!("{} ({why})", names.join(", "));
-                RunOutcome::Stuck
-            }
-            None => return Err(RuntimeError::Stopped),
         };
         self.put(&mut row).await?;
         let mut report = report_of(&row, origin.findings);
         report.run = Some(run.id.clone());
         report.outcome = Some(outcome);
+        report.failed = retry;
         Ok(report)
     }
 
@@ -329,13 +323,76 @@ impl Reconciler {
         Ok(self.ports.store.observe(&lease, &seen).await?)
     }
 
-    async fn why(&self, run: &Run) -> Result<String, RuntimeError> {
+    /// Why a run did not come to its end, and at which resources.
+    async fn failure(&self, run: &Run) -> Result<Failure, RuntimeError> {
         let stored = self.ports.store.run(&run.id).await?;
         let events = stored.map(|stored| stored.events).unwrap_or_default();
         let outcome = record::outcome(&run.plan, &events);
-        Ok(outcome.map(|outcome| outcome.reason).unwrap_or_default())
+        let failed = events.iter().filter_map(|(_, event)| match event {
+            Event::Failed { step, .. } | Event::Unknown { step, .. } => run.plan.step(*step),
+            _ => None,
+        });
+        Ok(Failure {
+            at: failed.map(|step| step.address.clone()).collect(),
+            why: outcome.map(|outcome| outcome.reason).unwrap_or_default(),
+        })
     }
 }
+
+/// Why a run did not come to its end.
+pub(crate) struct Failure {
+    /// The resources whose step failed.
+    pub(crate) at: BTreeSet<Address>,
+    /// One sentence.
+    pub(crate) why: String,
+}
+
+/// Holds the inputs of a run that was rolled back or got stuck. What failed only for now is tried
+/// again by itself; the answer says when.
+fn hold(
+    run: &Run,
+    end: &End,
+    row: &mut EnvironmentRow,
+    why: String,
+    failed: &[Retry],
+) -> Option<Retry> {
+    let stuck = matches!(end, End::Stuck(_));
+    let passes = passes(failed).filter(|_| !stuck);
+    let hold = Hold {
+        inputs: run.plan.inputs,
+        revision: run.revision.commit.clone(),
+        run: run.id.clone(),
+        reason: match end {
+            End::Stuck(left) => format!("{}{why}", listed(left)),
+            End::RolledBack | End::Applied => why,
+        },
+        stuck,
+        passes,
+    };
+    row.condition = Condition::Stalled;
+    row.reason = record::held(&hold);
+    row.hold = Some(hold);
+    passes.map(Retry::Later)
+}
+
+fn listed(left: &[Left]) -> String {
+    let names = left.iter();
+    let names = names.map(|left| format!("`{}` is {}; ", left.address, left.is));
+    names.collect()
+}
+
+/// How long to wait at least before what failed is tried again, where all of it may pass.
+fn passes(failed: &[Retry]) -> Option<Duration> {
+    let waits = failed.iter().map(|retry| match retry {
+        Retry::Later(wait) => Some(*wait),
+        Retry::WhenInputChanges | Retry::NeedsPerson => None,
+    });
+    let waits: Option<Vec<Duration>> = waits.collect();
+    Some(waits?.into_iter().max()?.max(AGAIN))
+}
+
+/// The shortest time before a run is made again that failed for what may pass.
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// What is left of a drift after a step on the resource.
 fn left_of(

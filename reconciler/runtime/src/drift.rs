@@ -1,17 +1,21 @@
 //! Looking at the world on a schedule: what differs is kept, and corrected where that is wanted.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use stratum_core::condition::Condition;
 use stratum_core::finding::first_reason;
-use stratum_core::ids::{Address, TypeName};
+use stratum_core::ids::{Address, EnvironmentName, TypeName};
 use stratum_core::observed::{Observed, Report};
 use stratum_core::planning::{DriftRule, decisive};
-use stratum_core::ports::{Base, Observation, TypeSchema};
+use stratum_core::ports::{Base, EnvironmentRow, Observation, Retry, RunOutcome, TypeSchema};
 use stratum_core::resource::ResourceState;
+use stratum_core::run::Run;
+use stratum_core::schedule::{Cause, Causes};
 use stratum_core::settings::DriftMode;
 
+use crate::carry::Failure;
 use crate::error::RuntimeError;
 use crate::look::Look;
 use crate::progress::EnvironmentReport;
@@ -24,18 +28,60 @@ const FIGHT: usize = 3;
 /// The time within which repeated drift counts as a fight, at least.
 const WINDOW: Duration = Duration::from_secs(3600);
 
+/// The shortest time before a correction is tried again that failed.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// So many corrections follow at most in one look, each without what was in the way of the last.
+const AT_MOST: usize = 4;
+
 impl Reconciler {
-    /// Looks at the whole world, and corrects what is to be corrected.
+    /// Looks at the whole world, and corrects what is to be corrected. What cannot be corrected is
+    /// left out then, so that it is in the way of nothing else, until it is tried again.
     pub(crate) async fn drift(
         self: &Arc<Self>,
-        mut look: Look,
+        look: Look,
+        causes: Causes,
     ) -> Result<EnvironmentReport, RuntimeError> {
+        let environment = look.target.environment.clone();
+        if causes.iter().any(|cause| cause != Cause::DriftDue) {
+            self.obstacles(&environment, BTreeMap::clear);
+        }
+        let mut report = self.correct(look.clone()).await?;
+        for _ in 0..AT_MOST {
+            let failed = matches!(
+                report.outcome,
+                Some(RunOutcome::RolledBack | RunOutcome::Stuck)
+            );
+            if !failed || self.stop.is_stopped() {
+                break;
+            }
+            let row = self.ports.store.environment(&environment).await?;
+            let row = row.unwrap_or_else(|| look.row.clone());
+            let again = self
+                .correct(Look {
+                    row,
+                    ..look.clone()
+                })
+                .await?;
+            // What was left out is in the report all the same.
+            report = EnvironmentReport {
+                run: again.run.or(report.run),
+                outcome: again.outcome,
+                ..again
+            };
+        }
+        Ok(report)
+    }
+
+    async fn correct(self: &Arc<Self>, mut look: Look) -> Result<EnvironmentReport, RuntimeError> {
         let base = self.ports.store.base(&look.target.environment).await?;
         let (observed, seen) = self.observe_all(&mut look, &base).await?;
         let fights = self.fights(&look, &base, &seen).await?;
+        let obstacles = self.obstacles(&look.target.environment, |known| known.clone());
+        let left = fights.keys().chain(obstacles.keys());
         let rule = DriftRule {
             mode: self.mode(&look.target),
-            fought: fights.keys().cloned().collect(),
+            fought: left.cloned().collect(),
         };
         let judged = match self.judge(&mut look, &rule, Some(observed)).await? {
             Ok(judged) => judged,
@@ -44,11 +90,48 @@ impl Reconciler {
                 return self.stalled(look.row, reason, findings).await;
             }
         };
-        look.concern = fights
-            .iter()
-            .next()
-            .map(|(address, names)| fought(address, names));
-        self.carry_out(look, judged).await
+        let fought = fights.iter().next();
+        let fought = fought.map(|(address, names)| fought_over(address, names));
+        look.concern = fought.or(obstacles.values().next().cloned());
+        let mut report = self.carry_out(look, judged).await?;
+        if !obstacles.is_empty() {
+            report.failed = report.failed.or(Some(Retry::Later(AGAIN)));
+        }
+        Ok(report)
+    }
+
+    /// A correction failed: what was applied stays applied, and the rest is corrected without what
+    /// is in the way. Answers when that is tried again.
+    pub(crate) fn correction_failed(
+        &self,
+        run: &Run,
+        row: &mut EnvironmentRow,
+        failure: Failure,
+    ) -> Retry {
+        let reason = format!(
+            "its drift could not be corrected ({}); what was applied stays, and it is tried again",
+            failure.why
+        );
+        self.obstacles(&run.environment, |known| {
+            let at = failure.at.into_iter();
+            known.extend(at.map(|address| (address, reason.clone())));
+        });
+        row.condition = Condition::Stalled;
+        row.reason = reason;
+        Retry::Later(AGAIN)
+    }
+
+    /// The resources of an environment whose drift could not be corrected, with the reason.
+    fn obstacles<T>(
+        &self,
+        environment: &EnvironmentName,
+        with: impl FnOnce(&mut BTreeMap<Address, String>) -> T,
+    ) -> T {
+        let mut all = self
+            .obstacles
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        with(all.entry(environment.clone()).or_default())
     }
 
     /// Reads every resource and keeps what was seen.
@@ -138,7 +221,7 @@ impl Reconciler {
     }
 }
 
-fn fought(address: &Address, attributes: &BTreeSet<String>) -> String {
+fn fought_over(address: &Address, attributes: &BTreeSet<String>) -> String {
     let names: Vec<String> = attributes.iter().map(|name| format!("`{name}`")).collect();
     format!(
         "someone else keeps changing {} of `{address}` back, so it is no longer corrected: find \

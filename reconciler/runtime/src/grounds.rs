@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
-use jiff::Timestamp;
 use stratum_core::condition::Hold;
 use stratum_core::digest::Digest;
 use stratum_core::finding::codes::UNVERIFIED;
@@ -47,23 +46,11 @@ impl Grounds {
     }
 }
 
-/// What a look found, to know when another is worth it.
-#[derive(Debug, Clone, Default)]
-struct Seen {
-    /// The tags as they were.
-    tags: Option<Digest>,
-    /// Suspended by a tag.
-    suspended: bool,
-    /// When policy last refused: a policy may look at the time.
-    refused: Option<Timestamp>,
-}
-
 /// What is known of the tags and of who heard them.
 #[derive(Default)]
 pub(crate) struct Words {
     tags: Arc<Vec<SignedTag>>,
     digest: Option<Digest>,
-    heard: BTreeMap<EnvironmentName, Seen>,
     /// The environments of the very first look: each pins its own commit.
     first: Option<BTreeSet<EnvironmentName>>,
     /// What the audit log was told of tags that are looked at again and again.
@@ -83,15 +70,11 @@ impl Reconciler {
     }
 
     /// Notes, at the very first look of all, which environments there are.
-    pub(crate) fn begin_trust(
-        &self,
-        head: &Head,
-        rows: &BTreeMap<EnvironmentName, EnvironmentRow>,
-    ) {
+    pub(crate) fn begin_trust(&self, head: &Head, rows: &[EnvironmentRow]) {
         let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
         let known = |row: &EnvironmentRow| row.pin.is_some() || row.revision.is_some();
         if words.first.is_none() {
-            let first = match rows.values().any(known) {
+            let first = match rows.iter().any(known) {
                 true => BTreeSet::new(),
                 false => head.environments.iter().cloned().collect(),
             };
@@ -105,37 +88,16 @@ impl Reconciler {
         !words.told.insert((environment.clone(), told))
     }
 
-    fn heard<T>(&self, environment: &EnvironmentName, ask: impl FnOnce(&mut Seen) -> T) -> T {
-        let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
-        ask(words.heard.entry(environment.clone()).or_default())
-    }
-
-    fn tags(&self) -> (Arc<Vec<SignedTag>>, Option<Digest>) {
+    fn tags(&self) -> Arc<Vec<SignedTag>> {
         let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
-        (Arc::clone(&words.tags), words.digest)
+        Arc::clone(&words.tags)
     }
 
-    /// Whether tags changed since the environment was looked at, or time may have changed what
-    /// policy says.
-    pub(crate) fn words_wait(&self, target: &Target) -> bool {
-        let (_, digest) = self.tags();
-        let heard = self.heard(&target.environment, |heard| heard.clone());
-        let every = target.settings.drift_of(&target.own()).every;
-        let again = heard
-            .refused
-            .is_some_and(|at| crate::retry::later(at, every) <= self.ports.clock.now());
-        heard.tags != digest || again
-    }
-
-    /// Whether a tag suspended the environment, as far as the last look knows.
-    pub(crate) fn suspended_by_word(&self, environment: &EnvironmentName) -> bool {
-        self.heard(environment, |heard| heard.suspended)
-    }
-
-    /// Notes what policy said of the environment's plan.
-    pub(crate) fn note_refusal(&self, environment: &EnvironmentName, refused: bool) {
-        let now = self.ports.clock.now();
-        self.heard(environment, |heard| heard.refused = refused.then_some(now));
+    /// The tags by name, with their objects.
+    pub(crate) fn words_by_name(&self) -> BTreeMap<String, String> {
+        let tags = self.tags();
+        let names = tags.iter().map(|tag| (tag.name.clone(), tag.id.clone()));
+        names.collect()
     }
 
     /// The guard over this process's ports, at this moment.
@@ -196,8 +158,7 @@ impl Reconciler {
             self.log_pin(&target.environment, pin, &rules.trust).await?;
         }
         row.pin = pin;
-        let (tags, digest) = self.tags();
-        self.heard(&target.environment, |heard| heard.tags = digest);
+        let tags = self.tags();
         Ok(Ok(Grounds { case, rules, tags }))
     }
 
@@ -241,8 +202,6 @@ impl Reconciler {
             })
             .await?;
         self.log_void(environment, "suspend", &heard.void).await?;
-        let suspended = matches!(heard.said, Said::Suspend(_));
-        self.heard(environment, |heard| heard.suspended = suspended);
         Ok(heard.said)
     }
 

@@ -44,6 +44,33 @@ pub(crate) fn own_settings(
         .unwrap_or_default()
 }
 
+impl Head {
+    /// The commit an environment should come to, or the reason why there is none.
+    pub(crate) fn target(
+        &self,
+        environment: &EnvironmentName,
+        settings: &Arc<Settings>,
+        tips: &Tips,
+    ) -> Result<Target, String> {
+        let own = settings
+            .environments
+            .get(environment)
+            .and_then(|own| own.branch.as_ref());
+        let commit = match own {
+            None => self.commit.clone(),
+            Some(branch) => tips.branches.get(branch).cloned().ok_or_else(|| {
+                format!("its branch `{branch}` is not in the repository; push it, or name another")
+            })?,
+        };
+        Ok(Target {
+            environment: environment.clone(),
+            settings: Arc::clone(settings),
+            commit,
+            branch: own.cloned().or_else(|| tips.head.clone()),
+        })
+    }
+}
+
 impl Reconciler {
     /// What HEAD says; read again only when HEAD moved.
     pub(crate) async fn head(self: &Arc<Self>) -> Result<(Arc<Head>, Tips), RuntimeError> {
@@ -98,32 +125,6 @@ impl Reconciler {
         let settings = self.cached().and_then(|head| head.settings.value.clone());
         settings.map_or_else(BranchName::records, |settings| {
             settings.records.branch.clone()
-        })
-    }
-
-    /// The commit an environment should come to, or the reason why there is none.
-    pub(crate) fn target(
-        &self,
-        environment: &EnvironmentName,
-        settings: &Arc<Settings>,
-        head: &Head,
-        tips: &Tips,
-    ) -> Result<Target, String> {
-        let own = settings
-            .environments
-            .get(environment)
-            .and_then(|own| own.branch.as_ref());
-        let commit = match own {
-            None => head.commit.clone(),
-            Some(branch) => tips.branches.get(branch).cloned().ok_or_else(|| {
-                format!("its branch `{branch}` is not in the repository; push it, or name another")
-            })?,
-        };
-        Ok(Target {
-            environment: environment.clone(),
-            settings: Arc::clone(settings),
-            commit,
-            branch: own.cloned().or_else(|| tips.head.clone()),
         })
     }
 }

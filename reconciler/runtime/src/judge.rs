@@ -85,11 +85,6 @@ impl Reconciler {
             findings: findings.clone(),
         });
         let result = approve(Arc::clone(&plan), findings, verdict.clone());
-        let refused = matches!(
-            result,
-            Err(Refusal::Denied(_) | Refusal::NeedsApproval { .. })
-        );
-        self.note_refusal(&look.target.environment, refused);
         if let Err(refusal) = &result {
             entries.push(self.refusal_entry(look, &plan, &verdict, refusal));
         }

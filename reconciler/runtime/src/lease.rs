@@ -1,6 +1,5 @@
 //! The right to reconcile an environment, kept once it was given.
 
-use std::convert::Infallible;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -20,7 +19,8 @@ impl Reconciler {
         let lease = self.ports.store.acquire(environment, ttl).await?;
         let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         leases.insert(environment.clone(), lease.clone());
-        self.no_longer_elsewhere(environment);
+        drop(leases);
+        self.took_over(environment);
         Ok(lease)
     }
 
@@ -43,33 +43,27 @@ impl Reconciler {
         leases.remove(environment);
     }
 
-    /// Renews all leases together, again and again, for as long as it is polled: beside whatever the
-    /// process does, also while it does nothing.
-    pub(crate) async fn keep_leases(&self) -> Infallible {
+    /// Renews every lease that is held, while the process lives; never returns. One that was lost
+    /// is forgotten: whoever works on it finds out at its next write, which is refused.
+    pub(crate) async fn keep_renewing(&self) -> std::convert::Infallible {
         loop {
-            self.ports
-                .clock
-                .sleep(renewal(self.options.lease_ttl))
-                .await;
-            if let Err(error) = self.renew_all().await {
-                tracing::warn!(%error, "the leases were not renewed");
+            let pause = renewal(self.options.lease_ttl);
+            self.ports.clock.sleep(pause).await;
+            let held: Vec<Lease> = {
+                let leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+                leases.values().cloned().collect()
+            };
+            match self.ports.store.renew(&held).await {
+                Ok(lost) => {
+                    for lease in lost {
+                        let environment = &lease.environment;
+                        tracing::warn!(%environment, "the lease was lost; nothing more is begun");
+                        self.lost(environment);
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "the leases were not renewed"),
             }
         }
-    }
-
-    /// Says that this process lives, for all its leases; forgets those that were lost. Whoever goes
-    /// on with one is refused by the next append.
-    async fn renew_all(&self) -> Result<(), StoreError> {
-        let own: Vec<Lease> = {
-            let leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
-            leases.values().cloned().collect()
-        };
-        for lost in self.ports.store.renew(&own).await? {
-            let environment = &lost.environment;
-            tracing::warn!(%environment, "the lease was lost; nothing more is begun");
-            self.lost(environment);
-        }
-        Ok(())
     }
 
     /// Gives every lease back.
@@ -83,7 +77,7 @@ impl Reconciler {
     }
 }
 
-/// How long a renewal of the lease waits, as a share of its life.
+/// How long a renewal of the leases waits, as a share of their life.
 fn renewal(ttl: Duration) -> Duration {
     ttl / 3
 }

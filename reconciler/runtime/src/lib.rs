@@ -1,15 +1,16 @@
 //! The loop: wake, lease, load, observe, plan, judge, apply, record.
 //!
 //! It knows core's ports only. The first run and recovery are the same code: whatever
-//! [`Store::unfinished`](stratum_core::ports::Store::unfinished) names is driven by the same
+//! [`Journals::unfinished`](stratum_core::ports::Journals::unfinished) names is driven by the same
 //! [`Journal::next`](stratum_core::journal::Journal::next) as a new plan.
 
+mod aim;
 mod apply;
 mod audit;
 mod calls;
 mod carry;
 mod drift;
-mod elsewhere;
+mod driver;
 mod error;
 mod grounds;
 pub mod guard;
@@ -25,15 +26,16 @@ mod proposals;
 mod publish;
 mod read;
 mod reconcile;
+mod recovery;
 mod refuse;
-mod retry;
 mod sealing;
 mod site;
 mod step;
 mod stop;
 mod task;
+mod tries;
 mod upkeep;
-mod work;
+mod visit;
 
 pub use error::RuntimeError;
 pub use ports::{Ports, Providers};

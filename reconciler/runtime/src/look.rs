@@ -1,15 +1,16 @@
 //! One look at one environment: from its commit to its condition.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use stratum_core::condition::Condition;
 use stratum_core::desired::{Desired, Revision};
-use stratum_core::digest::Digest;
 use stratum_core::finding::{Finding, first_reason};
 use stratum_core::ids::{CommitId, EnvironmentName};
 use stratum_core::ports::{EnvironmentRow, Site, Tree};
 use stratum_core::run::Trigger;
+use stratum_core::schedule::{Cause, Causes};
 use stratum_core::settings::{DriftMode, Settings};
 
 use crate::error::RuntimeError;
@@ -18,10 +19,10 @@ use crate::guard::Said;
 use crate::head::Target;
 use crate::progress::{EnvironmentReport, Progress};
 use crate::reconcile::Reconciler;
-use crate::retry::later;
 use crate::sealing::Verified;
 
 /// What a look works with, once the revision is read.
+#[derive(Clone)]
 pub(crate) struct Look {
     pub(crate) target: Target,
     pub(crate) row: EnvironmentRow,
@@ -38,35 +39,10 @@ pub(crate) struct Look {
 }
 
 impl Reconciler {
-    /// Whether an environment may need something: cheap, from what is in memory.
-    pub(crate) fn needs_look(&self, target: &Target, row: Option<&EnvironmentRow>) -> bool {
-        let Some(row) = row else { return true };
-        let moved = row.desired_revision.as_ref() != Some(&target.commit);
-        let wanted = target.own().suspended || self.suspended_by_word(&target.environment);
-        let suspended = wanted != (row.condition == Condition::Suspended);
-        let due = self.drift_due(&target.settings, row);
-        moved
-            || suspended
-            || self.words_wait(target)
-            || due.is_some_and(|due| due <= self.ports.clock.now())
-    }
-
-    /// When the world is to be looked at again; `None` when drift is ignored or there is nothing.
-    pub(crate) fn drift_due(&self, settings: &Settings, row: &EnvironmentRow) -> Option<Timestamp> {
-        let own = settings.environments.get(&row.name)?;
-        let drift = settings.drift_of(own);
-        let suspended = own.suspended || row.condition == Condition::Suspended;
-        if drift.mode == DriftMode::Ignore || suspended || row.inputs.is_none() {
-            return None;
-        }
-        let now = self.ports.clock.now();
-        // A look in the future is the work of a clock that jumped back: it counts as long ago.
-        let last = row.observed_at.unwrap_or(row.changed_at);
-        let last = if last > now { Timestamp::MIN } else { last };
-        Some(later(
-            last,
-            drift.every + drift.every.mul_f64(jitter(&row.name)),
-        ))
+    /// How often the world is looked at; `None` when drift is ignored, or there is nothing.
+    pub(crate) fn drift_every(&self, row: &EnvironmentRow) -> Option<Duration> {
+        let settings = self.cached()?.settings.value.clone()?;
+        drift_every(&settings, row)
     }
 
     /// Looks at one environment. Where policy cannot judge, nothing is applied, and that is a denial.
@@ -74,8 +50,9 @@ impl Reconciler {
         self: &Arc<Self>,
         target: &Target,
         row: Option<EnvironmentRow>,
+        causes: Causes,
     ) -> Result<EnvironmentReport, RuntimeError> {
-        match self.look_at(target, row.clone()).await {
+        match self.look_at(target, row.clone(), causes).await {
             Err(RuntimeError::Gate(error)) => {
                 let row = row.unwrap_or_else(|| self.blank_row(&target.environment));
                 self.deny_unjudged(target, row, Vec::new(), error.to_string())
@@ -90,6 +67,7 @@ impl Reconciler {
         self: &Arc<Self>,
         target: &Target,
         row: Option<EnvironmentRow>,
+        causes: Causes,
     ) -> Result<EnvironmentReport, RuntimeError> {
         let mut row = row.unwrap_or_else(|| self.blank_row(&target.environment));
         let tree = self.tree(&target.commit).await?;
@@ -124,8 +102,8 @@ impl Reconciler {
                 .await?
         };
         let settled = same && row.condition == Condition::Ready;
-        let due = self.drift_due(&target.settings, &row);
-        let drifting = same && due.is_some_and(|due| due <= self.ports.clock.now());
+        let due = drift_every(&target.settings, &row).is_some();
+        let drifting = same && due && causes.has(Cause::DriftDue);
         if settled && !drifting && self.admits(&grounds).await? {
             return self.keep(target, row).await;
         }
@@ -134,6 +112,10 @@ impl Reconciler {
             commit: target.commit.clone(),
         });
         self.lease(&target.environment).await?;
+        if self.end_what_others_began(&row).await? {
+            let fresh = self.ports.store.environment(&row.name).await?;
+            row = fresh.unwrap_or(row);
+        }
         // With the same inputs only the world can have changed, so it is the world that is read.
         let drifted = same && row.sealed.is_none();
         let trigger = if drifted {
@@ -141,8 +123,11 @@ impl Reconciler {
         } else {
             Trigger::Push
         };
-        match self.read(target, row, tree, trigger, grounds).await? {
-            Ok(look) if trigger == Trigger::Drift => self.drift(look).await,
+        match self
+            .read(target, row, tree, (trigger, causes), grounds)
+            .await?
+        {
+            Ok(look) if trigger == Trigger::Drift => self.drift(look, causes).await,
             Ok(look) => self.bring(look).await,
             Err(report) => Ok(report),
         }
@@ -187,8 +172,19 @@ impl Reconciler {
         Ok(report_of(&row, Vec::new()))
     }
 
-    /// Writes a row, with the time.
+    /// Writes a row, with the time, unless it is as it was.
     pub(crate) async fn put(&self, row: &mut EnvironmentRow) -> Result<(), RuntimeError> {
+        let before = self.ports.store.environment(&row.name).await?;
+        let same = before.is_some_and(|before| {
+            let changed_at = row.changed_at;
+            EnvironmentRow {
+                changed_at,
+                ..before
+            } == *row
+        });
+        if same {
+            return Ok(());
+        }
         let lease = self.lease(&row.name).await?;
         row.changed_at = self.ports.clock.now();
         self.fenced(self.ports.store.put_environment(&lease, row).await)
@@ -200,12 +196,9 @@ impl Reconciler {
         reason: String,
         findings: Vec<Finding>,
     ) -> Result<EnvironmentReport, RuntimeError> {
-        let same = row.condition == Condition::Stalled && row.reason == reason;
         row.condition = Condition::Stalled;
         row.reason = reason;
-        if !same || row.desired_revision != row.revision {
-            self.put(&mut row).await?;
-        }
+        self.put(&mut row).await?;
         Ok(report_of(&row, findings))
     }
 
@@ -214,11 +207,15 @@ impl Reconciler {
     }
 }
 
-/// Between 0 and 0.1, the same for an environment every time, so that many do not wake together.
-fn jitter(environment: &EnvironmentName) -> f64 {
-    let digest = Digest::of_bytes(environment.as_str().as_bytes()).to_string();
-    let number = u32::from_str_radix(digest.get(..4).unwrap_or("0"), 16).unwrap_or(0);
-    f64::from(number) / 655_360.0
+/// How often the world is looked at; `None` when drift is ignored, or there is nothing.
+pub(crate) fn drift_every(settings: &Settings, row: &EnvironmentRow) -> Option<Duration> {
+    let own = settings.environments.get(&row.name)?;
+    let drift = settings.drift_of(own);
+    let suspended = own.suspended || row.condition == Condition::Suspended;
+    if drift.mode == DriftMode::Ignore || suspended || row.inputs.is_none() {
+        return None;
+    }
+    Some(drift.every)
 }
 
 fn blank_row(name: EnvironmentName, now: Timestamp) -> EnvironmentRow {
@@ -249,5 +246,6 @@ pub(crate) fn report_of(row: &EnvironmentRow, findings: Vec<Finding>) -> Environ
         run: None,
         outcome: None,
         findings,
+        failed: None,
     }
 }

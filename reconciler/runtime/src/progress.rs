@@ -6,8 +6,9 @@ use stratum_core::condition::Condition;
 use stratum_core::finding::Finding;
 use stratum_core::ids::{Address, CommitId, EnvironmentName, RunId};
 use stratum_core::plan::{Action, Plan};
-use stratum_core::ports::RunOutcome;
+use stratum_core::ports::{Retry, RunOutcome};
 use stratum_core::verdict::Verdict;
+use stratum_core::waiting::Waits;
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -57,6 +58,8 @@ pub enum Progress {
         /// The commit of the record.
         commit: CommitId,
     },
+    /// Records wait to be written to git, and why; `None` when none does any more.
+    RecordsWait(Option<Waits>),
     /// One turn of the loop went well.
     Turned,
     /// Something outside the environments went wrong and will be tried again.
@@ -99,6 +102,24 @@ pub struct EnvironmentReport {
     pub outcome: Option<RunOutcome>,
     /// What was noticed in its files and its plan.
     pub findings: Vec<Finding>,
+    /// Something failed, and this decides when it is tried again.
+    pub failed: Option<Retry>,
+}
+
+impl EnvironmentReport {
+    /// An environment of which nothing else is known.
+    pub(crate) fn of(environment: EnvironmentName, condition: Condition) -> Self {
+        Self {
+            environment,
+            condition,
+            reason: String::new(),
+            commit: None,
+            run: None,
+            outcome: None,
+            findings: Vec::new(),
+            failed: None,
+        }
+    }
 }
 
 /// Takes what the loop says. Called from the loop: it must be quick.

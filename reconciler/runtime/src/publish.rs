@@ -1,86 +1,389 @@
-//! Writing records to git, once for each run, whenever the repository can be reached.
+//! Records into git: once for each run, together with the others that wait, and beside the work.
+//!
+//! A run that ended is noted here and nothing waits for it. One task gathers what was noted and
+//! writes it as one commit; what fails is tried again by that task alone. `--once` writes at its
+//! end.
 
-use std::sync::Arc;
+mod chain;
+mod kept;
 
-use stratum_core::ids::{CommitId, RunId};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use stratum_core::ids::{BranchName, CommitId, RunId};
 use stratum_core::journal::Event;
-use stratum_core::ports::{Entry, Lease, Publication, Unfinished};
+use stratum_core::ports::{Entry, Publication, RepositoryError, Retry, Unfinished};
 use stratum_core::record;
+use stratum_core::waiting::{WAITS, Waits};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
 use crate::error::RuntimeError;
 use crate::progress::Progress;
 use crate::reconcile::Reconciler;
 
+/// How many records become one commit.
+const TOGETHER: usize = 500;
+/// How long a record waits for others of the same push.
+const GATHER: Duration = Duration::from_millis(40);
+/// How long it waits at most while other runs are in flight.
+const LONGEST_GATHER: Duration = Duration::from_secs(5);
+/// How often whoever looks once tries.
+const TRIES: u32 = 3;
+/// The longest wait between two tries.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// The records that wait to be in git.
+#[derive(Default)]
+pub(crate) struct Records {
+    state: Mutex<State>,
+    came: Notify,
+    /// One at a time.
+    busy: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Whether the state was asked what an earlier process left.
+    known: bool,
+    waiting: BTreeSet<RunId>,
+    /// Runs that are being carried out.
+    running: usize,
+    attempts: u32,
+    /// What was said last of why they wait, and since when they do.
+    told: Option<(String, Timestamp)>,
+    /// Whether it is known that the state says nothing of records that wait.
+    clear: bool,
+    /// Runs were applied, so other commits are to be kept.
+    moved: bool,
+}
+
+/// A run is being carried out while this lives.
+pub(crate) struct Running(Arc<Reconciler>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut state = self.0.records.state();
+        state.running = state.running.saturating_sub(1);
+    }
+}
+
+impl Records {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A run ended, or was refused: its record is to be written.
+    pub(crate) fn note(&self, run: &RunId) {
+        let mut state = self.state();
+        state.waiting.insert(run.clone());
+        state.moved = true;
+        drop(state);
+        self.came.notify_one();
+    }
+
+    fn done(&self, run: &RunId) {
+        self.state().waiting.remove(run);
+    }
+
+    fn next(&self) -> Vec<RunId> {
+        self.state()
+            .waiting
+            .iter()
+            .take(TOGETHER)
+            .cloned()
+            .collect()
+    }
+}
+
+/// What became of one try.
+enum Tried {
+    /// Nothing waits any more.
+    Nothing,
+    /// What waits is tried again after this.
+    Waits(Duration),
+}
+
 impl Reconciler {
-    /// Publishes the record of a run that ended. What fails waits in the store and is tried again.
-    pub(crate) async fn publish(self: &Arc<Self>, run: &RunId, lease: &Lease) {
-        match self.try_publish(run, lease).await {
-            Ok(Some(commit)) => {
-                (self.progress)(&Progress::Recorded {
-                    run: run.clone(),
-                    commit,
-                });
+    /// Says that a run is being carried out, so that records wait a little for its own.
+    pub(crate) fn running(self: &Arc<Self>) -> Running {
+        self.records.state().running += 1;
+        Running(Arc::clone(self))
+    }
+
+    /// Writes what is noted, and what was left before, until it is dropped.
+    pub(crate) async fn keep_publishing(self: Arc<Self>) {
+        loop {
+            match self.publish_waiting().await {
+                Tried::Nothing => self.records.came.notified().await,
+                Tried::Waits(wait) => self.ports.clock.sleep(wait).await,
             }
-            Ok(None) => {}
-            Err(error) => {
-                let reason = error.sentence();
-                tracing::warn!(%run, error = %reason, "the record waits to be published");
-                let text = format!("the record of {run} waits: {reason}");
-                (self.progress)(&Progress::Trouble(text));
+            self.gather().await;
+        }
+    }
+
+    /// Writes everything that waits, once.
+    pub(crate) async fn publish_once(self: &Arc<Self>) {
+        for _ in 0..TRIES {
+            match self.publish_waiting().await {
+                // Others write there too, at this moment.
+                Tried::Waits(wait) if wait <= Duration::from_secs(2) => {
+                    self.ports.clock.sleep(wait / 4).await;
+                }
+                Tried::Waits(_) | Tried::Nothing => return,
             }
         }
     }
 
-    async fn try_publish(
-        self: &Arc<Self>,
-        run: &RunId,
-        lease: &Lease,
-    ) -> Result<Option<CommitId>, RuntimeError> {
-        let Some(stored) = self.ports.store.run(run).await? else {
-            return Ok(None);
-        };
-        let branch = self.record_branch();
-        let Some(publication) = publication(&stored, branch) else {
-            return Ok(None);
-        };
-        let own = Arc::clone(self);
-        let commit = self
-            .blocking(move || Ok(own.ports.repository.publish(&publication)?))
-            .await?;
-        let entry = Entry {
-            at: self.ports.clock.now(),
-            event: Event::Recorded {
-                commit: commit.clone(),
-            },
-            change: None,
-        };
-        self.ports.store.append(lease, run, vec![entry]).await?;
-        Ok(Some(commit))
+    /// Waits a moment, and while runs are in flight a little longer: what one push changed in many
+    /// environments becomes one commit.
+    async fn gather(&self) {
+        let mut waited = Duration::ZERO;
+        loop {
+            self.ports.clock.sleep(GATHER).await;
+            waited += GATHER;
+            let state = self.records.state();
+            let enough = state.waiting.len() >= TOGETHER || waited >= LONGEST_GATHER;
+            if state.running == 0 || enough {
+                return;
+            }
+        }
     }
 
-    /// Publishes every record that waits.
-    pub(crate) async fn publish_waiting(self: &Arc<Self>) {
-        let waiting = match self.ports.store.unfinished().await {
-            Ok(waiting) => waiting,
-            Err(error) => {
-                return tracing::warn!(%error, "waiting records could not be read");
+    async fn publish_waiting(self: &Arc<Self>) -> Tried {
+        let _turn = self.records.busy.lock().await;
+        let result = self.publish_all().await;
+        let error = match result {
+            Ok(()) => {
+                self.records.state().attempts = 0;
+                self.no_longer_waits().await;
+                self.keep_applied().await;
+                return Tried::Nothing;
             }
+            Err(error) => error,
         };
-        for left in waiting {
-            let ended = record::outcome(&left.run.plan, &left.events).is_some();
-            if !ended {
-                continue;
+        self.say_waits(&error).await;
+        let mut state = self.records.state();
+        state.attempts = state.attempts.saturating_add(1);
+        let doubled =
+            first_wait(&error).saturating_mul(1 << state.attempts.min(7).saturating_sub(1));
+        Tried::Waits(doubled.clamp(Duration::from_secs(1), LONGEST))
+    }
+
+    async fn publish_all(self: &Arc<Self>) -> Result<(), RuntimeError> {
+        self.learn().await?;
+        loop {
+            let runs = self.records.next();
+            if runs.is_empty() {
+                return Ok(());
             }
-            match self.lease(&left.run.environment).await {
-                Ok(lease) => self.publish(&left.run.id, &lease).await,
-                Err(error) => tracing::info!(%error, "the record is left to the lease's holder"),
+            let branch = self.record_branch();
+            self.look_at_chain(&branch).await?;
+            let made = self.publications(&runs, &branch).await?;
+            if !made.is_empty() {
+                self.write(&branch, made).await?;
+            }
+        }
+    }
+
+    /// The refusals that an earlier process left; runs that it left are noted where they are found.
+    async fn learn(&self) -> Result<(), RuntimeError> {
+        if self.records.state().known {
+            return Ok(());
+        }
+        let waiting = self.kept_refusals().await?;
+        let mut state = self.records.state();
+        state.waiting.extend(waiting);
+        (state.known, state.moved) = (true, true);
+        Ok(())
+    }
+
+    /// What is to be written for these runs; those for which nothing is are struck out.
+    async fn publications(
+        self: &Arc<Self>,
+        runs: &[RunId],
+        branch: &BranchName,
+    ) -> Result<Vec<Publication>, RuntimeError> {
+        let mut made = Vec::new();
+        for run in runs {
+            let stored = self.ports.store.run(run).await?;
+            let ended = stored.and_then(|stored| publication(&stored, branch));
+            let publication = match ended {
+                Some(publication) => Some(publication),
+                None => self.kept_refusal(run, branch).await?,
+            };
+            match publication {
+                Some(publication) => made.push(publication),
+                None => self.records.done(run),
+            }
+        }
+        Ok(made)
+    }
+
+    async fn write(
+        self: &Arc<Self>,
+        branch: &BranchName,
+        made: Vec<Publication>,
+    ) -> Result<(), RuntimeError> {
+        let made = Arc::new(made);
+        let (own, given) = (Arc::clone(self), Arc::clone(&made));
+        let written = self
+            .blocking(move || Ok(own.ports.repository.publish_many(&given)?))
+            .await;
+        let commits = match written {
+            // One that cannot be written must not keep the others.
+            Err(RuntimeError::Repository(RepositoryError::Git { .. })) if made.len() > 1 => {
+                self.one_by_one(&made).await?
+            }
+            written => written?,
+        };
+        if let Some(last) = commits.last() {
+            self.remember_last(branch, last).await?;
+        }
+        let mut noting = JoinSet::new();
+        for (publication, commit) in made.iter().zip(commits) {
+            let (own, run) = (Arc::clone(self), publication.run.clone());
+            noting.spawn(async move { own.recorded(&run, commit).await });
+        }
+        let mut trouble = None;
+        while let Some(noted) = noting.join_next().await {
+            let noted = noted.map_err(|_| RuntimeError::TaskEnded);
+            trouble = noted.and_then(|noted| noted).err().or(trouble);
+        }
+        trouble.map_or(Ok(()), Err)
+    }
+
+    async fn one_by_one(
+        self: &Arc<Self>,
+        made: &[Publication],
+    ) -> Result<Vec<CommitId>, RuntimeError> {
+        let mut commits = Vec::new();
+        for publication in made {
+            let (own, given) = (Arc::clone(self), publication.clone());
+            let written = self.blocking(move || Ok(own.ports.repository.publish(&given)?));
+            commits.push(written.await?);
+        }
+        Ok(commits)
+    }
+
+    /// The record of a run is in git: that is written down, and it waits no longer.
+    async fn recorded(&self, run: &RunId, commit: CommitId) -> Result<(), RuntimeError> {
+        if !self.refusal_is_recorded(run, &commit).await? {
+            self.run_is_recorded(run, &commit).await?;
+        }
+        self.records.done(run);
+        let run = run.clone();
+        (self.progress)(&Progress::Recorded { run, commit });
+        Ok(())
+    }
+
+    async fn run_is_recorded(&self, run: &RunId, commit: &CommitId) -> Result<(), RuntimeError> {
+        let Some(stored) = self.ports.store.run(run).await? else {
+            return Ok(());
+        };
+        let lease = self.lease(&stored.run.environment).await?;
+        let event = Event::Recorded {
+            commit: commit.clone(),
+        };
+        let entry = Entry {
+            at: self.ports.clock.now(),
+            event,
+            change: None,
+        };
+        self.fenced(self.ports.store.append(&lease, run, vec![entry]).await)
+    }
+
+    /// Says once why records wait, where people look.
+    async fn say_waits(&self, error: &RuntimeError) {
+        let reason = error.sentence();
+        let now = self.ports.clock.now();
+        let (count, since) = {
+            let mut state = self.records.state();
+            let (told, since) = state.told.clone().unwrap_or_else(|| (String::new(), now));
+            if told == reason {
+                return;
+            }
+            state.told = Some((reason.clone(), since));
+            state.clear = false;
+            (state.waiting.len(), since)
+        };
+        let waits = Waits {
+            count,
+            since,
+            reason,
+        };
+        self.put_fact(WAITS, Some(&waits)).await;
+        (self.progress)(&Progress::RecordsWait(Some(waits)));
+    }
+
+    async fn no_longer_waits(&self) {
+        let (told, clear) = {
+            let mut state = self.records.state();
+            (state.told.take(), std::mem::replace(&mut state.clear, true))
+        };
+        if told.is_none() && clear {
+            return;
+        }
+        // An earlier process may have said so.
+        let said = self.ports.store.facts(WAITS).await;
+        if said.is_ok_and(|facts| !facts.is_empty()) {
+            self.put_fact(WAITS, None::<&Waits>).await;
+            (self.progress)(&Progress::RecordsWait(None));
+        }
+    }
+
+    /// Writes a fact; that it could not be written is logged, since what it is about stands anyway.
+    async fn put_fact<T: Serialize>(&self, name: &str, value: Option<&T>) {
+        let value = value.map(serde_json::to_vec).transpose();
+        let Ok(value) = value else { return };
+        let changes = vec![(name.to_owned(), value)];
+        if let Err(error) = self.ports.store.put_facts(changes).await {
+            tracing::warn!(%error, name, "what is remembered of the records was not written");
+        }
+    }
+
+    /// Keeps the commits alive whose content is applied, or whose rules hold.
+    async fn keep_applied(self: &Arc<Self>) {
+        if !std::mem::take(&mut self.records.state().moved) {
+            return;
+        }
+        let kept = async {
+            let rows = self.ports.store.environments().await?;
+            let pins = |row: &stratum_core::ports::EnvironmentRow| {
+                let pin = row.pin.as_ref().map(|pin| pin.commit.clone());
+                [row.revision.clone(), pin]
+            };
+            let commits: BTreeSet<CommitId> = rows.iter().flat_map(pins).flatten().collect();
+            let own = Arc::clone(self);
+            self.blocking(move || {
+                own.ports.repository.keep(&commits)?;
+                Ok(own.ports.repository.tidy()?)
+            })
+            .await
+        };
+        match kept.await {
+            Ok(0) => {}
+            Ok(packed) => tracing::info!(packed, "loose objects were packed"),
+            Err(error) => {
+                tracing::warn!(error = %error.sentence(), "the repository was not tidied up");
             }
         }
     }
 }
 
+/// How long the first try after a failure waits: what needs a person may be seen to at any time.
+fn first_wait(error: &RuntimeError) -> Duration {
+    match error.retry() {
+        Retry::Later(wait) => wait.min(Duration::from_secs(5)),
+        Retry::WhenInputChanges | Retry::NeedsPerson => Duration::from_secs(5),
+    }
+}
+
 /// The record of a run that ended and is not yet in git.
-fn publication(stored: &Unfinished, branch: stratum_core::ids::BranchName) -> Option<Publication> {
+fn publication(stored: &Unfinished, branch: &BranchName) -> Option<Publication> {
     let Unfinished { run, events } = stored;
     if events
         .iter()
@@ -93,7 +396,7 @@ fn publication(stored: &Unfinished, branch: stratum_core::ids::BranchName) -> Op
     let markdown = record::markdown(run, &outcome, events);
     Some(Publication {
         run: run.id.clone(),
-        branch,
+        branch: branch.clone(),
         from: None,
         files: vec![(record::path(run), markdown.into_bytes())],
         message: line.clone(),

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use stratum_core::condition::{Condition, Hold};
+use stratum_core::condition::Hold;
 use stratum_core::desired::{Desired, Revision};
 use stratum_core::finding::{any_error, first_reason};
-use stratum_core::ports::{EnvironmentRow, Loaded, Site, Tree};
+use stratum_core::ports::{EnvironmentRow, Loaded, Retry, Site, Tree};
 use stratum_core::record;
 use stratum_core::run::Trigger;
+use stratum_core::schedule::{Cause, Causes};
 use stratum_core::signed::Refused;
 
 use crate::error::RuntimeError;
 use crate::grounds::Grounds;
 use crate::head::Target;
-use crate::look::Look;
+use crate::look::{Look, drift_every};
 use crate::ports::Ports;
 use crate::progress::EnvironmentReport;
 use crate::reconcile::Reconciler;
@@ -26,7 +27,7 @@ impl Reconciler {
         target: &Target,
         mut row: EnvironmentRow,
         tree: Arc<dyn Tree>,
-        trigger: Trigger,
+        (trigger, causes): (Trigger, Causes),
         grounds: Grounds,
     ) -> Result<Result<Look, EnvironmentReport>, RuntimeError> {
         let (revision, loaded) = self.load(target, &tree).await?;
@@ -55,7 +56,8 @@ impl Reconciler {
         let hold = row
             .hold
             .clone()
-            .filter(|hold| hold.inputs == desired.inputs);
+            .filter(|hold| hold.inputs == desired.inputs)
+            .filter(|hold| hold.passes.is_none() || !causes.has(Cause::RetryDue));
         let (hold, void) = match hold {
             Some(hold) => {
                 let heard = self.retried(&grounds, &hold).await?;
@@ -76,7 +78,7 @@ impl Reconciler {
             concern: None,
         };
         match hold {
-            Some(hold) => Ok(Err(self.keep_held(look, &hold, &void).await?)),
+            Some(hold) => Ok(Err(self.keep_held(look, &hold, &void, causes).await?)),
             None => Ok(Ok(look)),
         }
     }
@@ -106,16 +108,18 @@ impl Reconciler {
         mut look: Look,
         hold: &Hold,
         void: &[Refused],
+        causes: Causes,
     ) -> Result<EnvironmentReport, RuntimeError> {
-        let due = self.drift_due(&look.target.settings, &look.row);
-        if due.is_some_and(|due| due <= self.ports.clock.now()) {
+        let due = drift_every(&look.target.settings, &look.row).is_some();
+        if due && causes.has(Cause::DriftDue) {
             let base = self.ports.store.base(&look.target.environment).await?;
             self.observe_all(&mut look, &base).await?;
-            look.row.condition = Condition::Unknown; // So that the time of the look is written.
         }
         let void = void.iter().map(|tag| format!("; {tag}"));
         let reason = record::held(hold) + &void.collect::<String>();
-        self.stalled(look.row, reason, look.findings).await
+        let mut report = self.stalled(look.row, reason, look.findings).await?;
+        report.failed = hold.passes.map(Retry::Later);
+        Ok(report)
     }
 
     /// Where local resources lie; a root that would move away from resources is refused.

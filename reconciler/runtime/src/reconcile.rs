@@ -1,21 +1,22 @@
 //! The loop over all environments.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use stratum_core::ids::EnvironmentName;
-use stratum_core::ports::{Lease, Retry};
+use stratum_core::ids::{Address, EnvironmentName};
+use stratum_core::ports::Lease;
 
-use crate::elsewhere::Elsewhere;
+use crate::driver::Driver;
 use crate::error::RuntimeError;
 use crate::grounds::Words;
 use crate::head::Head;
 use crate::ports::Ports;
-use crate::progress::{EnvironmentReport, Progress, ProgressSink};
+use crate::progress::{EnvironmentReport, ProgressSink};
+use crate::publish::Records;
+use crate::recovery::Runs;
 use crate::site::Roots;
 use crate::stop::Stop;
-use crate::work::Crew;
 
 /// How a reconciler works.
 #[derive(Clone)]
@@ -39,15 +40,30 @@ pub struct Reconciler {
     pub(crate) leases: Mutex<BTreeMap<EnvironmentName, Lease>>,
     pub(crate) read: Mutex<Option<Arc<Head>>>,
     pub(crate) words: Mutex<Words>,
-    pub(crate) elsewhere: Mutex<Vec<Elsewhere>>,
+    pub(crate) runs: Mutex<Runs>,
     /// What the monotonic clock said when the time of day was last read for upkeep.
     pub(crate) clock_read: Mutex<Option<Duration>>,
+    /// What it said when it was last asked whether upkeep is due.
+    pub(crate) upkeep_asked: Mutex<Option<Duration>>,
+    pub(crate) records: Records,
+    /// Resources whose drift could not be corrected, with the reason, by environment.
+    pub(crate) obstacles: Mutex<BTreeMap<EnvironmentName, BTreeMap<Address, String>>>,
+}
+
+/// A task that ends with whoever started it.
+struct Task(tokio::task::JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Reconciler {
     /// A reconciler over these ports.
     pub fn new(ports: Ports, options: Options, progress: ProgressSink, stop: Stop) -> Arc<Self> {
-        let (leases, read, words, elsewhere, clock_read) = Default::default();
+        let (leases, read, words, runs, records, obstacles) = Default::default();
+        let (clock_read, upkeep_asked) = Default::default();
         Arc::new(Self {
             ports,
             options,
@@ -56,8 +72,11 @@ impl Reconciler {
             leases,
             read,
             words,
-            elsewhere,
+            runs,
             clock_read,
+            upkeep_asked,
+            records,
+            obstacles,
         })
     }
 
@@ -66,105 +85,37 @@ impl Reconciler {
     /// *Errors*: what kept all environments from being looked at. What went wrong with one is in
     /// its report.
     pub async fn run_once(self: &Arc<Self>) -> Result<Vec<EnvironmentReport>, RuntimeError> {
+        let mut driver = Driver::new(Arc::clone(self));
         let result = tokio::select! {
             biased;
-            result = self.once() => result,
-            never = self.keep_leases() => match never {},
+            result = driver.once() => result,
+            never = self.keep_renewing() => match never {},
         };
         self.release_all().await;
         result
-    }
-
-    async fn once(self: &Arc<Self>) -> Result<Vec<EnvironmentReport>, RuntimeError> {
-        let mut crew = Crew::default();
-        self.resume_unfinished(&mut crew, true).await?;
-        let resumed = crew.finish(self).await;
-        let mut reports = self.look_around(&mut crew, true).await?;
-        reports.extend(crew.finish(self).await);
-        // Where a run could not come to its end, nothing else was looked at.
-        let looked: BTreeSet<_> = reports.iter().map(|r| r.environment.clone()).collect();
-        let left = resumed.into_iter();
-        reports.extend(left.filter(|report| !looked.contains(&report.environment)));
-        self.publish_waiting().await;
-        self.upkeep(false).await;
-        reports.sort_by(|a, b| a.environment.cmp(&b.environment));
-        Ok(reports)
     }
 
     /// Watches until it is told to stop; what is in flight then comes to its end.
     ///
-    /// *Errors*: only what a person must see to; everything else is said and tried again.
+    /// *Errors*: only what keeps it from beginning and a person must see to; everything else is
+    /// said and tried again.
     pub async fn run(self: &Arc<Self>) -> Result<(), RuntimeError> {
-        let mut crew = Crew::default();
-        let working = async {
-            let result = self.watch(&mut crew).await;
-            crew.finish(self).await;
+        let mut driver = Driver::new(Arc::clone(self));
+        let publishing = Task(tokio::spawn(Arc::clone(self).keep_publishing()));
+        let work = async {
+            let result = driver.watch().await;
+            driver.finish().await;
+            drop(publishing);
+            self.publish_once().await;
             result
         };
         let result = tokio::select! {
             biased;
-            result = working => result,
-            never = self.keep_leases() => match never {},
+            result = work => result,
+            never = self.keep_renewing() => match never {},
         };
         self.release_all().await;
         result
-    }
-
-    async fn watch(self: &Arc<Self>, crew: &mut Crew) -> Result<(), RuntimeError> {
-        let mut first = true;
-        let mut standing = self.ports.secrets.standing();
-        while !self.stop.is_stopped() {
-            let wait = match self.turn(crew, first).await {
-                Ok(wait) => {
-                    first = false;
-                    wait
-                }
-                Err(error) => self.trouble(error)?,
-            };
-            tokio::select! {
-                biased;
-                () = self.stop.stopped() => {}
-                true = crew.one(self) => {}
-                () = self.ports.secrets.changed(&standing) => {
-                    standing = self.ports.secrets.standing();
-                    first = true;
-                }
-                () = self.ports.wake.wait(wait.min(self.options.poll)) => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// One turn of the loop; answers how long nothing is due.
-    async fn turn(
-        self: &Arc<Self>,
-        crew: &mut Crew,
-        first: bool,
-    ) -> Result<Duration, RuntimeError> {
-        self.resume_unfinished(crew, first).await?;
-        for report in self.look_around(crew, first).await? {
-            (self.progress)(&Progress::Ended(report));
-        }
-        if crew.is_idle() {
-            self.publish_waiting().await;
-            self.upkeep(true).await;
-        }
-        let wait = self.next_due().await?;
-        (self.progress)(&Progress::Turned);
-        Ok(wait)
-    }
-
-    /// Says what went wrong, and how long to wait before the next try.
-    fn trouble(&self, error: RuntimeError) -> Result<Duration, RuntimeError> {
-        let wait = match error.retry() {
-            Retry::Later(wait) => wait,
-            Retry::WhenInputChanges => self.options.poll,
-            Retry::NeedsPerson => return Err(error),
-        };
-        let sentence = error.sentence();
-        tracing::warn!(error = %sentence, "will be tried again");
-        (self.progress)(&Progress::Trouble(sentence));
-        Ok(wait)
     }
 
     /// Runs blocking work off the event loop.

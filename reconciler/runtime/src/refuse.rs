@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use stratum_core::approve::Refusal;
-use stratum_core::condition::Condition;
 use stratum_core::finding::Finding;
 use stratum_core::ids::RunId;
 use stratum_core::plan::Plan;
-use stratum_core::ports::{EnvironmentRow, Publication, RunOutcome};
-use stratum_core::record::{self, Outcome};
-use stratum_core::run::{Run, RunSummary, StepCounts, Trigger};
+use stratum_core::ports::{EnvironmentRow, RunOutcome};
+use stratum_core::record::Outcome;
+use stratum_core::run::{Run, StepCounts, Trigger};
 use stratum_core::verdict::Verdict;
 
 use crate::error::RuntimeError;
@@ -17,7 +16,7 @@ use crate::grounds::nothing;
 use crate::head::Target;
 use crate::judge::Judged;
 use crate::look::Look;
-use crate::progress::{EnvironmentReport, Progress};
+use crate::progress::EnvironmentReport;
 use crate::reconcile::Reconciler;
 
 impl Reconciler {
@@ -112,8 +111,6 @@ impl Reconciler {
         findings: Vec<Finding>,
     ) -> Result<EnvironmentReport, RuntimeError> {
         row.last_run = Some(id.clone());
-        // So that the row is written, with the time of the look.
-        row.condition = Condition::Unknown;
         let mut report = self.stalled(row, reason, findings).await?;
         report.run = Some(id);
         report.outcome = Some(RunOutcome::Denied);
@@ -132,47 +129,6 @@ impl Reconciler {
             steps: StepCounts::default(),
             left: Vec::new(),
         };
-        let line = record::line(run, &outcome);
-        let publication = Publication {
-            run: run.id.clone(),
-            branch: self.record_branch(),
-            from: None,
-            files: vec![(
-                record::path(run),
-                record::markdown(run, &outcome, &[]).into_bytes(),
-            )],
-            message: line.clone(),
-            at: run.started_at,
-            note: Some((run.revision.commit.clone(), line)),
-        };
-        let own = Arc::clone(self);
-        let published = self
-            .blocking(move || Ok(own.ports.repository.publish(&publication)?))
-            .await;
-        let record = match published {
-            Ok(commit) => {
-                (self.progress)(&Progress::Recorded {
-                    run: run.id.clone(),
-                    commit: commit.clone(),
-                });
-                Some(commit)
-            }
-            Err(error) => {
-                let why = error.sentence();
-                tracing::warn!(run = %run.id, error = %why, "the refusal is not in git");
-                let text = format!("the record of {} was not written: {why}", run.id);
-                (self.progress)(&Progress::Trouble(text));
-                None
-            }
-        };
-        let summary = RunSummary {
-            outcome: Some(RunOutcome::Denied),
-            reason: reason.to_owned(),
-            ended_at: Some(run.started_at),
-            record,
-            ..RunSummary::begin(run)
-        };
-        let lease = self.lease(&run.environment).await?;
-        Ok(self.ports.store.note_run(&lease, &summary).await?)
+        self.keep_refusal(run, &outcome).await
     }
 }

@@ -120,7 +120,7 @@ fn trust_of(what: Verification<'_>) -> Result<Result<Trust, Vec<Finding>>, Runti
 }
 
 /// What verifying gave, on its way through a look.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Verified {
     /// The values that the environment's resources use.
     pub(crate) used: Vec<KeptSecret>,

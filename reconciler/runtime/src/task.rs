@@ -54,6 +54,19 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
+    /// Why a step failed, if it did; not why one was not put back.
+    pub(crate) fn error(&self) -> Option<&ApplyError> {
+        match self {
+            Self::Prepared(Err(error)) | Self::Computed(_, Err(error)) => Some(error),
+            Self::Applied(Err(error)) => Some(error),
+            Self::Prepared(Ok(_))
+            | Self::Computed(_, Ok(_))
+            | Self::Applied(Ok(_))
+            | Self::Located(..)
+            | Self::Restored(_) => None,
+        }
+    }
+
     /// Whether it lets a step begin, rather than saying what became of one.
     pub(crate) fn begins(&self) -> bool {
         match self {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use stratum_core::ids::CommitId;
@@ -11,6 +12,9 @@ use stratum_core::settings::RetentionSettings;
 
 use crate::error::RuntimeError;
 use crate::reconcile::Reconciler;
+
+/// Who goes on asks no more often than this whether upkeep is due.
+const PAUSE: Duration = Duration::from_secs(60);
 
 /// How often it is gone on where there was more to drop than one call drops.
 const ROUNDS: u32 = 50;
@@ -58,6 +62,9 @@ impl Reconciler {
     /// longest time that any environment's applied commit names, and where one of them cannot be
     /// read, nothing is dropped. Neither does a clock that nothing else bears out.
     pub(crate) async fn upkeep(self: &Arc<Self>, all: bool) {
+        if all && !self.may_ask_again() {
+            return;
+        }
         match self.drop_old(all).await {
             Ok(()) => {}
             Err(Kept::NoSettings) => {
@@ -67,6 +74,20 @@ impl Reconciler {
                 tracing::warn!(error = %error.sentence(), "nothing old is dropped");
             }
         }
+    }
+
+    /// Whether it is long enough ago that somebody who goes on asked.
+    fn may_ask_again(&self) -> bool {
+        let now = self.ports.clock.monotonic();
+        let mut asked = self
+            .upkeep_asked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let may = asked.is_none_or(|asked| now.saturating_sub(asked) >= PAUSE);
+        if may {
+            *asked = Some(now);
+        }
+        may
     }
 
     async fn drop_old(self: &Arc<Self>, all: bool) -> Result<(), Kept> {

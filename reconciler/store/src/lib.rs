@@ -31,8 +31,8 @@ mod write;
 mod writer;
 
 pub use log::{
-    Expected, ExportError, Exported, Health, LogReader, PartReport, Problem, Proof, Report, Shown,
-    key_words, log_folder, log_keys, within,
+    CommitKey, CommitKeys, Expected, ExportError, Exported, Health, LogReader, PartReport, Problem,
+    Proof, Report, Shown, key_words, log_folder, log_keys, within,
 };
 pub use open::Access;
 pub use read::environment::Counts;

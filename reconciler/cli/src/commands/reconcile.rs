@@ -13,7 +13,7 @@ use stratum_repo::RefWatcher;
 use stratum_runtime::{
     EnvironmentReport, Options, Ports, Progress, ProgressSink, Reconciler, Roots, Stop,
 };
-use stratum_store::SqliteStore;
+use stratum_store::{CommitKey, SqliteStore};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -161,6 +161,8 @@ async fn work(
         None => None,
     };
     let guarded = open(arguments, voice, place).await?;
+    let key = CommitKey::open(&place.state, wiring::note_signer()?)?;
+    place.repository.sign_with(Arc::new(key));
     let store = Arc::clone(&guarded.store);
     let stop = Stop::default();
     let wake = Arc::new(match arguments.once {
@@ -431,6 +433,7 @@ mod tests {
             run: None,
             outcome,
             findings: Vec::new(),
+            failed: None,
         }
     }
 

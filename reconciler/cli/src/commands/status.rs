@@ -16,6 +16,7 @@ use crate::commands::watch::{self, Answer, WatchArguments};
 use crate::context::{Context, Place};
 use crate::exit::Exit;
 use crate::failure::CommandError;
+use crate::records;
 use crate::show;
 use crate::show::json::{EnvironmentView, StatusView, VERSION};
 use crate::wiring;
@@ -64,6 +65,9 @@ fn text(context: &Context, view: &StatusView) -> String {
     if let Some(trouble) = &view.forge {
         text.push_str(&show::forge::trouble(theme, trouble, now));
     }
+    if let Some(records) = &view.records {
+        text.push_str(&show::records::trouble(theme, records, now));
+    }
     if let Some(audit) = &view.audit {
         text.push_str(&show::audit::line(theme, audit, now));
     }
@@ -97,6 +101,10 @@ pub(crate) async fn view(
             None => None,
         },
         audit: None,
+        records: match store {
+            Some(store) => records::health(place, store).await?,
+            None => None,
+        },
     })
 }
 

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use stratum_core::waiting::Waits;
 use stratum_runtime::Progress;
 
 /// A loop that did not turn for this long hangs. It turns at least every half minute; a fetch of a
@@ -21,6 +22,8 @@ struct Inner {
     ever: bool,
     /// What kept it from its work the last time.
     trouble: Option<String>,
+    /// Why records wait to be written to git.
+    records: Option<String>,
     stopping: bool,
 }
 
@@ -31,6 +34,7 @@ impl Default for Health {
                 turned: Instant::now(),
                 ever: false,
                 trouble: None,
+                records: None,
                 stopping: false,
             }),
         }
@@ -50,6 +54,15 @@ impl Health {
             Progress::Trouble(reason) => {
                 inner.turned = Instant::now();
                 inner.trouble = Some(reason.clone());
+            }
+            Progress::RecordsWait(waits) => {
+                let reason = |waits: &Waits| {
+                    format!(
+                        "{} records wait to be written to git: {}",
+                        waits.count, waits.reason
+                    )
+                };
+                inner.records = waits.as_ref().map(reason);
             }
             Progress::Looking { .. }
             | Progress::Planned { .. }
@@ -83,7 +96,7 @@ impl Health {
         if inner.stopping {
             return Err("it is stopping".to_owned());
         }
-        if let Some(trouble) = &inner.trouble {
+        if let Some(trouble) = inner.trouble.as_ref().or(inner.records.as_ref()) {
             return Err(trouble.clone());
         }
         match inner.ever {
@@ -110,6 +123,21 @@ mod tests {
         health.take(&Progress::Trouble("no network".to_owned()));
         assert_eq!(health.is_ready(), Err("no network".to_owned()));
         health.take(&Progress::Turned);
+        let waits = Waits {
+            count: 2,
+            since: jiff::Timestamp::UNIX_EPOCH,
+            reason: "a branch is in the way".to_owned(),
+        };
+        health.take(&Progress::RecordsWait(Some(waits)));
+        health.take(&Progress::Turned);
+        assert!(
+            health
+                .is_ready()
+                .unwrap_err()
+                .ends_with("a branch is in the way")
+        );
+        health.take(&Progress::RecordsWait(None));
+        assert_eq!(health.is_ready(), Ok(()));
         health.stopping();
         assert!(health.is_ready().is_err() && health.is_alive().is_ok());
     }

@@ -94,6 +94,7 @@ pub(super) struct Metrics {
     turns: Counter,
     troubles: Counter,
     records: Counter,
+    records_waiting: Gauge,
     queue: Gauge,
     state: Gauge,
     audit: Gauge,
@@ -119,6 +120,7 @@ impl Metrics {
             turns: Counter::default(),
             troubles: Counter::default(),
             records: Counter::default(),
+            records_waiting: Gauge::default(),
             queue: Gauge::default(),
             state: Gauge::default(),
             audit: Gauge::default(),
@@ -214,6 +216,11 @@ impl Metrics {
         );
         registry.register("records", "Records written to git", self.records.clone());
         registry.register(
+            "records_waiting",
+            "Records that could not be written to git yet",
+            self.records_waiting.clone(),
+        );
+        registry.register(
             "queue_entries",
             "Environments that wait for another try",
             self.queue.clone(),
@@ -284,6 +291,11 @@ impl Metrics {
             }
             Progress::Recorded { .. } => {
                 self.records.inc();
+            }
+            Progress::RecordsWait(waits) => {
+                let count = waits.as_ref().map_or(0, |waits| waits.count.max(1));
+                self.records_waiting
+                    .set(i64::try_from(count).unwrap_or(i64::MAX));
             }
             Progress::Trouble(_) => {
                 self.troubles.inc();

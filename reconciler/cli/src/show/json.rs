@@ -16,6 +16,7 @@ use stratum_core::source::Source;
 use stratum_core::value::shown;
 use stratum_core::verdict::{Judgement, Policy, Verdict};
 
+use crate::records::RecordsView;
 use crate::show::audit::AuditView;
 use crate::show::plan::judgement;
 
@@ -242,6 +243,8 @@ pub(crate) struct StatusView {
     pub(crate) forge: Option<ForgeTrouble>,
     /// The audit log, once there is one.
     pub(crate) audit: Option<AuditView>,
+    /// What is wrong with the records in git; `null` when nothing is.
+    pub(crate) records: Option<RecordsView>,
 }
 
 /// One environment of `status --json`.

@@ -84,6 +84,14 @@ impl Board {
             Progress::Recorded { run, commit } => {
                 vec![format!("run {run} is recorded in {}", commit.short())]
             }
+            Progress::RecordsWait(None) => vec!["no record waits any more".to_owned()],
+            Progress::RecordsWait(Some(waits)) => {
+                let head = theme.paint(Role::Warning, "trouble");
+                let (count, reason) = (waits.count, one_line(&waits.reason));
+                vec![format!(
+                    "{head}: {count} records wait to be written to git: {reason}"
+                )]
+            }
             Progress::Turned => Vec::new(),
             Progress::Trouble(reason) => {
                 let head = theme.paint(Role::Warning, "trouble");

@@ -6,6 +6,7 @@ pub(crate) mod forge;
 pub(crate) mod json;
 pub(crate) mod live;
 pub(crate) mod plan;
+pub(crate) mod records;
 pub(crate) mod request;
 pub(crate) mod run;
 #[cfg(test)]

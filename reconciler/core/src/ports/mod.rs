@@ -5,6 +5,7 @@
 
 mod audit;
 mod clock;
+mod facts;
 mod forge;
 mod gate;
 mod generated;
@@ -22,6 +23,7 @@ pub use audit::{
     Audit, AuditError, NoteAlgorithm, NoteError, NoteKeys, NoteSignatures, NoteSigner,
 };
 pub use clock::{Clock, Randomness};
+pub use facts::{FactChange, Facts};
 pub use forge::{
     Announcements, CommentPlace, CommitState, CommitStatus, Forge, ForgeError, ForgeTrouble, Pull,
     PullNumber, Wording, Written,
@@ -38,7 +40,7 @@ pub use provider::{
     ImportCall, LocateCall, Located, PlanCall, Proposal, Provider, ProviderError, ProviderSchema,
     ReadCall, RestoreCall, Site, TypeSchema, ValueType,
 };
-pub use repository::{Publication, Repository, RepositoryError, Tips, Wake};
+pub use repository::{Changed, CommitSigner, Publication, Repository, RepositoryError, Tips, Wake};
 pub use retry::Retry;
 pub use sealing::{
     AtRest, KeptSecret, KeyRow, Marker, NoSecrets, SealCheck, SealReport, SealRequest,

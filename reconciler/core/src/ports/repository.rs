@@ -1,6 +1,6 @@
 //! The git repository that stratum keeps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::desired::Revision;
 use crate::ids::{BranchName, CommitId, RunId};
-use crate::ports::{Retry, Tree};
+use crate::ports::{NoteError, Retry, Tree};
 use crate::signed::{SignedCommit, SignedTag};
 
 /// Where the branches stand.
@@ -39,6 +39,15 @@ pub struct Publication {
     pub at: jiff::Timestamp,
     /// The commit that gets a note under `refs/notes/stratum`, and its one line.
     pub note: Option<(CommitId, String)>,
+}
+
+/// What differs between two commits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changed {
+    /// The paths whose entries differ, the folders around them included. Records are no change.
+    Paths(BTreeSet<String>),
+    /// Too much, or nobody can tell: everything may differ.
+    Everything,
 }
 
 /// Why the repository did not do as asked.
@@ -86,6 +95,16 @@ pub enum RepositoryError {
         /// How often it was tried.
         tries: u32,
     },
+    /// An object, or a history, is larger than is read.
+    #[error("{what} has {bytes} bytes; the most that is read is {most}")]
+    TooLarge {
+        /// What it is: "the commit `1234`".
+        what: String,
+        /// Its size.
+        bytes: u64,
+        /// The most that is read.
+        most: u64,
+    },
     /// Git objects or refs could not be read or written.
     #[error("could not {doing}")]
     Git {
@@ -102,7 +121,9 @@ impl RepositoryError {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Missing { .. } | Self::Unsupported { .. } => Retry::NeedsPerson,
-            Self::Empty { .. } | Self::NoSuchRevision { .. } => Retry::WhenInputChanges,
+            Self::Empty { .. } | Self::NoSuchRevision { .. } | Self::TooLarge { .. } => {
+                Retry::WhenInputChanges
+            }
             Self::Remote { .. } => Retry::Later(Duration::from_secs(15)),
             Self::Race { .. } => Retry::Later(Duration::from_secs(1)),
             Self::Git { .. } => Retry::Later(Duration::from_secs(10)),
@@ -155,6 +176,23 @@ pub trait Repository: Send + Sync {
     /// fetch. One that cannot be read is left out, and logged.
     fn words(&self) -> Result<Vec<SignedTag>, RepositoryError>;
 
+    /// What differs between two commits: one walk over their trees, no file is read.
+    fn changed(&self, _old: &CommitId, _new: &CommitId) -> Result<Changed, RepositoryError> {
+        Ok(Changed::Everything)
+    }
+
+    /// Keeps these commits from being collected, whatever becomes of the branches, and lets go of
+    /// those that were kept before.
+    fn keep(&self, _commits: &BTreeSet<CommitId>) -> Result<(), RepositoryError> {
+        Ok(())
+    }
+
+    /// Packs what lies about, where that is worth it; answers how many objects were packed. May run
+    /// while others read and write.
+    fn tidy(&self) -> Result<usize, RepositoryError> {
+        Ok(0)
+    }
+
     /// Adds the files to the branch as one commit, by compare-and-swap, and pushes it where there
     /// is a remote.
     ///
@@ -164,6 +202,22 @@ pub trait Repository: Send + Sync {
     ///
     /// *Errors*: [`RepositoryError::Race`] after several lost races; nothing is on the branch.
     fn publish(&self, publication: &Publication) -> Result<CommitId, RepositoryError>;
+
+    /// The same for several at once: those for one branch become one commit there, and their notes
+    /// one commit of notes. Answers the commit of each, in order.
+    ///
+    /// *Guarantees*: as [`Repository::publish`], for all of them together. The cost is that of a
+    /// few git operations, however many they are.
+    fn publish_many(&self, publications: &[Publication]) -> Result<Vec<CommitId>, RepositoryError> {
+        let each = publications.iter().map(|one| self.publish(one));
+        each.collect()
+    }
+}
+
+/// Signs what the reconciler commits. Blocking; a call takes well under a millisecond.
+pub trait CommitSigner: Send + Sync {
+    /// The signature of a commit's bytes, as it stands in its header: see [`crate::sshsig`].
+    fn sign(&self, payload: &[u8]) -> Result<String, NoteError>;
 }
 
 /// Waits for something to look at.

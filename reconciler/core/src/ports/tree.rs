@@ -49,6 +49,24 @@ pub enum TreeError {
         /// The folder.
         path: String,
     },
+    /// A file or folder is larger than is read, or what is read together is.
+    #[error("`{path}` has {bytes} bytes; the most that is read is {most}")]
+    TooLarge {
+        /// The path in the tree.
+        path: String,
+        /// Its size.
+        bytes: u64,
+        /// The most that is read.
+        most: u64,
+    },
+    /// A folder is not one that git would make: git and others would read it in another way.
+    #[error("the folder `{path}` is malformed: {what}")]
+    Malformed {
+        /// The folder; empty for the top.
+        path: String,
+        /// What is wrong with it.
+        what: String,
+    },
 }
 
 impl TreeError {
@@ -56,7 +74,9 @@ impl TreeError {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Read { .. } => Retry::NeedsPerson,
-            Self::Name { .. } => Retry::WhenInputChanges,
+            Self::Name { .. } | Self::TooLarge { .. } | Self::Malformed { .. } => {
+                Retry::WhenInputChanges
+            }
         }
     }
 }

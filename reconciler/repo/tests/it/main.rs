@@ -8,6 +8,7 @@
     reason = "tests may, and clippy does not see that the helpers of an integration test are tests"
 )]
 
+mod changing;
 mod hostile;
 mod killed;
 mod maintaining;
@@ -18,4 +19,6 @@ mod racing;
 mod reading;
 mod scene;
 mod signing;
+mod together;
 mod watching;
+mod weighing;

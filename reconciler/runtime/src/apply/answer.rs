@@ -3,6 +3,7 @@
 use stratum_core::digest::Digest;
 use stratum_core::ids::{StepId, Token};
 use stratum_core::journal::Event;
+use stratum_core::plan::Reason;
 use stratum_core::ports::{ApplyError, Certainty, Located, StateChange};
 use stratum_core::resource::{Instance, ResourceState};
 use stratum_core::value::{Record, with_kept};
@@ -166,20 +167,44 @@ impl Apply {
         Pending::with(Event::Unknown { step: id, reason }, change)
     }
 
+    /// What is remembered of a resource whose drift a step corrects: what was applied, and not what
+    /// somebody else made of it. Put back, it is drifted as before.
+    fn applied(&self, id: StepId) -> Option<ResourceState> {
+        let step = self.step(id)?;
+        let drifted = matches!(step.reason, Reason::Gone | Reason::Drifted);
+        let row = self.world.get(&step.address).filter(|_| drifted)?;
+        Some(ResourceState {
+            unsure: false,
+            ..row.clone()
+        })
+    }
+
     fn restored(&self, id: StepId, instance: Option<Instance>) -> Pending {
         let before = self
             .journal
             .checkpoint(id)
             .and_then(|(c, _)| c.before.clone());
-        let state = match (before, instance) {
-            (Some(before), Some(mut instance)) => {
+        let state = match (self.applied(id), before, instance) {
+            (Some(applied), _, None) => Some(applied),
+            (Some(applied), _, Some(there)) => {
+                let attributes = applied.instance.attributes.clone();
+                let instance = Instance {
+                    attributes,
+                    ..there
+                };
+                Some(ResourceState {
+                    instance,
+                    ..applied
+                })
+            }
+            (None, Some(before), Some(mut instance)) => {
                 let kept = self.step(id).map(|step| &step.kept);
                 instance.attributes =
                     with_kept(instance.attributes, kept.unwrap_or(&Record::new()));
                 Some(ResourceState { instance, ..before })
             }
-            (None, Some(instance)) => self.state(id, instance),
-            (_, None) => None,
+            (None, None, Some(instance)) => self.state(id, instance),
+            (None, _, None) => None,
         };
         let (outcome, change) = self.change(id, state);
         Pending::with(Event::Restored { step: id, outcome }, change)

@@ -10,11 +10,11 @@ use jiff::Timestamp;
 use stratum_core::ids::{Address, EnvironmentName, RunId, TypeName};
 use stratum_core::ports::{
     ApplyCall, ApplyError, AuditError, Base, Break, Changes, CheckpointCall, Clock, Complaint,
-    Dropped, Entry, EnvironmentRow, HeldLease, ImportCall, Journals, Keep, Lease, LeaseError,
-    Leases, LocateCall, Located, NoProposals, Observation, Observations, OpenRun, PartSize,
-    PlanCall, Probe, ProbeError, Proposal, Provider, ProviderError, ProviderSchema, QueueEntry,
-    Randomness, ReadCall, Reading, RestoreCall, Retention, States, StoreError, Transaction,
-    Transactions, Unfinished, Work,
+    Dropped, Entry, EnvironmentRow, FactChange, Facts, HeldLease, ImportCall, Journals, Keep,
+    Lease, LeaseError, Leases, LocateCall, Located, NoProposals, Observation, Observations,
+    OpenRun, PartSize, PlanCall, Probe, ProbeError, Proposal, Provider, ProviderError,
+    ProviderSchema, QueueEntry, Randomness, ReadCall, Reading, RestoreCall, Retention, States,
+    StoreError, Transaction, Transactions, Unfinished, Work,
 };
 use stratum_core::resource::{HealthCheck, Instance, Opaque};
 use stratum_core::run::{Run, RunSummary};
@@ -41,6 +41,8 @@ pub struct Desk {
     pub randomness: Arc<SeededRandomness>,
     /// How many processes were started.
     pub processes: AtomicU64,
+    /// The environment whose provider panics when it is asked to plan.
+    pub panics: Arc<std::sync::Mutex<Option<EnvironmentName>>>,
     /// The store of the process that was started last: it is dead when the next one starts.
     last: std::sync::Mutex<Option<Arc<MemoryStore>>>,
 }
@@ -56,6 +58,7 @@ impl Desk {
             clock,
             randomness: Arc::new(SeededRandomness::new(seed)),
             processes: AtomicU64::new(0),
+            panics: Arc::default(),
             last: std::sync::Mutex::default(),
         }
     }
@@ -83,6 +86,7 @@ impl Desk {
         let provider: Arc<dyn Provider> = Arc::new(Slow {
             inner: MemoryProvider::new(self.world.clone()).unwrap(),
             randomness: self.randomness.clone(),
+            panics: Arc::clone(&self.panics),
         });
         let ports = Ports {
             store: store.clone(),
@@ -240,6 +244,16 @@ impl KillingStore {
 }
 
 #[async_trait]
+impl Facts for KillingStore {
+    async fn facts(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        self.inner.facts(prefix).await
+    }
+    async fn put_facts(&self, changes: Vec<FactChange>) -> Result<(), StoreError> {
+        self.write(self.inner.put_facts(changes)).await
+    }
+}
+
+#[async_trait]
 impl Leases for KillingStore {
     async fn holder(&self) -> Result<String, StoreError> {
         self.inner.holder().await
@@ -273,6 +287,12 @@ impl Leases for KillingStore {
 impl States for KillingStore {
     async fn environments(&self) -> Result<Vec<EnvironmentRow>, StoreError> {
         self.inner.environments().await
+    }
+    async fn environment(
+        &self,
+        environment: &EnvironmentName,
+    ) -> Result<Option<EnvironmentRow>, StoreError> {
+        self.inner.environment(environment).await
     }
     async fn put_environment(&self, lease: &Lease, row: &EnvironmentRow) -> Result<(), StoreError> {
         self.write(self.inner.put_environment(lease, row)).await
@@ -454,6 +474,7 @@ pub fn below(randomness: &SeededRandomness, bound: u64) -> u64 {
 struct Slow {
     inner: MemoryProvider,
     randomness: Arc<SeededRandomness>,
+    panics: Arc<std::sync::Mutex<Option<EnvironmentName>>>,
 }
 
 impl Slow {
@@ -474,6 +495,10 @@ impl Provider for Slow {
         self.inner.read(call).await
     }
     async fn plan(&self, call: PlanCall<'_>) -> Result<Proposal, ProviderError> {
+        let panics = self.panics.lock().unwrap().clone();
+        if panics.as_ref() == Some(&call.call.address.environment) {
+            std::panic::resume_unwind(Box::new("a defect, on order"));
+        }
         self.inner.plan(call).await
     }
     async fn checkpoint(&self, call: CheckpointCall<'_>) -> Result<Opaque, ProviderError> {

@@ -14,5 +14,7 @@
 mod desk;
 mod flows;
 mod races;
+mod recording;
 mod simulation;
 mod sweeps;
+mod waiting;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stratum_core::condition::Condition;
 use stratum_core::ids::{Address, BranchName};
-use stratum_core::ports::{Journals as _, LeaseError, Leases as _, RunOutcome, States as _};
+use stratum_core::ports::{Journals as _, Leases as _, RunOutcome, States as _};
 use stratum_testkit::script::{Content, environment, thing};
 use stratum_testkit::world::{Fault, Operation};
 
@@ -97,30 +97,6 @@ async fn a_living_holder_is_asked_now_and_then_and_taken_over_from_when_it_ends(
     until(async || desk.values().get("a").is_some_and(|value| value == "1")).await;
     process.stop.stop();
     running.await.unwrap().unwrap();
-}
-
-/// Nobody can tell from another machine whether a process lives: it says so itself, also while it
-/// has nothing to do.
-#[tokio::test(start_paused = true)]
-async fn a_process_that_idles_keeps_its_leases() {
-    let desk = Desk::new(1);
-    desk.script.push(one("1"));
-    let process = desk.start();
-    process.store.inner.cannot_be_told();
-    let running = tokio::spawn({
-        let reconciler = process.reconciler.clone();
-        async move { reconciler.run().await }
-    });
-    until(async || desk.values().contains_key("a")).await;
-    let other = desk.store.another();
-    for _ in 0..60 {
-        tokio::time::sleep(Duration::from_secs(61)).await;
-        let taken = other.acquire(&environment(), TTL).await;
-        assert!(matches!(taken, Err(LeaseError::Held { .. })), "{taken:?}");
-    }
-    process.stop.stop();
-    running.await.unwrap().unwrap();
-    other.acquire(&environment(), TTL).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,6 +11,7 @@
 //! *Source*: C2SP tlog-tiles, tlog-checkpoint and signed-note; RFC 6962, section 2.1. What people
 //! need to know of it is in `AUDIT.md`.
 
+mod commits;
 mod diagnose;
 mod export;
 mod files;
@@ -28,6 +29,7 @@ mod tree;
 mod veil;
 mod verify;
 
+pub use commits::{CommitKey, CommitKeys};
 pub use export::{ExportError, Exported};
 pub use health::Health;
 pub(crate) use integrate::Head;

@@ -1,6 +1,7 @@
 //! The ports of storage, each method as one read or one write; one file for each port.
 
 mod changes;
+mod facts;
 mod journals;
 mod leases;
 mod observations;

@@ -18,6 +18,18 @@ impl States for SqliteStore {
         )
     }
 
+    async fn environment(
+        &self,
+        environment: &EnvironmentName,
+    ) -> Result<Option<EnvironmentRow>, StoreError> {
+        look!(
+            self.reader,
+            "reading an environment",
+            read::environment::environment,
+            environment
+        )
+    }
+
     async fn put_environment(&self, lease: &Lease, row: &EnvironmentRow) -> Result<(), StoreError> {
         let put = self.ready(
             environment::Put::new(lease, row),

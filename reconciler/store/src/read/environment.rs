@@ -20,6 +20,20 @@ pub(crate) async fn environments(
     rows.iter().map(read).collect()
 }
 
+/// What is remembered of one environment.
+pub(crate) async fn environment(
+    connection: &mut SqliteConnection,
+    environment: &EnvironmentName,
+) -> Result<Option<EnvironmentRow>, Failure> {
+    let sql = "SELECT row FROM environments WHERE name = ? AND row IS NOT NULL";
+    let row: Option<String> = sqlx::query_scalar(sql)
+        .bind(environment.as_str())
+        .fetch_optional(connection)
+        .await?;
+    row.map(|row| from_json(&row, || format!("environment `{environment}`")))
+        .transpose()
+}
+
 /// The lease of an environment, if it ever had one.
 pub(crate) async fn lease(
     connection: &mut SqliteConnection,

@@ -4,6 +4,7 @@ pub(crate) mod announced;
 pub(crate) mod audit;
 pub(crate) mod environment;
 pub(crate) mod evaluation;
+pub(crate) mod facts;
 pub(crate) mod made;
 pub(crate) mod observation;
 pub(crate) mod queue;

@@ -8,6 +8,7 @@ pub(crate) mod append;
 pub(crate) mod audit;
 pub(crate) mod environment;
 pub(crate) mod evaluation;
+pub(crate) mod facts;
 pub(crate) mod lease;
 pub(crate) mod made;
 pub(crate) mod mark;
@@ -83,6 +84,8 @@ pub(crate) enum Write {
     Announce(announced::Announce),
     /// Note what keeps the forge from being told.
     Trouble(announced::Trouble),
+    /// Write small facts.
+    Facts(facts::Put),
 }
 
 impl Write {
@@ -114,7 +117,8 @@ impl Write {
             | Self::Lived(_)
             | Self::Integrated(_)
             | Self::Announce(_)
-            | Self::Trouble(_) => false,
+            | Self::Trouble(_)
+            | Self::Facts(_) => false,
         }
     }
 }
@@ -178,7 +182,8 @@ fn as_append(write: &Write) -> Option<&append::Append> {
         | Write::Lived(_)
         | Write::Integrated(_)
         | Write::Announce(_)
-        | Write::Trouble(_) => None,
+        | Write::Trouble(_)
+        | Write::Facts(_) => None,
     }
 }
 
@@ -233,6 +238,7 @@ async fn one(
         Write::Integrated(done) => audit::integrated(connection, done).await,
         Write::Announce(announce) => announced::announce(connection, announce).await,
         Write::Trouble(trouble) => announced::trouble(connection, trouble).await,
+        Write::Facts(put) => facts::put(connection, put).await,
     }
 }
 
@@ -296,5 +302,6 @@ pub(crate) fn doing(write: &Write) -> &'static str {
         Write::Integrated(_) => "bringing entries into the audit log",
         Write::Announce(_) => "remembering an announcement",
         Write::Trouble(_) => "noting how the forge is reached",
+        Write::Facts(_) => "writing what is remembered of the repository",
     }
 }

@@ -46,6 +46,7 @@ struct Inner {
     /// How often a record was offered, also when it was there already.
     offers: u64,
     loads: u64,
+    fetches: u64,
     remote_down: bool,
     races: u32,
 }
@@ -175,6 +176,11 @@ impl Script {
         self.woken.notify_one();
     }
 
+    /// How often a record was offered.
+    pub fn offers(&self) -> u64 {
+        self.lock().offers
+    }
+
     /// The records that were published, in order.
     pub fn published(&self) -> Vec<Publication> {
         self.lock().published.clone()
@@ -183,6 +189,11 @@ impl Script {
     /// How often an environment was loaded.
     pub fn loads(&self) -> u64 {
         self.lock().loads
+    }
+
+    /// How often the refs were asked for.
+    pub fn fetches(&self) -> u64 {
+        self.lock().fetches
     }
 
     /// Takes the remote down or brings it back.

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use stratum_core::desired::Revision;
-use stratum_core::ids::{CommitId, ObjectId};
+use stratum_core::ids::{BranchName, CommitId, ObjectId};
 use stratum_core::ports::{
     Publication, Repository, RepositoryError, Tips, Tree, TreeEntry, TreeError, TreeKind, Wake,
 };
 use stratum_core::signed::{Signed, SignedCommit, SignedTag};
 
-use super::{Script, main, object_id};
+use super::{Content, Script, main, object_id};
 
 /// The "files" of a commit: the loader only asks which commit it is.
 struct CommitTree(CommitId);
@@ -38,7 +38,8 @@ impl Tree for CommitTree {
 
 impl Repository for Script {
     fn tips(&self) -> Result<Tips, RepositoryError> {
-        let inner = self.lock();
+        let mut inner = self.lock();
+        inner.fetches += 1;
         if inner.remote_down {
             let (doing, reason) = ("fetch".to_owned(), "the remote is down".to_owned());
             return Err(RepositoryError::Remote { doing, reason });
@@ -53,11 +54,10 @@ impl Repository for Script {
         let missing = || RepositoryError::NoSuchRevision {
             name: name.to_owned(),
         };
-        self.lock()
-            .branches
-            .get(&main())
-            .cloned()
-            .ok_or_else(missing)
+        let inner = self.lock();
+        let branch = name.strip_prefix("refs/heads/").map(BranchName::new);
+        let branch = branch.and_then(Result::ok).unwrap_or_else(main);
+        inner.branches.get(&branch).cloned().ok_or_else(missing)
     }
 
     fn revision(&self, commit: &CommitId) -> Result<Revision, RepositoryError> {
@@ -146,17 +146,19 @@ impl Repository for Script {
             let name = publication.branch.to_string();
             return Err(RepositoryError::Race { name, tries: 1 });
         }
-        if !inner
-            .published
-            .iter()
-            .any(|before| before.run == publication.run)
-        {
-            inner.published.push(publication.clone());
-        }
         let id = object_id(publication.run.as_str()).to_string();
-        CommitId::new(id).map_err(|error| RepositoryError::NoSuchRevision {
+        let id = CommitId::new(id).map_err(|error| RepositoryError::NoSuchRevision {
             name: error.to_string(),
-        })
+        })?;
+        let mut published = inner.published.iter();
+        if !published.any(|before| before.run == publication.run) {
+            inner.published.push(publication.clone());
+            let branch = publication.branch.clone();
+            let before = inner.branches.insert(branch, id.clone());
+            let record = (Content::of(Vec::new()), before);
+            inner.commits.insert(id.clone(), record);
+        }
+        Ok(id)
     }
 }
 

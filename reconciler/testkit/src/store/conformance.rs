@@ -1,6 +1,7 @@
 //! What every store must do, checked through the port alone.
 
 mod changes;
+mod facts;
 mod journal;
 mod lease;
 mod observation;
@@ -93,7 +94,8 @@ pub async fn conforms(make: impl AsyncFn() -> Result<Stage, StoreError>) -> Kept
     observation::keeps_what_differs(&*fresh().await?).await?;
     observation::is_bounded(&*fresh().await?).await?;
     queue::holds_one_entry_for_each_environment(&*fresh().await?).await?;
-    queue::keeps_what_was_replaced(&*fresh().await?).await
+    queue::keeps_what_was_replaced(&*fresh().await?).await?;
+    facts::are_kept_by_name(&*fresh().await?).await
 }
 
 /// The value, or the rule that is broken because there is none.

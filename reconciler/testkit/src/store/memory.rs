@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use stratum_core::ids::{Address, EnvironmentName, RunId};
 use stratum_core::ports::{
-    AuditError, Base, Change, Changes, Clock, Entry, EnvironmentRow, EvaluationCache, Journals,
-    Lease, Life, Observation, Observations, OpenRun, QueueEntry, States, StoreError, Transaction,
-    Transactions, Unfinished, Work,
+    AuditError, Base, Change, Changes, Clock, Entry, EnvironmentRow, EvaluationCache, FactChange,
+    Facts, Journals, Lease, Life, Observation, Observations, OpenRun, QueueEntry, States,
+    StoreError, Transaction, Transactions, Unfinished, Work,
 };
 use stratum_core::run::{Run, RunSummary};
 use tokio::sync::watch;
@@ -165,6 +165,29 @@ impl EvaluationCache for MemoryStore {
 }
 
 #[async_trait]
+impl Facts for MemoryStore {
+    async fn facts(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let state = self.read();
+        let facts = state.facts.iter();
+        let wanted = facts.filter(|(name, _)| name.starts_with(prefix));
+        Ok(wanted
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect())
+    }
+
+    async fn put_facts(&self, changes: Vec<FactChange>) -> Result<(), StoreError> {
+        let mut state = self.write()?;
+        for (name, value) in changes {
+            match value {
+                Some(value) => drop(state.facts.insert(name, value)),
+                None => drop(state.facts.remove(&name)),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
 impl Journals for MemoryStore {
     async fn start(&self, lease: &Lease, run: &Run, started: &Entry) -> Result<(), StoreError> {
         self.write()?.start(lease, run, started)
@@ -233,6 +256,13 @@ impl Journals for MemoryStore {
 impl States for MemoryStore {
     async fn environments(&self) -> Result<Vec<EnvironmentRow>, StoreError> {
         Ok(self.read().rows.values().cloned().collect())
+    }
+
+    async fn environment(
+        &self,
+        environment: &EnvironmentName,
+    ) -> Result<Option<EnvironmentRow>, StoreError> {
+        Ok(self.read().rows.get(environment).cloned())
     }
 
     async fn put_environment(&self, lease: &Lease, row: &EnvironmentRow) -> Result<(), StoreError> {

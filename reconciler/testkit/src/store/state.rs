@@ -43,6 +43,7 @@ pub(super) struct State {
     /// In the order they were first pushed.
     pub(super) queue: Vec<QueueEntry>,
     pub(super) evaluations: BTreeMap<String, Vec<u8>>,
+    pub(super) facts: BTreeMap<String, Vec<u8>>,
 }
 
 /// One run.

@@ -13,6 +13,7 @@ use crate::commands::audit;
 use crate::context::Place;
 use crate::failure::CommandError;
 use crate::style::{Theme, one_line};
+use crate::{records, show};
 
 /// The state file, and the leases in it.
 pub(super) async fn check(place: &Place) -> Vec<Check> {
@@ -43,8 +44,30 @@ async fn read(place: &Place) -> Result<Vec<Check>, StoreError> {
     }
     checks.extend(store.leases().await?.iter().map(lease));
     store.unfinished().await?;
+    checks.push(records(place, &store).await);
     checks.extend(log(place, &store).await);
     Ok(checks)
+}
+
+/// The records in git: whether all that was to be written is there.
+async fn records(place: &Place, store: &SqliteStore) -> Check {
+    const NAME: &str = "records";
+    let view = match records::health(place, store).await {
+        Ok(None) => return Check::good(NAME, "all are in git, and each follows the one before"),
+        Ok(Some(view)) => view,
+        Err(error) => {
+            let sentence = error.render(&Theme::PLAIN);
+            let sentence = one_line(sentence.trim_start_matches("error: "));
+            return Check::bad(NAME, sentence, "`git fsck`");
+        }
+    };
+    match (&view.lost, show::records::waits(&view, Timestamp::now())) {
+        (Some(lost), _) => Check::bad(NAME, lost.sentence(), show::records::LOST_REMEDY),
+        (None, waits) => {
+            let remedy = "see to what is in the way; the record is written by itself then";
+            Check::bad(NAME, waits.unwrap_or_default(), remedy)
+        }
+    }
 }
 
 /// How large the state and the audit log are, and which parts take the most.

@@ -7,6 +7,7 @@
 //! | [`Leases`] | who may reconcile an environment |
 //! | [`Work`] | what waits to be done |
 //! | [`Observations`] | what was seen of resources |
+//! | [`Facts`] | small facts that belong to no environment |
 //! | [`Transactions`] | several of these, and the audit log, in one transaction |
 //! | [`Retention`] | dropping what is over |
 //! | [`Changes`] | noticing what other processes did |
@@ -24,6 +25,8 @@ mod states;
 mod transactions;
 mod work;
 
+use super::Facts;
+
 pub use changes::Changes;
 pub use error::StoreError;
 pub use journals::{Entry, Journals, OpenRun, RunOutcome, StateChange, Unfinished};
@@ -39,7 +42,7 @@ pub use work::{QueueEntry, Work};
 /// *Guarantees*: every method is atomic: it happens wholly or not at all, also when the process
 /// dies inside. Writing methods are durable when they return.
 pub trait Store:
-    Journals + States + Leases + Work + Observations + Transactions + Retention + Changes
+    Journals + States + Leases + Work + Observations + Facts + Transactions + Retention + Changes
 {
 }
 

@@ -76,6 +76,12 @@ pub trait States: Send + Sync {
     /// What is remembered of every environment, by name.
     async fn environments(&self) -> Result<Vec<EnvironmentRow>, StoreError>;
 
+    /// What is remembered of one environment.
+    async fn environment(
+        &self,
+        environment: &EnvironmentName,
+    ) -> Result<Option<EnvironmentRow>, StoreError>;
+
     /// Writes what is remembered of one environment.
     async fn put_environment(&self, lease: &Lease, row: &EnvironmentRow) -> Result<(), StoreError>;
 

@@ -1,0 +1,412 @@
+//! The loop: refs and tags wake keys, the schedule says which is looked at when, and each look is
+//! one task that answers when it wants to be looked at next.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stratum_core::condition::Condition;
+use stratum_core::digest::Digest;
+use stratum_core::ids::EnvironmentName;
+use stratum_core::ports::{EnvironmentRow, Retry};
+use stratum_core::schedule::{Attempt, Cause, Key, Now, Room, Schedule, When, backoff};
+use tokio::task::{Id, JoinError, JoinSet};
+
+use crate::aim::Aims;
+use crate::error::RuntimeError;
+use crate::progress::{EnvironmentReport, Progress};
+use crate::reconcile::Reconciler;
+use crate::visit::Visited;
+
+/// How many environments are looked at at once; two of them only for what people wait for.
+const ROOM: Room = Room {
+    all: 8,
+    background: 6,
+};
+
+/// Drives a reconciler along its schedule.
+pub(crate) struct Driver {
+    reconciler: Arc<Reconciler>,
+    schedule: Schedule,
+    /// What each environment should come to, as the refs were last seen.
+    aims: Aims,
+    /// The tags, when they were last seen, by name.
+    words: BTreeMap<String, String>,
+    looks: JoinSet<Visited>,
+    flying: BTreeMap<Id, EnvironmentName>,
+    /// What was last said of each environment.
+    told: BTreeMap<EnvironmentName, Told>,
+    /// Environments whose tries are kept in the store.
+    tried: BTreeMap<EnvironmentName, u32>,
+    /// Whether rows of an earlier process were taken in.
+    primed: bool,
+}
+
+/// What was said of an environment, and how often it came to the same again.
+struct Told {
+    what: Digest,
+    condition: Condition,
+    again: u64,
+}
+
+impl Driver {
+    pub(crate) fn new(reconciler: Arc<Reconciler>) -> Self {
+        Self {
+            reconciler,
+            schedule: Schedule::new(ROOM),
+            aims: Aims::default(),
+            words: BTreeMap::new(),
+            looks: JoinSet::new(),
+            flying: BTreeMap::new(),
+            told: BTreeMap::new(),
+            tried: BTreeMap::new(),
+            primed: false,
+        }
+    }
+
+    fn now(&self) -> Now {
+        let clock = &self.reconciler.ports.clock;
+        Now {
+            monotonic: clock.monotonic(),
+            wall: clock.now(),
+        }
+    }
+
+    /// Looks at every environment once.
+    pub(crate) async fn once(&mut self) -> Result<Vec<EnvironmentReport>, RuntimeError> {
+        self.look_at_refs(true).await?;
+        let mut reports = BTreeMap::new();
+        self.begin();
+        while let Some(joined) = self.looks.join_next_with_id().await {
+            let report = self.landed(joined).await;
+            reports.insert(report.environment.clone(), report);
+            self.begin();
+        }
+        self.reconciler.publish_once().await;
+        self.reconciler.upkeep(false).await;
+        Ok(reports.into_values().collect())
+    }
+
+    /// Watches until told to stop.
+    pub(crate) async fn watch(&mut self) -> Result<(), RuntimeError> {
+        let mut refs = Refs::default();
+        let mut standing = self.reconciler.ports.secrets.standing();
+        while !self.reconciler.stop.is_stopped() {
+            if refs.are_due(self.now().monotonic) {
+                self.refs(&mut refs).await?;
+            }
+            self.begin();
+            if self.schedule.is_idle() {
+                self.reconciler.upkeep(true).await;
+            }
+            let wait = refs.wait(self.now().monotonic);
+            let due = self.schedule.due(self.now()).unwrap_or(wait).min(wait);
+            let reconciler = Arc::clone(&self.reconciler);
+            let ports = &reconciler.ports;
+            let mut joined = None;
+            tokio::select! {
+                biased;
+                () = reconciler.stop.stopped() => {}
+                Some(one) = self.looks.join_next_with_id() => joined = Some(one),
+                () = ports.secrets.changed(&standing) => {
+                    standing = ports.secrets.standing();
+                    refs.start();
+                }
+                () = ports.wake.wait(wait), if refs.may_wake() => refs.moved(),
+                () = ports.clock.sleep(due) => {}
+            }
+            if let Some(joined) = joined {
+                self.landed(joined).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the looks that are in flight.
+    pub(crate) async fn finish(&mut self) {
+        while let Some(joined) = self.looks.join_next_with_id().await {
+            self.landed(joined).await;
+        }
+    }
+
+    async fn refs(&mut self, refs: &mut Refs) -> Result<(), RuntimeError> {
+        let poll = self.reconciler.options.poll;
+        match self.look_at_refs(refs.start).await {
+            Ok(()) => {
+                refs.seen(self.now().monotonic, poll);
+                (self.reconciler.progress)(&Progress::Turned);
+                Ok(())
+            }
+            Err(error) => {
+                // Later, what only a person can mend is waited for, and said.
+                if error.retry() == Retry::NeedsPerson && !self.primed {
+                    return Err(error);
+                }
+                let sentence = error.sentence();
+                tracing::warn!(error = %sentence, "will be tried again");
+                (self.reconciler.progress)(&Progress::Trouble(sentence));
+                refs.failed(self.now().monotonic, error.retry(), poll);
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads the refs and the tags, and wakes whom they concern; with `start` everybody.
+    async fn look_at_refs(&mut self, start: bool) -> Result<(), RuntimeError> {
+        let (head, tips) = self.reconciler.head().await?;
+        if !self.primed {
+            let rows = self.reconciler.ports.store.environments().await?;
+            if head.settings.value.is_some() {
+                self.reconciler.begin_trust(&head, &rows);
+            }
+            self.prime(rows).await?;
+        }
+        let aims = self.aims.at(&head, &tips);
+        let first = !self.primed;
+        for (environment, aim) in aims {
+            let key = Key::Environment(environment.clone());
+            let moved = self.aims.take_in(&environment, aim);
+            if start {
+                self.schedule.wake(&key, Cause::Start);
+            } else if moved {
+                self.schedule.wake(&key, Cause::RefMoved);
+            }
+        }
+        self.primed = true;
+        self.hear(first);
+        Ok(())
+    }
+
+    /// Wakes those whom new tags concern.
+    fn hear(&mut self, first: bool) {
+        let words = self.reconciler.words_by_name();
+        let before = std::mem::replace(&mut self.words, words);
+        if first || before == self.words {
+            return;
+        }
+        let new = self
+            .words
+            .iter()
+            .filter(|(name, id)| before.get(*name) != Some(*id));
+        let gone = before
+            .iter()
+            .filter(|(name, _)| !self.words.contains_key(*name));
+        let names: Vec<&String> = new.chain(gone).map(|(name, _)| name).collect();
+        for environment in self.aims.environments() {
+            let told = self.told.get(environment);
+            let waits = told.is_none_or(|told| told.condition != Condition::Ready);
+            if names.iter().any(|name| concerns(name, environment, waits)) {
+                let key = Key::Environment(environment.clone());
+                self.schedule.wake(&key, Cause::Word);
+            }
+        }
+    }
+
+    /// Begins every look that may begin now.
+    fn begin(&mut self) {
+        if self.reconciler.stop.is_stopped() {
+            return;
+        }
+        while let Some(visit) = self.schedule.begin(self.now()) {
+            let environment = visit.key.environment().clone();
+            let aim = self.aims.of(&environment);
+            let reconciler = Arc::clone(&self.reconciler);
+            let look = self.looks.spawn(reconciler.visit(visit, aim));
+            self.flying.insert(look.id(), environment);
+        }
+    }
+
+    /// One look is over.
+    async fn landed(&mut self, joined: Result<(Id, Visited), JoinError>) -> EnvironmentReport {
+        match joined {
+            Ok((id, visited)) => {
+                self.flying.remove(&id);
+                self.ended(visited).await
+            }
+            Err(error) => self.broke(error).await,
+        }
+    }
+
+    async fn ended(&mut self, visited: Visited) -> EnvironmentReport {
+        let Visited { report, next } = visited;
+        let key = Key::Environment(report.environment.clone());
+        let attempt = self.schedule.ended(&key, &next, self.now());
+        self.keep_tries(&report, attempt).await;
+        self.tell(&report);
+        report
+    }
+
+    /// A look panicked: a defect. Only its own environment is concerned.
+    async fn broke(&mut self, error: JoinError) -> EnvironmentReport {
+        tracing::error!(%error, "a look at an environment broke off");
+        let environment = self.flying.remove(&error.id());
+        let environment = environment.unwrap_or_else(EnvironmentName::repository);
+        let key = Key::Environment(environment.clone());
+        let attempt = self.schedule.broke(&key, self.now());
+        let mut report = EnvironmentReport::of(environment, Condition::Stalled);
+        report.reason = "a look at it broke off, which is a defect of stratum; it is tried again \
+                         later, and the log says more"
+            .to_owned();
+        self.keep_tries(&report, attempt).await;
+        self.tell(&report);
+        report
+    }
+
+    /// Says how an environment is, once for each outcome.
+    fn tell(&mut self, report: &EnvironmentReport) {
+        let what = Digest::of_json(&(
+            report.condition,
+            &report.reason,
+            &report.commit,
+            &report.run,
+            report.outcome,
+        ));
+        let told = self.told.get_mut(&report.environment);
+        if let Some(told) = told.filter(|told| told.what == what) {
+            told.again = told.again.saturating_add(1);
+            tracing::debug!(environment = %report.environment, again = told.again, "as before");
+            return;
+        }
+        let told = Told {
+            what,
+            condition: report.condition,
+            again: 0,
+        };
+        if let Some(before) = self.told.insert(report.environment.clone(), told)
+            && before.again > 0
+        {
+            let (environment, times) = (&report.environment, before.again);
+            tracing::info!(%environment, times, "what was said last came again so often");
+        }
+        (self.reconciler.progress)(&Progress::Ended(report.clone()));
+    }
+
+    /// Takes in what an earlier process left: rows, tries, and runs that have not come to an end.
+    async fn prime(&mut self, rows: Vec<EnvironmentRow>) -> Result<(), RuntimeError> {
+        let now = self.now();
+        self.reconciler.find_unfinished().await?;
+        for row in rows {
+            let key = Key::Environment(row.name.clone());
+            let last = row.observed_at.unwrap_or(row.changed_at);
+            // A look in the future is the work of a clock that jumped back: it counts as long ago.
+            let ago = Duration::try_from(now.wall.duration_since(last)).unwrap_or(Duration::MAX);
+            self.schedule.served(&key, Cause::DriftDue, ago, now);
+            if let Some(every) = self.reconciler.drift_every(&row) {
+                self.schedule
+                    .set(&key, Cause::DriftDue, When::Every(every), now);
+            }
+            self.aims.remember(row.name);
+        }
+        for entry in self.reconciler.ports.store.queue().await? {
+            let wait = Duration::try_from(entry.not_before.duration_since(now.wall));
+            let attempt = Attempt {
+                attempts: entry.attempts,
+                // A time further away comes from a clock that jumped.
+                wait: wait.unwrap_or_default().min(LONGEST),
+            };
+            let key = Key::Environment(entry.environment.clone());
+            self.schedule.remember(&key, attempt, now);
+            self.tried.insert(entry.environment, entry.attempts);
+        }
+        Ok(())
+    }
+
+    /// Keeps, for the time after a restart, how often an environment was tried without success.
+    async fn keep_tries(&mut self, report: &EnvironmentReport, attempt: Option<Attempt>) {
+        let environment = &report.environment;
+        let kept = match attempt {
+            Some(attempt) => {
+                let before = self.tried.insert(environment.clone(), attempt.attempts);
+                if before == Some(attempt.attempts) {
+                    return;
+                }
+                self.reconciler.keep_try(report, attempt).await
+            }
+            None if self.tried.remove(environment).is_some() => {
+                self.reconciler.forget_tries(environment).await
+            }
+            None => Ok(()),
+        };
+        if let Err(error) = kept {
+            tracing::warn!(error = %error.sentence(), "the next try is not kept for a restart");
+        }
+    }
+}
+
+/// The longest time that a try of an earlier process is waited for.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// Whether a tag concerns an environment; `waits`: it is not Ready.
+fn concerns(tag: &str, environment: &EnvironmentName, waits: bool) -> bool {
+    let about = ["suspend", "resume", "allow-rollback"];
+    let named = about.iter().find_map(|word| {
+        let rest = tag.strip_prefix("stratum/")?.strip_prefix(word)?;
+        rest.strip_prefix('/')
+    });
+    match named {
+        Some(about) => {
+            let rest = about.strip_prefix(environment.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '+']))
+        }
+        None => waits,
+    }
+}
+
+/// When the refs are looked at.
+#[derive(Default)]
+struct Refs {
+    /// Everybody is to be looked at.
+    start: bool,
+    /// They may have moved.
+    moved: bool,
+    seen: bool,
+    /// The next look, and until when nothing is asked after a failure.
+    next: Duration,
+    not_before: Duration,
+    failures: u32,
+}
+
+impl Refs {
+    fn are_due(&mut self, now: Duration) -> bool {
+        self.start |= !self.seen;
+        now >= self.not_before && (self.start || self.moved || now >= self.next)
+    }
+
+    fn wait(&self, now: Duration) -> Duration {
+        let wait = self.next.max(self.not_before).saturating_sub(now);
+        let soon = self.not_before.saturating_sub(now);
+        if self.start || self.moved { soon } else { wait }
+    }
+
+    /// Whether a wake would change anything.
+    fn may_wake(&self) -> bool {
+        !self.moved
+    }
+
+    fn start(&mut self) {
+        self.start = true;
+    }
+
+    fn moved(&mut self) {
+        self.moved = true;
+    }
+
+    fn seen(&mut self, now: Duration, poll: Duration) {
+        *self = Self {
+            seen: true,
+            next: now.saturating_add(poll),
+            ..Self::default()
+        };
+    }
+
+    fn failed(&mut self, now: Duration, retry: Retry, poll: Duration) {
+        self.failures = self.failures.saturating_add(1);
+        self.moved = false;
+        let wait = match retry {
+            Retry::Later(base) => backoff("refs", base, self.failures).min(poll.max(base)),
+            Retry::WhenInputChanges | Retry::NeedsPerson => poll,
+        };
+        self.next = now.saturating_add(wait);
+        self.not_before = now.saturating_add(wait.min(Duration::from_secs(1)));
+    }
+}

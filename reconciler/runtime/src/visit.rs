@@ -1,0 +1,205 @@
+//! One visit to one environment: what was begun comes to its end first, then it is brought to
+//! where it should be, and the visit answers when it wants to be made again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stratum_core::condition::Condition;
+use stratum_core::finding::{Finding, first_reason};
+use stratum_core::ids::{CommitId, EnvironmentName};
+use stratum_core::ports::{LeaseError, Retry, RunOutcome};
+use stratum_core::schedule::{Cause, Causes, Next, Visit, When};
+
+use crate::aim::Aim;
+use crate::error::RuntimeError;
+use crate::look::{drift_every, report_of};
+use crate::progress::{EnvironmentReport, Progress};
+use crate::reconcile::Reconciler;
+
+/// How a visit ended, and when the next one is wanted.
+pub(crate) struct Visited {
+    pub(crate) report: EnvironmentReport,
+    pub(crate) next: Next,
+}
+
+/// How long an environment that another process reconciles is left alone: so much later at most is
+/// it taken over when the other ends.
+const ELSEWHERE: Duration = Duration::from_secs(2);
+
+/// How often it is looked at whether a person did what only a person can do, besides whenever
+/// something is pushed or said.
+const PERSON: Duration = Duration::from_secs(3600);
+
+impl Reconciler {
+    /// Visits an environment. Never fails: what went wrong is in the report, and decides when it
+    /// is tried again.
+    pub(crate) async fn visit(self: Arc<Self>, visit: Visit, aim: Aim) -> Visited {
+        let environment = visit.key.environment();
+        match self.visit_for(environment, visit.causes, &aim).await {
+            Ok(report) => {
+                let next = self.next(&aim, &report).await;
+                Visited { report, next }
+            }
+            Err(error) => self.broke_off(environment, &aim, error).await,
+        }
+    }
+
+    async fn visit_for(
+        self: &Arc<Self>,
+        environment: &EnvironmentName,
+        causes: Causes,
+        aim: &Aim,
+    ) -> Result<EnvironmentReport, RuntimeError> {
+        self.end_what_was_begun(environment).await?;
+        let row = self.ports.store.environment(environment).await?;
+        match aim {
+            Aim::Commit(target) => self.look(target, row, causes).await,
+            Aim::Nowhere(reason) => {
+                let row = row.unwrap_or_else(|| self.blank_row(environment));
+                self.stalled(row, reason.clone(), Vec::new()).await
+            }
+            Aim::Unnamed => self.unnamed(environment).await,
+            Aim::Unreadable(commit, findings) => {
+                self.unreadable(environment, commit, findings).await
+            }
+        }
+    }
+
+    /// `stratum.ncl` cannot be used: nothing is applied, and every environment says why.
+    async fn unreadable(
+        self: &Arc<Self>,
+        environment: &EnvironmentName,
+        commit: &CommitId,
+        findings: &[Finding],
+    ) -> Result<EnvironmentReport, RuntimeError> {
+        let row = self.ports.store.environment(environment).await?;
+        let mut row = row.unwrap_or_else(|| self.blank_row(environment));
+        let tree = self.tree(commit).await?;
+        self.log_configuration(commit, &row, &tree).await?;
+        row.desired_revision = Some(commit.clone());
+        self.stalled(row, first_reason(findings), findings.to_vec())
+            .await
+    }
+
+    /// The state has it and the settings no longer name it: nothing is deleted.
+    async fn unnamed(
+        &self,
+        environment: &EnvironmentName,
+    ) -> Result<EnvironmentReport, RuntimeError> {
+        let Some(row) = self.ports.store.environment(environment).await? else {
+            return Ok(EnvironmentReport::of(
+                environment.clone(),
+                Condition::Unknown,
+            ));
+        };
+        let count = self.ports.store.base(environment).await?.resources.len();
+        if count == 0 {
+            return Ok(report_of(&row, Vec::new()));
+        }
+        let reason = format!(
+            "`stratum.ncl` no longer names it, and its {count} resources are still there; name it \
+             again, with `empty = true` and no resources if they shall go"
+        );
+        self.stalled(row, reason, Vec::new()).await
+    }
+
+    /// When an environment wants to be looked at next, and why.
+    async fn next(&self, aim: &Aim, report: &EnvironmentReport) -> Next {
+        let mut next = Next::when_changed();
+        if let Some(retry) = report.failed {
+            next = next.failed(retry);
+        }
+        let Aim::Commit(target) = aim else {
+            return next;
+        };
+        let every = target.settings.drift_of(&target.own()).every;
+        if report.outcome == Some(RunOutcome::Denied) {
+            // A policy may look at the time.
+            next = next.and(Cause::Window, When::Every(every));
+        }
+        let row = self.ports.store.environment(&report.environment).await;
+        match row.ok().flatten() {
+            Some(row) if drift_every(&target.settings, &row).is_some() => {
+                next.and(Cause::DriftDue, When::Every(every))
+            }
+            _ => next,
+        }
+    }
+
+    /// An error ended the visit: it is said, and its class decides when it is tried again.
+    async fn broke_off(
+        &self,
+        environment: &EnvironmentName,
+        aim: &Aim,
+        error: RuntimeError,
+    ) -> Visited {
+        let next = after(&error);
+        let reason = error.sentence();
+        tracing::warn!(%environment, error = %reason, "the look broke off");
+        let mut report = EnvironmentReport::of(environment.clone(), Condition::Stalled);
+        report.reason.clone_from(&reason);
+        if let Aim::Commit(target) = aim {
+            report.commit = Some(target.commit.clone());
+        }
+        report.failed = next.failure();
+        let interrupted = matches!(error, RuntimeError::Stopped | RuntimeError::Lease(_));
+        if !interrupted && !matches!(error, RuntimeError::Store(_)) {
+            match self.write_down(environment, aim, reason).await {
+                Ok(written) => {
+                    let failed = report.failed;
+                    report = EnvironmentReport { failed, ..written };
+                }
+                Err(error) => tracing::warn!(error = %error.sentence(), "the reason is not kept"),
+            }
+        }
+        Visited { report, next }
+    }
+
+    async fn write_down(
+        &self,
+        environment: &EnvironmentName,
+        aim: &Aim,
+        reason: String,
+    ) -> Result<EnvironmentReport, RuntimeError> {
+        let row = self.ports.store.environment(environment).await?;
+        let mut row = row.unwrap_or_else(|| self.blank_row(environment));
+        if let Aim::Commit(target) = aim {
+            row.desired_revision = Some(target.commit.clone());
+        }
+        self.stalled(row, reason, Vec::new()).await
+    }
+
+    /// Brings every run of an environment that was begun to its end.
+    async fn end_what_was_begun(
+        self: &Arc<Self>,
+        environment: &EnvironmentName,
+    ) -> Result<(), RuntimeError> {
+        for run in self.begun(environment) {
+            if let Some(left) = self.ports.store.journal(&run).await? {
+                let row = self.ports.store.environment(environment).await?;
+                let report = self.resume(left, row).await?;
+                (self.progress)(&Progress::Ended(report));
+            }
+            self.is_settled(environment, &run);
+        }
+        Ok(())
+    }
+}
+
+/// When a visit is made again that an error ended.
+fn after(error: &RuntimeError) -> Next {
+    let next = Next::when_changed();
+    match error {
+        RuntimeError::Lease(LeaseError::Held { .. }) => {
+            next.and(Cause::RetryDue, When::After(ELSEWHERE))
+        }
+        RuntimeError::Stopped => next,
+        other => match other.retry() {
+            Retry::NeedsPerson => {
+                let next = next.and(Cause::Window, When::Every(PERSON));
+                next.failed(Retry::NeedsPerson)
+            }
+            retry => next.failed(retry),
+        },
+    }
+}

@@ -1,0 +1,401 @@
+//! When things are looked at: bounded in every condition, and never later than it must be.
+
+use std::time::Duration;
+
+use stratum_core::condition::Condition;
+use stratum_core::finding::{Finding, codes};
+use stratum_core::ids::{Address, EnvironmentName};
+use stratum_core::ports::{Journals as _, Leases as _, Observations as _, RunOutcome, StoreError};
+use stratum_core::settings::{DriftMode, DriftSettings, OnFailure};
+use stratum_core::value::Value;
+use stratum_testkit::script::{Content, environment, thing};
+use stratum_testkit::world::{Fault, Operation};
+
+use crate::desk::{Desk, Kill, Process};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn a() -> Address {
+    "e/memory_thing.a".parse().unwrap()
+}
+
+fn content(values: &[(&str, &str)]) -> Content {
+    let things = values.iter().map(|(name, value)| thing(name, value, &[]));
+    Content::of(things.collect())
+}
+
+fn drift(content: Content, mode: DriftMode, seconds: u64) -> Content {
+    let every = Duration::from_secs(seconds);
+    content.set(|own| own.drift = Some(DriftSettings { mode, every }))
+}
+
+/// The same content for `e`, and one thing in an environment `f`.
+fn with_f(mut content: Content, value: &str) -> Content {
+    let name = EnvironmentName::new("f").unwrap();
+    let mut other = thing("z", value, &[]);
+    other.address = "f/memory_thing.z".parse().unwrap();
+    content
+        .settings
+        .environments
+        .insert(name.clone(), Default::default());
+    content.resources.insert(name, vec![other]);
+    content
+}
+
+/// A fault that stays.
+fn always(desk: &Desk, address: &Address, operation: Operation, fault: &Fault) {
+    (0..5000).for_each(|_| desk.world.inject(address, operation, fault.clone()));
+}
+
+fn meddle(desk: &Desk, address: &Address) {
+    let mut there = desk.world.thing(address).unwrap();
+    there.insert("value".to_owned(), Value::text("by hand"));
+    desk.world.meddle(address, Some(there));
+}
+
+struct Running {
+    process: Process,
+    task: tokio::task::JoinHandle<Result<(), stratum_runtime::RuntimeError>>,
+}
+
+fn run(desk: &Desk) -> Running {
+    let process = desk.start();
+    let reconciler = process.reconciler.clone();
+    let task = tokio::spawn(async move { reconciler.run().await });
+    Running { process, task }
+}
+
+impl Running {
+    async fn stop(self) {
+        self.process.stop.stop();
+        self.task.await.unwrap().unwrap();
+    }
+}
+
+/// What an hour costs.
+#[derive(Debug)]
+struct Cost {
+    loads: u64,
+    calls: usize,
+    runs: usize,
+    fetches: u64,
+    writes: u64,
+}
+
+async fn cost(desk: &Desk) -> Cost {
+    let running = run(desk);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let before = (
+        desk.script.loads(),
+        desk.world.calls().len(),
+        desk.script.fetches(),
+    );
+    let runs = desk.store.history(None, 100_000).await.unwrap().len();
+    let writes = running.process.store.writes();
+    tokio::time::sleep(HOUR).await;
+    let cost = Cost {
+        loads: desk.script.loads() - before.0,
+        calls: desk.world.calls().len() - before.1,
+        runs: desk.store.history(None, 100_000).await.unwrap().len() - runs,
+        fetches: desk.script.fetches() - before.2,
+        writes: running.process.store.writes() - writes,
+    };
+    running.stop().await;
+    cost
+}
+
+/// Nobody is asked more often than the settings say: the poll is 30 s, drift 5 min; of the writes,
+/// each lease that is renewed every 20 s makes 180.
+fn assert_calm(what: &str, cost: &Cost) {
+    assert_eq!(cost.runs, 0, "{what}: {cost:?}");
+    assert!(cost.loads <= 13, "{what}: {cost:?}");
+    assert!(cost.calls <= 13 * 12, "{what}: {cost:?}");
+    assert!((100..=125).contains(&cost.fetches), "{what}: {cost:?}");
+    assert!(cost.writes <= 2 * 180 + 70, "{what}: {cost:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_hour_of_every_condition_costs_what_the_settings_say() {
+    let good = || content(&[("a", "1"), ("b", "1")]);
+    let ready = Desk::new(1);
+    ready.script.push(good());
+    assert_calm("ready", &cost(&ready).await);
+
+    let broken = Desk::new(1);
+    broken.script.push(good());
+    broken.look().await;
+    let mut bad = content(&[("a", "2")]);
+    let finding = Finding::error(&codes::UNPLANNABLE, "a word is missing");
+    bad.findings.insert(environment(), vec![finding]);
+    broken.script.push(bad);
+    assert_calm("broken files", &cost(&broken).await);
+    assert_eq!(broken.row().await.condition, Condition::Stalled);
+
+    let denied = Desk::new(1);
+    denied.script.push(good());
+    denied.look().await;
+    denied.script.push(content(&[]));
+    assert_calm("denied", &cost(&denied).await);
+
+    let suspended = Desk::new(1);
+    suspended
+        .script
+        .push(good().set(|own| own.suspended = true));
+    assert_calm("suspended", &cost(&suspended).await);
+
+    let unnamed = Desk::new(1);
+    unnamed.script.push(with_f(good(), "1"));
+    unnamed.once().await;
+    unnamed.script.push(good());
+    assert_calm("no longer named", &cost(&unnamed).await);
+
+    let held = Desk::new(1);
+    held.script.push(good());
+    held.look().await;
+    always(&held, &a(), Operation::Apply, &Fault::FailAfter);
+    held.script.push(content(&[("a", "2"), ("b", "2")]));
+    assert_calm("held", &cost(&held).await);
+    assert!(held.row().await.hold.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_got_stuck_is_not_made_again_whatever_it_does_on_failure() {
+    for on_failure in [OnFailure::Halt, OnFailure::Continue, OnFailure::Rollback] {
+        let desk = Desk::new(1);
+        desk.script.push(content(&[("a", "1"), ("b", "1")]));
+        desk.look().await;
+        always(&desk, &a(), Operation::Apply, &Fault::FailAfter);
+        always(&desk, &a(), Operation::Restore, &Fault::FailBefore);
+        let bad = content(&[("a", "2"), ("b", "2")]);
+        desk.script.push(bad.set(|own| own.on_failure = on_failure));
+        assert_calm(&format!("{on_failure:?}"), &cost(&desk).await);
+        let row = desk.row().await;
+        assert!(row.hold.as_ref().is_some_and(|hold| hold.stuck), "{row:?}");
+        assert_eq!(desk.store.history(None, 100).await.unwrap().len(), 2);
+        // A fix is another input, and is applied.
+        desk.world.calm();
+        desk.script.push(content(&[("a", "3"), ("b", "3")]));
+        let report = desk.look().await;
+        assert_eq!(report.condition, Condition::Ready, "{}", report.reason);
+        assert_eq!(desk.row().await.hold, None);
+        desk.assert_state_is_world().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_correction_that_fails_is_not_a_push_that_failed() {
+    let desk = Desk::new(1);
+    let good = || drift(content(&[("a", "1"), ("b", "1")]), DriftMode::Correct, 1);
+    let pushed = desk.script.push(good());
+    desk.look().await;
+    let b: Address = "e/memory_thing.b".parse().unwrap();
+    always(&desk, &a(), Operation::Apply, &Fault::FailBefore);
+    meddle(&desk, &a());
+    let running = run(&desk);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    meddle(&desk, &b);
+    tokio::time::sleep(Duration::from_secs(90)).await;
+    // The revision stays applied, nothing is held, it says what is in the way, and the drift of
+    // others is corrected.
+    let row = desk.row().await;
+    assert_eq!(
+        (row.hold.as_ref(), row.revision.as_ref()),
+        (None, Some(&pushed))
+    );
+    assert_eq!(row.condition, Condition::Stalled);
+    assert!(
+        row.reason.contains("could not be corrected"),
+        "{}",
+        row.reason
+    );
+    assert!(row.reason.contains("e/memory_thing.a"), "{}", row.reason);
+    let runs = desk.store.history(None, 1000).await.unwrap();
+    let lines = runs
+        .iter()
+        .map(|run| format!("{:?}: {}", run.outcome, run.reason));
+    let lines: Vec<String> = lines.collect();
+    assert_eq!(desk.values()["b"], "1", "{lines:#?}");
+    assert_eq!(desk.values()["a"], "by hand");
+    let runs = desk.store.history(None, 1000).await.unwrap().len();
+    assert!(runs <= 8, "{runs} runs within two minutes");
+    tokio::time::sleep(HOUR).await;
+    let runs = desk.store.history(None, 1000).await.unwrap().len();
+    assert!(runs <= 30, "{runs} runs within an hour");
+    // When it is out of the way, it is corrected by itself.
+    desk.world.calm();
+    tokio::time::sleep(Duration::from_secs(900)).await;
+    assert_eq!(desk.values()["a"], "1");
+    assert_eq!(desk.row().await.condition, Condition::Ready);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_gone_and_cannot_be_made_again_is_not_forgotten() {
+    for fault in [Fault::FailBefore, Fault::FailAfter] {
+        let desk = Desk::new(1);
+        desk.script.push(drift(
+            content(&[("a", "1"), ("z", "1")]),
+            DriftMode::Correct,
+            1,
+        ));
+        desk.look().await;
+        let z: Address = "e/memory_thing.z".parse().unwrap();
+        always(&desk, &a(), Operation::Apply, &fault);
+        desk.world.meddle(&a(), None);
+        meddle(&desk, &z);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let report = desk.look().await;
+        assert_eq!(
+            report.condition,
+            Condition::Stalled,
+            "{fault:?}: {}",
+            report.reason
+        );
+        assert!(
+            desk.state().await.contains_key(&a()),
+            "{fault:?}: it is out of the state"
+        );
+        let drifted = desk.store.drifted(&environment()).await.unwrap();
+        assert_eq!(drifted.len(), 1, "{fault:?}: {drifted:?}");
+        assert_eq!(desk.values()["z"], "1", "{fault:?}");
+        desk.world.calm();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let report = desk.look().await;
+        assert_eq!(
+            report.condition,
+            Condition::Ready,
+            "{fault:?}: {}",
+            report.reason
+        );
+        assert_eq!(desk.values()["a"], "1");
+        desk.assert_state_is_world().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_concerns_its_own_environment_only() {
+    let desk = Desk::new(1);
+    *desk.panics.lock().unwrap() = EnvironmentName::new("f").ok();
+    desk.script.push(with_f(content(&[("a", "1")]), "1"));
+    let running = run(&desk);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(desk.values()["a"], "1");
+    // A long apply of `e` goes on alone while `f` panics again and again.
+    desk.world.inject(&a(), Operation::Apply, Fault::Hang);
+    desk.script.push(with_f(content(&[("a", "2")]), "1"));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    desk.script.push(with_f(content(&[("a", "3")]), "1"));
+    tokio::time::sleep(Duration::from_secs(1200)).await;
+    assert_eq!(desk.values()["a"], "3");
+    assert_eq!(desk.world.doubled(), []);
+    *desk.panics.lock().unwrap() = None;
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(desk.values().get("z").map(String::as_str), Some("1"));
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_environment_of_another_process_stops_no_other() {
+    let desk = Desk::new(1);
+    let other = desk.store.another();
+    let ttl = Duration::from_secs(60);
+    other.acquire(&environment(), ttl).await.unwrap();
+    desk.script.push(with_f(content(&[("a", "1")]), "1"));
+    let reports = desk.once().await;
+    assert_eq!(reports.len(), 2);
+    assert_eq!(
+        reports[1].condition,
+        Condition::Ready,
+        "{}",
+        reports[1].reason
+    );
+    assert!(
+        reports[0].reason.contains("reconciled by"),
+        "{}",
+        reports[0].reason
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_only_a_person_can_mend_ends_neither_the_loop_nor_other_environments() {
+    let desk = Desk::new(1);
+    desk.script.push(with_f(content(&[("a", "1")]), "1"));
+    let running = run(&desk);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    desk.store.fail_next(StoreError::Damaged {
+        path: "state.db".to_owned(),
+        what: "a page".to_owned(),
+    });
+    desk.script.push(with_f(content(&[("a", "2")]), "2"));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(!running.task.is_finished());
+    let values = desk.values();
+    assert!(values["a"] == "2" || values["z"] == "2", "{values:?}");
+    desk.script.push(with_f(content(&[("a", "3")]), "3"));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(
+        (desk.values()["a"].as_str(), desk.values()["z"].as_str()),
+        ("3", "3")
+    );
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_kept_while_the_process_lives_also_when_there_is_nothing_to_do() {
+    let desk = Desk::new(1);
+    desk.script.push(content(&[("a", "1")]));
+    let running = run(&desk);
+    tokio::time::sleep(HOUR).await;
+    // As another machine sees it: it goes by what the process says itself.
+    running.process.store.inner.cannot_be_told();
+    let other = desk.store.another();
+    let ttl = Duration::from_secs(60);
+    let taken = other.acquire(&environment(), ttl).await;
+    assert!(taken.is_err(), "{taken:?}");
+    running.stop().await;
+    let taken = other.acquire(&environment(), ttl).await;
+    assert!(taken.is_ok(), "{taken:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_went_back_between_two_runs_loses_no_hold() {
+    for number in 0..40 {
+        for kill in [Kill::Before(number), Kill::After(number)] {
+            let desk = Desk::new(1);
+            desk.script.push(content(&[("a", "1"), ("b", "1")]));
+            desk.look().await;
+            desk.clock.jump(-86_400);
+            always(&desk, &a(), Operation::Apply, &Fault::FailBefore);
+            desk.script.push(content(&[("a", "2"), ("b", "2")]));
+            desk.start_killed_at(Some(kill)).once().await;
+            let report = desk.look().await;
+            let row = desk.row().await;
+            assert!(row.hold.is_some(), "{kill:?}: {}", report.reason);
+            let runs = desk.store.history(None, 100).await.unwrap();
+            let rolled_back =
+                |run: &&stratum_core::run::RunSummary| run.outcome == Some(RunOutcome::RolledBack);
+            assert_eq!(runs.iter().filter(rolled_back).count(), 1, "{kill:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_jumps_by_years_neither_stops_the_looks_nor_makes_them_spin() {
+    let years = 30 * 365 * 86_400;
+    for jump in [years, -years] {
+        let desk = Desk::new(1);
+        desk.script
+            .push(drift(content(&[("a", "1")]), DriftMode::Correct, 60));
+        let running = run(&desk);
+        tokio::time::sleep(Duration::from_secs(90)).await;
+        desk.clock.jump(jump);
+        let before = desk.world.calls().len();
+        tokio::time::sleep(HOUR).await;
+        let calls = desk.world.calls().len() - before;
+        assert!((50..=200).contains(&calls), "{calls} calls in an hour");
+        meddle(&desk, &a());
+        tokio::time::sleep(Duration::from_secs(90)).await;
+        assert_eq!(desk.values()["a"], "1");
+        running.stop().await;
+    }
+}
