@@ -136,6 +136,7 @@ impl Scene<'_> {
                 knowledge: Default::default(),
                 secrets: Default::default(),
                 audit: Default::default(),
+                retention: Default::default(),
             }),
         }))
     }

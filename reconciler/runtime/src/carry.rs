@@ -187,6 +187,7 @@ impl Reconciler {
                 knowledge: Default::default(),
                 secrets: Default::default(),
                 audit: Default::default(),
+                retention: Default::default(),
             })
         }))
     }

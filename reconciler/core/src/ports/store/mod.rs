@@ -52,6 +52,7 @@ impl<S> Store for S where
         + Leases
         + Work
         + Observations
+        + Facts
         + Transactions
         + Retention
         + Changes
