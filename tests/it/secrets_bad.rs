@@ -448,3 +448,63 @@ fn another_identity_than_the_states_is_refused_and_says_what_can_be_done() {
     assert!(said.contains("reconciler/docs/lost-identity.md"), "{said}");
     assert_eq!(scene.conf(), "pw=two-password");
 }
+
+/// Whoever chose the answer of an API would choose which secret is opened, and who gets it.
+#[test]
+fn what_a_program_prints_opens_no_secret() {
+    let mut scene = Scene::in_force();
+    let sealed = STANDARD.decode(scene.field("password", "age:")).unwrap();
+    let answer = scene
+        .ground
+        .clone_folder()
+        .parent()
+        .unwrap()
+        .join("api-answer");
+    fs::write(&answer, sealed).unwrap();
+    let summed = Command::new("sha256sum")
+        .arg(&answer)
+        .output()
+        .unwrap()
+        .stdout;
+    let digest: String = String::from_utf8(summed)
+        .unwrap()
+        .chars()
+        .take(64)
+        .collect();
+    let secret = format!(
+        "{{\"$stratum\":{{\"secret\":{{\"path\":\"payments/db\",\"key\":\"password\",\"version\":2,\"digest\":\"{digest}\"}}}}}}"
+    );
+    for (number, printed) in [
+        secret.clone(),
+        format!("{{\"deep\":[{secret}]}}"),
+        "{\"$stratum\":\"unknown\"}".to_owned(),
+        "{\"$stratum\":{\"reference\":{\"resource\":\"local_file.conf\",\"path\":\"content\"}}}"
+            .to_owned(),
+        format!("{{\"$stratum\":{{\"join\":[\"pw=\",{secret}]}}}}"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        fs::write(&answer, &printed).unwrap();
+        let posted = answer.with_file_name(format!("posted-{number}"));
+        let (from, to) = (answer.display(), posted.display());
+        let more = format!(
+            "  local_exec.api{number} = {{ create = [\"cat\", \"{from}\"], delete = [\"true\"] }},\n  \
+             local_exec.post{number} = {{ create = [\"sh\", \"-c\", \"cat > {to}\"], \
+             delete = [\"true\"], inputs = {{ body = local_exec.api{number}.output }} }},\n}}\n"
+        );
+        let infra = scene.read("infra/staging.ncl");
+        let infra = format!("{}{more}", infra.trim_end().trim_end_matches('}'));
+        scene.ground.write("infra/staging.ncl", &infra);
+        scene.ground.push(&format!("post {number}"));
+        let answer = scene.once();
+        let text = fs::read_to_string(&posted).unwrap_or_default();
+        assert!(!text.contains("two-password"), "{printed}: {text}");
+        assert_eq!(answer.code, 0, "{printed}: {}{}", answer.out, answer.side);
+        // What was printed goes on as what it is: data.
+        let given: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let body: serde_json::Value = serde_json::from_str(&printed).unwrap();
+        assert_eq!(given["body"], body, "{printed}");
+        assert!(!scene.said.contains("two-password"));
+    }
+}

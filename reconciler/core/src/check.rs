@@ -17,6 +17,7 @@ pub fn check(plan: &Plan, base: &Base, settings: &EnvironmentSettings) -> Vec<Fi
         .filter(|step| step.meta.protect)
         .map(|step| protected(step))
         .collect();
+    findings.extend(plan.warnings.iter().cloned());
     findings.extend(over_budget(plan, &removals, base, settings));
     findings.extend(emptied(plan, base, settings));
     findings

@@ -190,6 +190,8 @@ pub mod codes {
         DELETION_BUDGET = "STR0802", "deletion budget", "The plan would delete more than `max_deletes` allows.";
         EMPTIED = "STR0803", "emptied environment", "The environment would lose all its resources. Say so with `empty = true` in its settings.";
         UNPLANNABLE = "STR0804", "provider refuses", "The provider could not plan the change.";
+        PLACES = "STR0805", "places in a circle", "Resources would take each other's places in the world in a circle, for example two files that swap their paths. None of them can be freed first, so the steps may fail; move one to a free place first.";
+        NOTICED = "STR0806", "provider warns", "The provider noticed something while it planned the change, and goes on.";
         // 09: policies and signatures
         POLICY_SYNTAX = "STR0901", "policy syntax", "A file under `policies/` is not Cedar. The place shown is where the reader could not go on.";
         POLICY_TYPE = "STR0902", "policy does not fit the schema", "A policy names an entity type, an action or an attribute that there is not, or compares values of different types. `policies/schema.cedarschema` of stratum lists what there is.";

@@ -156,6 +156,95 @@ pub(crate) fn walk(dependants: &[Vec<usize>], mut missing: Vec<usize>) -> Vec<us
     order
 }
 
+/// For each index the number of its component: two have the same number when each is reached from
+/// the other (Tarjan's algorithm, without recursion).
+pub(crate) fn components(targets: &[BTreeSet<usize>]) -> Vec<usize> {
+    let mut search = Search {
+        targets,
+        seen: vec![None; targets.len()],
+        low: vec![0; targets.len()],
+        component: vec![usize::MAX; targets.len()],
+        open: Vec::new(),
+        next: 0,
+    };
+    for start in 0..targets.len() {
+        if search.seen.get(start) == Some(&None) {
+            search.from(start);
+        }
+    }
+    search.component
+}
+
+struct Search<'a> {
+    targets: &'a [BTreeSet<usize>],
+    /// When each was first seen.
+    seen: Vec<Option<usize>>,
+    /// The earliest that each reaches.
+    low: Vec<usize>,
+    component: Vec<usize>,
+    /// Those whose component is not known yet.
+    open: Vec<usize>,
+    next: usize,
+}
+
+impl<'a> Search<'a> {
+    fn from(&mut self, start: usize) {
+        let mut path = vec![(start, self.enter(start))];
+        while let Some((own, targets)) = path.last_mut() {
+            let own = *own;
+            match targets.next() {
+                Some(target) => match self.seen.get(*target).copied().flatten() {
+                    None => path.push((*target, self.enter(*target))),
+                    Some(at) if self.component.get(*target) == Some(&usize::MAX) => {
+                        self.lower(own, at);
+                    }
+                    Some(_) => {}
+                },
+                None => {
+                    path.pop();
+                    self.leave(own);
+                    let low = self.low.get(own).copied().unwrap_or_default();
+                    if let Some((parent, _)) = path.last() {
+                        self.lower(*parent, low);
+                    }
+                }
+            }
+        }
+    }
+
+    fn enter(&mut self, own: usize) -> std::collections::btree_set::Iter<'a, usize> {
+        static NONE: BTreeSet<usize> = BTreeSet::new();
+        if let (Some(seen), Some(low)) = (self.seen.get_mut(own), self.low.get_mut(own)) {
+            *seen = Some(self.next);
+            *low = self.next;
+        }
+        self.next += 1;
+        self.open.push(own);
+        self.targets.get(own).unwrap_or(&NONE).iter()
+    }
+
+    fn lower(&mut self, own: usize, to: usize) {
+        if let Some(low) = self.low.get_mut(own) {
+            *low = (*low).min(to);
+        }
+    }
+
+    /// Everything that `own` reaches is known: it closes a component if it reaches nothing earlier.
+    fn leave(&mut self, own: usize) {
+        if self.low.get(own).copied() != self.seen.get(own).copied().flatten() {
+            return;
+        }
+        while let Some(member) = self.open.pop() {
+            if let Some(component) = self.component.get_mut(member) {
+                *component = own;
+            }
+            if member == own {
+                break;
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,6 +274,17 @@ mod tests {
                 (address, resource)
             })
             .collect()
+    }
+
+    #[test]
+    fn components_are_those_that_reach_each_other() {
+        let edges = |list: &[&[usize]]| -> Vec<BTreeSet<usize>> {
+            list.iter().map(|to| to.iter().copied().collect()).collect()
+        };
+        let found = components(&edges(&[&[1], &[2, 3], &[0], &[4], &[3], &[5], &[]]));
+        let same = |a: usize, b: usize| found[a] == found[b];
+        assert!(same(0, 1) && same(1, 2) && same(3, 4));
+        assert!(!same(0, 3) && !same(5, 6) && !same(0, 5));
     }
 
     #[test]

@@ -385,6 +385,7 @@ impl Journal {
                 step,
                 error,
                 certainty,
+                ..
             } => {
                 self.open.remove(step);
                 self.set(*step, StepStatus::Failed(error.clone(), *certainty));

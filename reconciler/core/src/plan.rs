@@ -3,12 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::finding::Finding;
 use crate::ids::{Address, CommitId, EnvironmentName, ProviderName, StepId};
 use crate::kinds::Kind;
-use crate::ports::Effect;
+use crate::ports::{Effect, Retry};
 use crate::resource::{Instance, Meta};
 use crate::source::Source;
-use crate::value::{Path, Record, Value};
+use crate::value::{Marks, Path, Record, Value};
 
 /// The immutable, ordered graph of Steps.
 ///
@@ -33,6 +34,9 @@ pub struct Plan {
     pub drifted: Vec<Drifted>,
     /// Resources that nothing can be done about, and what depends on them.
     pub blocked: Vec<Blocked>,
+    /// What was noticed while it was made, and stops nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Finding>,
     /// How many resources there will be when it is applied.
     pub resources: u64,
 }
@@ -65,10 +69,11 @@ pub enum Action {
 }
 
 /// Whether a Step can be put back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reversibility {
     /// It can be put back as it was.
+    #[default]
     Reversible,
     /// It can be made again, losing its identity.
     Recreated,
@@ -107,6 +112,8 @@ pub enum Reason {
     NotInRepository,
     /// The repository says to adopt this id.
     Adopted(String),
+    /// It should run and does not, for this reason.
+    NotRunning(String),
     /// Only what stratum remembers changes: dependencies, protection, labels.
     Remembered,
 }
@@ -126,6 +133,7 @@ impl Reason {
             Self::Tainted => "an earlier step on it failed half way".to_owned(),
             Self::NotInRepository => "it is no longer in the repository".to_owned(),
             Self::Adopted(id) => format!("it is there already as `{id}`"),
+            Self::NotRunning(why) => format!("it should run and does not: {why}"),
             Self::Remembered => "only what stratum remembers about it changes".to_owned(),
         }
     }
@@ -163,15 +171,30 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prior: Option<Instance>,
     /// What is wanted, with references; `None` for a delete.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::value::stored::deserialize"
+    )]
     pub desired: Option<Record>,
     /// What the provider will make of it, possibly with unknowns; `None` for a delete.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::value::stored::deserialize"
+    )]
     pub planned: Option<Record>,
     /// What stays as somebody else made it, because its drift is not corrected, with the values
     /// that were applied; the state goes on to hold these, so that it stays drift.
-    #[serde(default, skip_serializing_if = "Record::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Record::is_empty",
+        deserialize_with = "crate::value::stored::deserialize"
+    )]
     pub kept: Record,
+    /// Which of its values are sensitive.
+    #[serde(default, skip_serializing_if = "Marks::is_empty")]
+    pub sensitive: Marks,
     /// The settings of the resource.
     #[serde(default)]
     pub meta: Meta,
@@ -186,10 +209,18 @@ pub struct Change {
     /// The attribute, or a value within it.
     pub path: Path,
     /// What it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::value::stored::deserialize"
+    )]
     pub before: Option<Value>,
     /// What it will be, possibly unknown.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::value::stored::deserialize"
+    )]
     pub after: Option<Value>,
     /// Its values are not shown.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -215,6 +246,10 @@ pub struct Blocked {
     pub address: Address,
     /// Why, in one clause.
     pub reason: String,
+    /// When it may be otherwise, where a provider could not answer; `None` where it waits for
+    /// something that is no failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
 }
 
 /// Counts for the last line of a plan.

@@ -11,7 +11,7 @@ use crate::ids::{Address, CommitId, LocalAddress, ProviderName};
 use crate::kinds::Kind;
 use crate::settings::{DriftMode, OnFailure};
 use crate::source::Source;
-use crate::value::{Path, Record};
+use crate::value::{Marks, Path, Record};
 
 /// A Resource as a Revision describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +23,7 @@ pub struct Resource {
     /// Who makes it.
     pub provider: ProviderName,
     /// What is wanted; may hold references. Computed attributes are absent.
+    #[serde(deserialize_with = "crate::value::stored::deserialize")]
     pub attributes: Record,
     /// Settings that every resource may have.
     #[serde(default)]
@@ -149,6 +150,7 @@ fn within() -> Duration {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Instance {
     /// All attributes, computed ones included; all known.
+    #[serde(deserialize_with = "crate::value::stored::deserialize")]
     pub attributes: Record,
     /// Bytes that only the provider understands.
     #[serde(default, skip_serializing_if = "Opaque::is_empty")]
@@ -179,6 +181,9 @@ pub struct ResourceState {
     pub instance: Instance,
     /// The version of the provider's schema that `instance` follows.
     pub schema_version: u32,
+    /// Which of its values are sensitive.
+    #[serde(default, skip_serializing_if = "Marks::is_empty")]
+    pub sensitive: Marks,
     /// Direct dependencies, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<LocalAddress>,

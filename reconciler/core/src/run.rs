@@ -195,6 +195,7 @@ mod tests {
             step: StepId(0),
             error: error.to_owned(),
             certainty: Certainty::Unknown,
+            retry: None,
         }
     }
 

@@ -1,14 +1,27 @@
 //! Attribute values: JSON, plus what is not yet known, references, and secrets by name.
+//!
+//! There are two ways from bytes to a [`Value`], and they are two functions and not one trait:
+//! [`Value::from_data`] and [`Value::from_text`] read what comes from outside, in which nothing is
+//! ever a secret, a reference or an unknown; [`stored`] reads what this engine wrote itself. `Value`
+//! has no `Deserialize`, so that no other way can be taken by mistake.
 
-mod json;
+mod data;
+mod marks;
+mod number;
 mod path;
+mod refine;
+mod shown;
+pub mod stored;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
+pub use self::data::DataError;
+pub use self::marks::Marks;
+pub use self::number::Number;
 pub use self::path::Path;
+pub use self::shown::shown;
 use crate::digest::Digest;
 use crate::ids::LocalAddress;
 
@@ -16,9 +29,6 @@ use crate::ids::LocalAddress;
 pub type Record = BTreeMap<String, Value>;
 
 /// A value of an attribute.
-///
-/// *Shape*: its JSON form is the JSON of the data; what JSON cannot say is an object with the one
-/// key `$stratum`, which no data may have.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Value {
     /// Nothing.
@@ -26,14 +36,18 @@ pub enum Value {
     Null,
     /// True or false.
     Bool(bool),
-    /// A number; whole numbers are held as integers.
-    Number(serde_json::Number),
+    /// A number of any size.
+    Number(Number),
     /// Text.
     Text(String),
     /// A list, in order.
     List(Vec<Value>),
+    /// A set: no order, nothing twice. Made by [`Value::set`], which gives equal sets one form.
+    Set(Vec<Value>),
     /// A record, sorted by key.
     Record(Record),
+    /// A value that carries its own type, where the schema leaves the type open.
+    Typed(Box<Typed>),
     /// Known only after an apply.
     Unknown,
     /// The value of another resource's attribute.
@@ -42,6 +56,15 @@ pub enum Value {
     Join(Vec<Value>),
     /// A secret, by name; never the secret itself.
     Secret(SecretReference),
+}
+
+/// A value with its own type: also what says of which type a null or an unknown is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Typed {
+    /// The type, in the provider's notation.
+    pub r#type: String,
+    /// The value.
+    pub value: Value,
 }
 
 /// An attribute of another resource of the same environment.
@@ -70,7 +93,7 @@ pub struct SecretReference {
 
 impl SecretReference {
     /// Whether `later` names the same secret, with the version and the digest filled in.
-    fn refined_by(&self, later: &Self) -> bool {
+    pub fn refined_by(&self, later: &Self) -> bool {
         (&self.path, &self.key) == (&later.path, &later.key)
             && (self.version.is_none() || self.version == later.version)
             && (self.digest.is_none() || self.digest == later.digest)
@@ -81,6 +104,28 @@ impl Value {
     /// A text value.
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text(text.into())
+    }
+
+    /// A number.
+    pub fn number(number: impl Into<Number>) -> Self {
+        Self::Number(number.into())
+    }
+
+    /// A set of these values; what stands twice is one, and equal sets are equal values.
+    pub fn set(items: Vec<Value>) -> Self {
+        let mut items: Vec<(String, Value)> = items
+            .into_iter()
+            .map(|item| (stored::text(&item), item))
+            .collect();
+        items.sort_by(|a, b| a.0.cmp(&b.0));
+        items.dedup_by(|a, b| a.0 == b.0);
+        Self::Set(items.into_iter().map(|(_, item)| item).collect())
+    }
+
+    /// A value with its own type.
+    pub fn typed(r#type: impl Into<String>, value: Value) -> Self {
+        let r#type = r#type.into();
+        Self::Typed(Box::new(Typed { r#type, value }))
     }
 
     /// The text, if this is one.
@@ -99,14 +144,32 @@ impl Value {
         }
     }
 
+    /// The values directly in it.
+    pub fn children(&self) -> Box<dyn Iterator<Item = &Value> + '_> {
+        match self {
+            Self::List(items) | Self::Set(items) | Self::Join(items) => Box::new(items.iter()),
+            Self::Record(record) => Box::new(record.values()),
+            Self::Typed(typed) => Box::new(std::iter::once(&typed.value)),
+            Self::Null
+            | Self::Bool(_)
+            | Self::Number(_)
+            | Self::Text(_)
+            | Self::Unknown
+            | Self::Reference(_)
+            | Self::Secret(_) => Box::new(std::iter::empty()),
+        }
+    }
+
     /// The text of a text, a number or a truth value, as it is joined with other text.
     pub fn plain(&self) -> Option<String> {
         match self {
             Self::Text(text) => Some(text.clone()),
             Self::Number(number) => Some(number.to_string()),
             Self::Bool(truth) => Some(truth.to_string()),
+            Self::Typed(typed) => typed.value.plain(),
             Self::Null
             | Self::List(_)
+            | Self::Set(_)
             | Self::Record(_)
             | Self::Unknown
             | Self::Reference(_)
@@ -131,99 +194,111 @@ impl Value {
     /// secret only is known.
     pub fn is_known(&self) -> bool {
         match self {
-            Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) => true,
             // One that is still to be made has a name, and no digest yet.
             Self::Secret(secret) => secret.digest.is_some(),
-            Self::List(items) => items.iter().all(Self::is_known),
-            Self::Record(record) => record.values().all(Self::is_known),
             // Text with a secret in it is joined where the secret is opened.
             Self::Join(parts) => {
                 parts.iter().all(Self::is_known) && parts.iter().any(Self::is_secret)
             }
             Self::Unknown | Self::Reference(_) => false,
+            Self::Null
+            | Self::Bool(_)
+            | Self::Number(_)
+            | Self::Text(_)
+            | Self::List(_)
+            | Self::Set(_)
+            | Self::Record(_)
+            | Self::Typed(_) => self.children().all(Self::is_known),
+        }
+    }
+
+    /// Whether it is data as the world has it: nothing in it is a secret, a reference, an unknown
+    /// or unjoined text.
+    pub fn is_data(&self) -> bool {
+        match self {
+            Self::Unknown | Self::Reference(_) | Self::Join(_) | Self::Secret(_) => false,
+            Self::Null
+            | Self::Bool(_)
+            | Self::Number(_)
+            | Self::Text(_)
+            | Self::List(_)
+            | Self::Set(_)
+            | Self::Record(_)
+            | Self::Typed(_) => self.children().all(Self::is_data),
         }
     }
 
     /// Whether it holds neither a reference nor text that is still to be joined.
     pub fn is_settled(&self) -> bool {
         match self {
-            Self::List(items) => items.iter().all(Self::is_settled),
-            Self::Record(record) => record.values().all(Self::is_settled),
             Self::Reference(_) | Self::Join(_) => false,
             Self::Null
             | Self::Bool(_)
             | Self::Number(_)
             | Self::Text(_)
+            | Self::List(_)
+            | Self::Set(_)
+            | Self::Record(_)
+            | Self::Typed(_)
             | Self::Unknown
-            | Self::Secret(_) => true,
+            | Self::Secret(_) => self.children().all(Self::is_settled),
         }
     }
 
     /// Calls `visit` for every reference in it.
     pub fn references<'a>(&'a self, visit: &mut impl FnMut(&'a Reference)) {
-        match self {
-            Self::Reference(reference) => visit(reference),
-            Self::List(items) | Self::Join(items) => {
-                items.iter().for_each(|item| item.references(visit));
+        self.visit(&mut |value| {
+            if let Self::Reference(reference) = value {
+                visit(reference);
             }
-            Self::Record(record) => record.values().for_each(|value| value.references(visit)),
-            Self::Null
-            | Self::Bool(_)
-            | Self::Number(_)
-            | Self::Text(_)
-            | Self::Unknown
-            | Self::Secret(_) => {}
-        }
+        });
     }
 
     /// Calls `visit` for every secret named in it.
     pub fn secrets<'a>(&'a self, visit: &mut impl FnMut(&'a SecretReference)) {
-        match self {
-            Self::Secret(secret) => visit(secret),
-            Self::List(items) | Self::Join(items) => {
-                items.iter().for_each(|item| item.secrets(visit));
+        self.visit(&mut |value| {
+            if let Self::Secret(secret) = value {
+                visit(secret);
             }
-            Self::Record(record) => record.values().for_each(|value| value.secrets(visit)),
+        });
+    }
+
+    /// Calls `visit` for it and for every value in it.
+    fn visit<'a>(&'a self, visit: &mut impl FnMut(&'a Value)) {
+        visit(self);
+        match self {
+            Self::List(items) | Self::Set(items) | Self::Join(items) => {
+                items.iter().for_each(|item| item.visit(visit));
+            }
+            Self::Record(record) => record.values().for_each(|value| value.visit(visit)),
+            Self::Typed(typed) => typed.value.visit(visit),
             Self::Null
             | Self::Bool(_)
             | Self::Number(_)
             | Self::Text(_)
             | Self::Unknown
-            | Self::Reference(_) => {}
+            | Self::Reference(_)
+            | Self::Secret(_) => {}
         }
     }
 
     /// The value with every reference replaced by what `lookup` answers (`None`: not yet known),
     /// and text joined where all its parts are known.
     pub fn resolve(&self, lookup: &impl Fn(&Reference) -> Option<Value>) -> Value {
+        let all = |items: &[Value]| items.iter().map(|item| item.resolve(lookup)).collect();
         match self {
             Self::Reference(reference) => lookup(reference).unwrap_or(Self::Unknown),
-            Self::List(items) => Self::List(items.iter().map(|i| i.resolve(lookup)).collect()),
+            Self::List(items) => Self::List(all(items)),
+            Self::Set(items) => Self::set(all(items)),
             Self::Record(record) => Self::Record(resolve_record(record, lookup)),
-            Self::Join(parts) => join(parts.iter().map(|part| part.resolve(lookup)).collect()),
+            Self::Typed(typed) => Self::typed(typed.r#type.clone(), typed.value.resolve(lookup)),
+            Self::Join(parts) => join(all(parts)),
             Self::Null
             | Self::Bool(_)
             | Self::Number(_)
             | Self::Text(_)
             | Self::Unknown
             | Self::Secret(_) => self.clone(),
-        }
-    }
-
-    /// Whether `later` says what this says, with unknowns filled in and nothing else changed.
-    pub fn refined_by(&self, later: &Value) -> bool {
-        match (self, later) {
-            (Self::Unknown, _) => true,
-            (Self::Secret(a), Self::Secret(b)) => a.refined_by(b),
-            (Self::List(a), Self::List(b)) | (Self::Join(a), Self::Join(b)) => {
-                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.refined_by(b))
-            }
-            (Self::Record(a), Self::Record(b)) => {
-                a.len() == b.len()
-                    && a.iter()
-                        .all(|(k, a)| b.get(k).is_some_and(|b| a.refined_by(b)))
-            }
-            (a, b) => a == b,
         }
     }
 }
@@ -259,104 +334,10 @@ fn join(parts: Vec<Value>) -> Value {
         .map_or(Value::Unknown, Value::Text)
 }
 
-/// The one key of an object that is not data.
-const TAG: &str = "$stratum";
-
-impl From<Value> for serde_json::Value {
-    fn from(value: Value) -> Self {
-        match value {
-            Value::Null => Self::Null,
-            Value::Bool(truth) => Self::Bool(truth),
-            Value::Number(number) => Self::Number(number),
-            Value::Text(text) => Self::String(text),
-            Value::List(items) => Self::Array(items.into_iter().map(Into::into).collect()),
-            Value::Record(record) => {
-                Self::Object(record.into_iter().map(|(k, v)| (k, v.into())).collect())
-            }
-            Value::Unknown => json!({ TAG: "unknown" }),
-            Value::Reference(reference) => json!({ TAG: { "reference": reference } }),
-            Value::Join(parts) => json!({ TAG: { "join": parts } }),
-            Value::Secret(secret) => json!({ TAG: { "secret": secret } }),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Tagged {
-    Unknown,
-    Reference(Reference),
-    Join(Vec<Value>),
-    Secret(SecretReference),
-}
-
-impl TryFrom<serde_json::Value> for Value {
-    type Error = serde_json::Error;
-
-    fn try_from(json: serde_json::Value) -> Result<Self, serde_json::Error> {
-        Ok(match json {
-            serde_json::Value::Null => Self::Null,
-            serde_json::Value::Bool(truth) => Self::Bool(truth),
-            serde_json::Value::Number(number) => Self::Number(whole(number)),
-            serde_json::Value::String(text) => Self::Text(text),
-            serde_json::Value::Array(items) => Self::List(
-                items
-                    .into_iter()
-                    .map(Self::try_from)
-                    .collect::<Result<_, _>>()?,
-            ),
-            serde_json::Value::Object(mut map) => match map.remove(TAG) {
-                Some(tagged) => serde_json::from_value::<Tagged>(tagged)?.into(),
-                None => Self::Record(
-                    map.into_iter()
-                        .map(|(key, value)| Ok((key, Self::try_from(value)?)))
-                        .collect::<Result<_, serde_json::Error>>()?,
-                ),
-            },
-        })
-    }
-}
-
-/// Holds `1.0` as `1`, so that equal numbers are equal values.
-fn whole(number: serde_json::Number) -> serde_json::Number {
-    match number.as_f64() {
-        Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < 9e15 => {
-            serde_json::Number::from(float as i64)
-        }
-        _ => number,
-    }
-}
-
-/// The form that people and other programs see: `{"unknown": true}` and `{"sealed": digest}`.
-pub fn shown(value: &Value) -> serde_json::Value {
-    match value {
-        Value::Secret(secret) => sealed(secret),
-        Value::Join(_) if value.is_known() => json!({ "sealed": Digest::of_json(value) }),
-        Value::Unknown | Value::Reference(_) | Value::Join(_) => json!({ "unknown": true }),
-        Value::List(items) => items.iter().map(shown).collect(),
-        Value::Record(record) => serde_json::Value::Object(
-            record
-                .iter()
-                .map(|(key, value)| (key.clone(), shown(value)))
-                .collect(),
-        ),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => value.clone().into(),
-    }
-}
-
-/// A secret as people and other programs see it: what it is called, never what it is.
-fn sealed(secret: &SecretReference) -> serde_json::Value {
-    let mut shown = json!({ "sealed": secret.digest });
-    if let (Some(map), false) = (shown.as_object_mut(), secret.path.is_empty()) {
-        map.insert("path".to_owned(), json!(secret.path));
-        map.insert("key".to_owned(), json!(secret.key));
-        map.insert("version".to_owned(), json!(secret.version));
-    }
-    shown
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -413,12 +394,12 @@ mod tests {
             ),
         ]);
         let text = serde_json::to_string(&record).unwrap();
-        assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
+        assert_eq!(stored::record(&text).unwrap(), record);
     }
 
     #[test]
     fn whole_numbers_are_equal_however_written() {
-        let read = |text| serde_json::from_str::<Value>(text).unwrap();
+        let read = |text| Value::from_text(text).unwrap();
         assert_eq!(read("1.0"), read("1"));
         assert_ne!(read("1.5"), read("1"));
     }
@@ -435,17 +416,17 @@ mod tests {
 
     #[test]
     fn paths_lead_into_lists_and_records() {
-        let record: Record = serde_json::from_str(r#"{"a":[{"b":{"c":5}}]}"#).unwrap();
+        let record = stored::record(r#"{"a":[{"b":{"c":5}}]}"#).unwrap();
         let found = Path("a[0].b.c".to_owned()).find(&record).cloned();
-        assert_eq!(found, Some(serde_json::from_str("5").unwrap()));
+        assert_eq!(found, Some(Value::number(5)));
         assert_eq!(Path("a[1].b".to_owned()).find(&record), None);
     }
 
     #[test]
     fn refinement_only_fills_unknowns() {
-        let planned: Value = serde_json::from_str(r#"{"a":{"$stratum":"unknown"},"b":1}"#).unwrap();
-        let good: Value = serde_json::from_str(r#"{"a":"x","b":1}"#).unwrap();
-        let bad: Value = serde_json::from_str(r#"{"a":"x","b":2}"#).unwrap();
+        let planned = stored::read(r#"{"a":{"$stratum":"unknown"},"b":1}"#).unwrap();
+        let good = stored::read(r#"{"a":"x","b":1}"#).unwrap();
+        let bad = stored::read(r#"{"a":"x","b":2}"#).unwrap();
         assert!(planned.refined_by(&good) && !planned.refined_by(&bad));
     }
 }

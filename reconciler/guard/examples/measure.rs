@@ -79,6 +79,7 @@ fn request(personal: bool) -> PlanRequest {
             steps: (0..STEPS).map(step).collect(),
             drifted: Vec::new(),
             blocked: Vec::new(),
+            warnings: Vec::new(),
             resources: u64::from(STEPS),
         }),
         rules: Arc::new(Rules {
@@ -139,6 +140,7 @@ fn step(number: u32) -> Step {
         desired: None,
         planned: None,
         kept: Default::default(),
+        sensitive: Default::default(),
         meta: Meta::default(),
         source: None,
     }

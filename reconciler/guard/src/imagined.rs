@@ -205,6 +205,7 @@ fn made(scene: &Scene<'_>, name: &str, action: Action, place: usize) -> Result<S
         desired: None,
         planned: None,
         kept: Default::default(),
+        sensitive: Default::default(),
         meta: Meta {
             protect: thing.protected,
             labels: thing.labels.clone(),
@@ -224,6 +225,7 @@ fn reason(text: &str) -> Result<Reason, String> {
         "tainted" => Reason::Tainted,
         "not-in-repository" => Reason::NotInRepository,
         "adopted" => Reason::Adopted(String::new()),
+        "not-running" => Reason::NotRunning(String::new()),
         "remembered" => Reason::Remembered,
         other => return Err(format!("there is no reason `{other}`")),
     })
@@ -251,6 +253,7 @@ fn request(scene: &Scene<'_>, steps: Vec<Step>) -> Result<PlanRequest, String> {
             steps,
             drifted: Vec::new(),
             blocked: Vec::new(),
+            warnings: Vec::new(),
             resources: circumstances.counts.resources,
         }),
         rules: scene.rules()?,

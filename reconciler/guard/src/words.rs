@@ -19,6 +19,7 @@ pub(crate) fn reason(step: &Step) -> &'static str {
         Reason::Tainted => "tainted",
         Reason::NotInRepository => "not-in-repository",
         Reason::Adopted(_) => "adopted",
+        Reason::NotRunning(_) => "not-running",
         Reason::Remembered => "remembered",
     }
 }

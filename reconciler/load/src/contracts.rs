@@ -194,7 +194,9 @@ fn contract(r#type: &ValueType) -> String {
         }
         ValueType::Number | ValueType::Integer => "(late Number)".to_owned(),
         ValueType::Bool => "(late Bool)".to_owned(),
-        ValueType::List(items) => format!("(late (Array {}))", contract(items)),
+        ValueType::List(items) | ValueType::Set(items) => {
+            format!("(late (Array {}))", contract(items))
+        }
         ValueType::Map(values) => format!("(late {{ _ | {} }})", contract(values)),
     }
 }
@@ -206,7 +208,8 @@ fn literal(value: &Value) -> Option<String> {
         Value::Bool(truth) => truth.to_string(),
         Value::Number(number) => number.to_string(),
         Value::Text(text) => literal_text(text),
-        Value::List(items) => {
+        Value::Typed(typed) => literal(&typed.value)?,
+        Value::List(items) | Value::Set(items) => {
             let items: Option<Vec<String>> = items.iter().map(literal).collect();
             format!("[{}]", items?.join(", "))
         }

@@ -93,10 +93,11 @@ fn fill(value: &mut Value, makes: &impl Fn(&Reference) -> bool) {
         Value::Reference(to) if makes(to) => {
             *value = named(generated_path(&to.resource), to.path.to_string());
         }
-        Value::List(items) | Value::Join(items) => {
+        Value::List(items) | Value::Set(items) | Value::Join(items) => {
             items.iter_mut().for_each(|item| fill(item, makes));
         }
         Value::Record(record) => record.values_mut().for_each(|value| fill(value, makes)),
+        Value::Typed(typed) => fill(&mut typed.value, makes),
         Value::Null
         | Value::Bool(_)
         | Value::Number(_)

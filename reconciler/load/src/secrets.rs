@@ -57,10 +57,11 @@ fn facts(sealed: &Resource) -> (Option<u64>, Option<Digest>) {
 fn visit(value: &mut Value, each: &mut impl FnMut(&mut SecretReference)) {
     match value {
         Value::Secret(secret) => each(secret),
-        Value::List(items) | Value::Join(items) => {
+        Value::List(items) | Value::Set(items) | Value::Join(items) => {
             items.iter_mut().for_each(|item| visit(item, each));
         }
         Value::Record(record) => record.values_mut().for_each(|value| visit(value, each)),
+        Value::Typed(typed) => visit(&mut typed.value, each),
         Value::Null
         | Value::Bool(_)
         | Value::Number(_)

@@ -11,7 +11,7 @@ use stratum_core::plan::Reversibility;
 use stratum_core::ports::{
     ApplyCall, ApplyError, AttributeSchema, CheckpointCall, Complaint, Effect, ImportCall,
     LocateCall, Located, PlanCall, Proposal, Provider, ProviderError, ProviderSchema, ReadCall,
-    RestoreCall, TypeSchema, ValueType,
+    Reading, RestoreCall, TypeSchema, ValueType,
 };
 use stratum_core::resource::{Instance, Opaque};
 use stratum_core::value::Record;
@@ -104,8 +104,8 @@ impl Provider for RegistryProvider {
         Vec::new()
     }
 
-    async fn read(&self, call: ReadCall<'_>) -> Result<Option<Instance>, ProviderError> {
-        Ok(Some(call.known.clone()))
+    async fn read(&self, call: ReadCall<'_>) -> Result<Reading, ProviderError> {
+        Ok(Reading::There(call.known.clone()))
     }
 
     async fn plan(&self, call: PlanCall<'_>) -> Result<Proposal, ProviderError> {
@@ -113,6 +113,7 @@ impl Provider for RegistryProvider {
             planned: call.desired.cloned().unwrap_or_default(),
             replace: Vec::new(),
             reversibility: Reversibility::Reversible,
+            ..Proposal::default()
         })
     }
 

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use stratum_core::ids::{IdError, ProviderName, TypeName};
 use stratum_core::ports::{
     ApplyCall, ApplyError, Call, CheckpointCall, Complaint, ImportCall, LocateCall, Located,
-    PlanCall, Proposal, Provider, ProviderError, ProviderSchema, ReadCall, RestoreCall, TypeSchema,
+    PlanCall, Proposal, Provider, ProviderError, ProviderSchema, ReadCall, Reading, RestoreCall,
+    TypeSchema,
 };
 use stratum_core::resource::{Instance, Opaque};
 use stratum_core::value::Record;
@@ -19,7 +20,7 @@ pub(crate) trait ResourceType: Send + Sync {
     fn schema(&self) -> &TypeSchema;
     fn validate(&self, desired: &Record) -> Vec<Complaint>;
     fn plan(&self, call: PlanCall<'_>) -> Result<Proposal, ProviderError>;
-    async fn read(&self, call: ReadCall<'_>) -> Result<Option<Instance>, ProviderError>;
+    async fn read(&self, call: ReadCall<'_>) -> Result<Reading, ProviderError>;
     async fn checkpoint(&self, call: CheckpointCall<'_>) -> Result<Opaque, ProviderError>;
     async fn apply(&self, call: ApplyCall<'_>) -> Result<Option<Instance>, ApplyError>;
     async fn restore(&self, call: RestoreCall<'_>) -> Result<Option<Instance>, ApplyError>;
@@ -86,7 +87,7 @@ impl Provider for TypedProvider {
             .unwrap_or_default()
     }
 
-    async fn read(&self, call: ReadCall<'_>) -> Result<Option<Instance>, ProviderError> {
+    async fn read(&self, call: ReadCall<'_>) -> Result<Reading, ProviderError> {
         self.of(call.call)?.read(call).await
     }
 

@@ -58,7 +58,7 @@ fn drive(root: &str, count: &str) -> Result<(), Failure> {
 
 async fn apply(provider: &TypedProvider, site: &Site, step: u32) -> Result<(), Failure> {
     let address: Address = format!("test/local_exec.s{step}").parse()?;
-    let planned: Record = serde_json::from_str(
+    let planned: Record = stratum_core::value::stored::record(
         r#"{"create": ["sh", "-c", "sleep 0.02; echo x >> ran/${STRATUM_ADDRESS##*.}; sleep 0.02"],
             "timeout": "10m", "output": null}"#,
     )?;

@@ -6,6 +6,9 @@ use std::time::Duration;
 use stratum_core::duration;
 use stratum_core::ids::Address;
 use stratum_core::ports::{ApplyError, Call, Clock, ProviderError, Secrets, Site};
+use stratum_core::value::Record;
+
+use crate::granted::Granted;
 
 /// What all calls of one pass share.
 #[derive(Clone, Copy)]
@@ -17,14 +20,25 @@ pub(crate) struct Calls<'a> {
 }
 
 impl<'a> Calls<'a> {
-    /// The common arguments of a call about `address`.
-    pub(crate) fn call(&self, address: &'a Address) -> Call<'a> {
+    /// The common arguments of a call about `address`, in which these secrets may be opened.
+    pub(crate) fn call<'c>(&self, address: &'c Address, granted: &'c Granted<'_>) -> Call<'c>
+    where
+        'a: 'c,
+    {
         Call {
             address,
             site: self.site,
             timeout: self.timeout,
-            secrets: self.secrets,
+            secrets: granted,
         }
+    }
+
+    /// Grants the secrets that these records name.
+    pub(crate) fn grant<'c>(&self, records: impl IntoIterator<Item = &'c Record>) -> Granted<'c>
+    where
+        'a: 'c,
+    {
+        Granted::to(self.secrets, records)
     }
 
     /// A call that changes nothing.

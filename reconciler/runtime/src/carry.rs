@@ -411,7 +411,7 @@ fn left_of(
         };
     };
     let mut there = state.instance.clone();
-    if let Report::Present(before) = &seen.report {
+    if let Some(before) = seen.report.instance() {
         for name in kept.keys() {
             if let Some(value) = before.attributes.get(name) {
                 there.attributes.insert(name.clone(), value.clone());

@@ -242,7 +242,7 @@ fn drifted(
     };
     let told = |name: Option<&str>| state.meta.drift_mode(name, mode) != DriftMode::Ignore;
     let seen = match report {
-        Report::Present(seen) => &seen.attributes,
+        Report::Present(seen) | Report::Stopped { instance: seen, .. } => &seen.attributes,
         Report::Gone if told(None) => return vec!["(gone)".to_owned()],
         Report::Gone | Report::Unreadable(_) => return Vec::new(),
     };

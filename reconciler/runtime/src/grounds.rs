@@ -278,6 +278,7 @@ pub(crate) fn nothing(environment: &EnvironmentName, commit: &CommitId) -> Plan 
         steps: Vec::new(),
         drifted: Vec::new(),
         blocked: Vec::new(),
+        warnings: Vec::new(),
         resources: 0,
     }
 }

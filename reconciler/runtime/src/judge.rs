@@ -72,7 +72,7 @@ impl Reconciler {
         };
         let plan = match planned {
             Ok(plan) => Arc::new(plan),
-            Err(findings) => return Ok(Err(findings)),
+            Err(error) => return Ok(Err(error.findings)),
         };
         let mut findings = look.findings.clone();
         findings.extend(check(&plan, &base, &look.target.own()));

@@ -5,12 +5,11 @@ use std::collections::BTreeSet;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use stratum_core::desired::Desired;
-use stratum_core::finding::Finding;
 use stratum_core::ids::Address;
 use stratum_core::observed::{Observed, Report};
 use stratum_core::plan::Plan;
 use stratum_core::planning::{DriftRule, Input, PlanError, Planning, Question, confirm, touched};
-use stratum_core::ports::{Base, PlanCall, Proposal, ProviderError, ReadCall, Standing};
+use stratum_core::ports::{Base, PlanCall, Proposal, ProviderError, ReadCall, Standing, contract};
 use stratum_core::resource::ResourceState;
 
 use crate::calls::Calls;
@@ -29,8 +28,8 @@ pub(crate) struct Asker<'a> {
     pub(crate) waits: bool,
 }
 
-/// A plan, or the findings that stand in its way.
-pub(crate) type Planned = Result<Plan, Vec<Finding>>;
+/// A plan, or what stands in its way.
+pub(crate) type Planned = Result<Plan, PlanError>;
 
 impl Asker<'_> {
     /// Reads the resources of `addresses` that the state knows.
@@ -54,16 +53,18 @@ impl Asker<'_> {
 
     async fn read(&self, state: &ResourceState) -> Result<(Address, Report), RuntimeError> {
         let provider = self.providers.get(&state.provider)?;
-        let call = self.calls.call(&state.address);
+        let known = &state.instance.attributes;
+        let granted = self.calls.grant([known]);
         let read = provider.read(ReadCall {
-            call,
+            call: self.calls.call(&state.address, &granted),
             known: &state.instance,
         });
-        let report = match self.calls.asking(read).await {
-            Ok(Some(instance)) => Report::Present(instance),
-            Ok(None) => Report::Gone,
-            Err(error) => Report::Unreadable(error.message),
-        };
+        let reading = self.calls.asking(read).await;
+        let reading = reading.and_then(|reading| match contract::read(known, &reading) {
+            Ok(()) => Ok(reading),
+            Err(breach) => Err(ProviderError::person(breach.to_string())),
+        });
+        let report = Report::from(reading);
         Ok((state.address.clone(), report))
     }
 
@@ -87,13 +88,12 @@ impl Asker<'_> {
         };
         let mut planning = match Planning::new(input) {
             Ok(planning) => planning,
-            Err(PlanError::Findings(findings)) => return Ok(Err(findings)),
+            Err(error) => return Ok(Err(error)),
         };
         loop {
             let questions = planning.ready();
             if questions.is_empty() {
-                let plan = planning.finish();
-                return Ok(plan.map_err(|PlanError::Findings(findings)| findings));
+                return Ok(planning.finish());
             }
             // Boxed, because the compiler cannot tell that unboxed ones may move between threads.
             let asked: Vec<BoxFuture<'_, _>> = questions
@@ -116,12 +116,21 @@ impl Asker<'_> {
         question: Question<'q>,
     ) -> Result<(Question<'q>, Result<Proposal, ProviderError>), RuntimeError> {
         let provider = self.providers.get(question.provider)?;
+        let desired = question.desired.as_deref();
+        let prior = question.prior.map(|prior| &prior.attributes);
+        let granted = self.calls.grant(desired.into_iter().chain(prior));
         let call = PlanCall {
-            call: self.calls.call(question.address),
+            call: self.calls.call(question.address, &granted),
             prior: question.prior,
-            desired: question.desired.as_deref(),
+            desired,
         };
         let answer = self.calls.asking(provider.plan(call)).await;
+        let schema = provider.schema().types.get(question.address.r#type());
+        let answer = answer.and_then(|proposal| {
+            let kept = contract::proposed(&proposal, desired, prior, schema);
+            kept.map_err(|breach| ProviderError::person(breach.to_string()))?;
+            Ok(proposal)
+        });
         Ok((question, answer))
     }
 
@@ -140,7 +149,7 @@ impl Asker<'_> {
         loop {
             let plan = match self.plan_with(desired, base, &observed, drift).await? {
                 Ok(plan) => plan,
-                Err(findings) => return Ok(Err(findings)),
+                Err(error) => return Ok(Err(error)),
             };
             let unseen: BTreeSet<Address> = touched(&plan)
                 .into_iter()

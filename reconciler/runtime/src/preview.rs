@@ -23,7 +23,7 @@ use stratum_core::verdict::{Decision, Judgement, Verdict};
 use crate::calls::Calls;
 use crate::error::RuntimeError;
 use crate::guard::{Case, Guard};
-use crate::observe::Asker;
+use crate::observe::{Asker, Planned};
 use crate::ports::Providers;
 use crate::sealing::{Verification, verify_and_ask};
 
@@ -145,7 +145,7 @@ pub async fn preview(request: PreviewRequest<'_>) -> Result<Preview, RuntimeErro
 
 fn conclude(
     request: &PreviewRequest<'_>,
-    planned: Result<Plan, Vec<Finding>>,
+    planned: Planned,
     mut findings: Vec<Finding>,
     base: &Base,
     own: &EnvironmentSettings,
@@ -163,8 +163,8 @@ fn conclude(
                 void: judged.void,
             })
         }
-        Err(found) => {
-            findings.extend(found);
+        Err(error) => {
+            findings.extend(error.findings);
             Ok(Preview::without_plan(findings))
         }
     }
@@ -316,7 +316,7 @@ async fn as_if_applied(
         .await?
     {
         Ok(plan) => plan,
-        Err(findings) => return Ok(Err(findings)),
+        Err(error) => return Ok(Err(error.findings)),
     };
     let resources = plan.steps.into_iter().map(|step| {
         let attributes = step.desired.unwrap_or_default();
@@ -330,6 +330,7 @@ async fn as_if_applied(
                 ..Instance::default()
             },
             schema_version: 0,
+            sensitive: step.sensitive,
             meta: step.meta,
             revision: commit.clone(),
             tainted: false,

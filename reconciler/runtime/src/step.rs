@@ -5,14 +5,16 @@ use std::path::Path as FilePath;
 use stratum_core::digest::Digest;
 use stratum_core::ids::Token;
 use stratum_core::plan::{Action, Plan, Step};
+use stratum_core::ports::contract::{self, Breach};
 use stratum_core::ports::{
     ApplyCall, ApplyError, CheckpointCall, Clock, ImportCall, LocateCall, Located, PlanCall, Probe,
-    Provider, ProviderSchema, RestoreCall, StateChange,
+    Proposal, Provider, ProviderError, RestoreCall, Retry, StateChange, TypeSchema,
 };
 use stratum_core::resource::{Checkpoint, HealthCheck, Instance, ResourceState, depends_on};
-use stratum_core::value::{Record, Value, with_kept};
+use stratum_core::value::{Marks, Record, Value, with_kept};
 
 use crate::calls::Calls;
+use crate::granted::Granted;
 
 /// What one step works with; owned, so that it can run as a task of its own.
 pub(crate) struct StepWork<'a> {
@@ -51,8 +53,9 @@ impl StepWork<'_> {
             return Ok(Some(planned.clone()));
         }
         let resolved = self.with_what_stays(resolved);
+        let granted = self.granted();
         let call = PlanCall {
-            call: self.calls.call(&self.step.address),
+            call: self.calls.call(&self.step.address, &granted),
             prior: self.step.prior.as_ref(),
             desired: Some(&resolved),
         };
@@ -60,27 +63,43 @@ impl StepWork<'_> {
             .calls
             .asking(self.provider.plan(call))
             .await
-            .map_err(|error| ApplyError::nothing_happened(error.message))?;
+            .map_err(ApplyError::before)?;
+        let prior = self.step.prior.as_ref().map(|prior| &prior.attributes);
+        contract::proposed(&proposal, Some(&resolved), prior, self.schema())
+            .and_then(|()| self.refines(planned, &proposal))
+            .map_err(|breach| ApplyError::before(ProviderError::person(breach.to_string())))?;
+        Ok(Some(proposal.planned))
+    }
+
+    /// Whether the final plan is the one that was reviewed, with its unknowns filled in.
+    fn refines(&self, planned: &Record, proposal: &Proposal) -> Result<(), Breach> {
         // A replacement that the reviewed plan did not show must not happen either.
         if let Some(path) = proposal.replace.first() {
-            return Err(ApplyError::nothing_happened(format!(
-                "now that its inputs are known, `{path}` would need a replacement"
-            )));
+            return Err(Breach::Replaces(path.clone()));
         }
-        match departure(planned, &proposal.planned) {
-            Some(name) => Err(ApplyError::nothing_happened(format!(
-                "the provider plans another `{name}` now than when the plan was made"
-            ))),
-            None => Ok(Some(proposal.planned)),
+        match contract::departure(planned, &proposal.planned, self.schema()) {
+            Some(path) if !proposal.legacy => Err(Breach::PlansOther(path)),
+            Some(_) | None => Ok(()),
         }
+    }
+
+    fn schema(&self) -> Option<&TypeSchema> {
+        self.provider.schema().types.get(self.step.address.r#type())
+    }
+
+    /// The secrets that the approved step names for this resource.
+    fn granted(&self) -> Granted<'_> {
+        let step = self.step;
+        let prior = step.prior.as_ref().map(|prior| &prior.attributes);
+        let wanted = step.desired.iter().chain(&step.planned);
+        self.calls.grant(wanted.chain(prior).chain([&step.kept]))
     }
 
     /// What is wanted, with what is there for that which is kept.
     fn with_what_stays(&self, resolved: &Record) -> Record {
         let mut resolved = resolved.clone();
-        let schema = self.provider.schema().types.get(self.step.address.r#type());
         for name in self.step.kept.keys() {
-            let settable = schema.and_then(|schema| schema.attributes.get(name));
+            let settable = self.schema().and_then(|schema| schema.attributes.get(name));
             let settable = settable.is_some_and(|attribute| attribute.settable);
             let there = self
                 .step
@@ -108,13 +127,14 @@ impl StepWork<'_> {
         });
         let before = before.filter(|_| prior.is_some() || self.step.action == Action::Adopt);
         let kept = if self.step.calls_provider() && self.step.action != Action::Adopt {
+            let granted = self.granted();
             let call = CheckpointCall {
-                call: self.calls.call(&self.step.address),
+                call: self.calls.call(&self.step.address, &granted),
                 prior,
                 planned: planned.as_ref(),
             };
             let kept = self.calls.asking(self.provider.checkpoint(call)).await;
-            kept.map_err(|error| ApplyError::nothing_happened(error.message))?
+            kept.map_err(ApplyError::before)?
         } else {
             Default::default()
         };
@@ -146,14 +166,16 @@ impl StepWork<'_> {
         {
             return self.adopt(id, planned).await.map(Some);
         }
+        let granted = self.granted();
         let call = ApplyCall {
-            call: self.calls.call(&self.step.address),
+            call: self.calls.call(&self.step.address, &granted),
             token,
             prior: self.step.prior.as_ref(),
             planned,
             checkpoint,
         };
-        let instance = self.calls.changing(self.provider.apply(call)).await?;
+        let answer = self.calls.changing(self.provider.apply(call)).await;
+        let instance = answer.map_err(|error| self.cleaned(planned, error))?;
         self.verify(planned, instance.as_ref())?;
         self.healthy(instance.as_ref()).await?;
         Ok(instance)
@@ -161,38 +183,45 @@ impl StepWork<'_> {
 
     async fn adopt(&self, id: &str, planned: Option<&Record>) -> Result<Instance, ApplyError> {
         let empty = Record::new();
+        let desired = planned.unwrap_or(&empty);
+        let granted = self.granted();
         let call = ImportCall {
-            call: self.calls.call(&self.step.address),
+            call: self.calls.call(&self.step.address, &granted),
             id,
-            desired: planned.unwrap_or(&empty),
+            desired,
         };
         let instance = self.calls.asking(self.provider.import(call)).await;
-        instance.map_err(|error| ApplyError::nothing_happened(error.message))
+        let instance = instance.map_err(ApplyError::before)?;
+        contract::only_data(desired, &instance)
+            .map_err(|breach| ApplyError::before(ProviderError::person(breach.to_string())))?;
+        Ok(instance)
     }
 
-    /// Whether the provider did what it planned.
-    fn verify(
+    /// Whether the provider did what it planned. What it answered against its contract is not kept.
+    pub(crate) fn verify(
         &self,
         planned: Option<&Record>,
         instance: Option<&Instance>,
     ) -> Result<(), ApplyError> {
-        let wrong = match (planned, instance) {
-            (None, None) => return Ok(()),
-            (None, Some(_)) => "it is still there after it was deleted".to_owned(),
-            (Some(_), None) => "the provider answered that it is gone".to_owned(),
-            (Some(planned), Some(instance)) => {
-                match first_unknown(&instance.attributes)
-                    .or_else(|| departure(planned, &instance.attributes))
-                {
-                    None => return Ok(()),
-                    Some(name) => format!("the provider made another `{name}` than it planned"),
-                }
-            }
-        };
-        Err(ApplyError {
-            known: instance.cloned(),
-            ..ApplyError::unknown(wrong)
+        contract::made(planned, instance, self.schema()).map_err(|breach| {
+            let error = ApplyError {
+                known: instance.cloned(),
+                retry: Retry::NeedsPerson,
+                ..ApplyError::unknown(breach.to_string())
+            };
+            self.cleaned(planned, error)
         })
+    }
+
+    /// The error with what is known, without what a provider may not bring in.
+    fn cleaned(&self, planned: Option<&Record>, error: ApplyError) -> ApplyError {
+        let empty = Record::new();
+        let prior = self.step.prior.as_ref().map(|prior| &prior.attributes);
+        let planned = planned.or(prior).unwrap_or(&empty);
+        ApplyError {
+            known: error.known.map(|known| contract::cleaned(planned, known)),
+            ..error
+        }
     }
 
     /// Waits until the health check of the resource passes.
@@ -217,8 +246,9 @@ impl StepWork<'_> {
         if !self.step.calls_provider() || self.step.action == Action::Adopt {
             return Located::NotDone;
         }
+        let granted = self.granted();
         let call = LocateCall {
-            call: self.calls.call(&self.step.address),
+            call: self.calls.call(&self.step.address, &granted),
             token,
             prior: self.step.prior.as_ref(),
             planned: prepared.planned.as_ref(),
@@ -245,14 +275,19 @@ impl StepWork<'_> {
         if !self.step.calls_provider() || self.step.action == Action::Adopt {
             return Ok(before);
         }
+        let granted = self.granted();
         let call = RestoreCall {
-            call: self.calls.call(&self.step.address),
+            call: self.calls.call(&self.step.address, &granted),
             token,
             checkpoint,
             planned: self.step.planned.as_ref(),
             after,
         };
-        self.calls.changing(self.provider.restore(call)).await
+        let instance = self.calls.changing(self.provider.restore(call)).await?;
+        let before = before.as_ref().map(|before| &before.attributes);
+        contract::restored(before, instance.as_ref(), self.schema())
+            .map_err(|breach| ApplyError::unknown(breach.to_string()))?;
+        Ok(instance)
     }
 }
 
@@ -285,29 +320,21 @@ fn first_unknown(record: &Record) -> Option<String> {
         .map(|(name, _)| name.clone())
 }
 
-/// The first attribute in which `later` is not `planned` with its unknowns filled in.
-fn departure(planned: &Record, later: &Record) -> Option<String> {
-    let differs = |name: &&String| {
-        let (planned, later) = (planned.get(*name), later.get(*name));
-        !planned
-            .unwrap_or(&Value::Null)
-            .refined_by(later.unwrap_or(&Value::Null))
-    };
-    planned.keys().chain(later.keys()).find(differs).cloned()
-}
-
-/// The row of the state after a step.
+/// The row of the state after a step, in which `inherited` is sensitive by what it refers to.
 pub(crate) fn state_after(
     plan: &Plan,
     step: &Step,
-    schemas: &[&ProviderSchema],
+    schema: Option<&TypeSchema>,
+    inherited: Marks,
     mut instance: Instance,
 ) -> ResourceState {
     instance.attributes = with_kept(instance.attributes, &step.kept);
-    let schema = schemas
-        .iter()
-        .filter(|schema| schema.provider == step.provider)
-        .find_map(|schema| schema.types.get(step.address.r#type()));
+    let mut sensitive = step.sensitive.clone();
+    sensitive.extend(inherited);
+    if let Some(schema) = schema {
+        sensitive.extend(schema.sensitive(&instance.attributes));
+    }
+    sensitive.spread(&instance.attributes);
     let empty = Record::new();
     ResourceState {
         address: step.address.clone(),
@@ -315,6 +342,7 @@ pub(crate) fn state_after(
         provider: step.provider.clone(),
         instance,
         schema_version: schema.map_or(0, |schema| schema.version),
+        sensitive,
         depends_on: depends_on(step.desired.as_ref().unwrap_or(&empty), &step.meta),
         meta: step.meta.clone(),
         revision: plan.revision.clone(),

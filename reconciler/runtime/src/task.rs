@@ -169,10 +169,15 @@ async fn locate(
         checkpoint,
     });
     let located = work.locate(&prepared, token).await;
-    if let Located::Done(instance) = &located
-        && let Err(error) = work.healthy(instance.as_ref()).await
-    {
-        return Answer::Applied(Err(error));
+    if let Located::Done(instance) = &located {
+        let right = work.verify(prepared.planned.as_ref(), instance.as_ref());
+        let well = match right {
+            Ok(()) => work.healthy(instance.as_ref()).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = well {
+            return Answer::Applied(Err(error));
+        }
     }
     Answer::Located(located, prepared)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use stratum_core::ids::CommitId;
-use stratum_core::ports::{AuditError, Keep, Reading, StoreError};
+use stratum_core::ports::{AuditError, ClockReading, Keep, StoreError};
 use stratum_core::retention::{is_doubted, proven};
 use stratum_core::settings::RetentionSettings;
 
@@ -126,7 +126,7 @@ impl Reconciler {
             let before = read.replace(monotonic);
             before.map_or_else(Default::default, |before| monotonic.saturating_sub(before))
         };
-        let lived = self.ports.store.lived(Reading { now, passed }).await?;
+        let lived = self.ports.store.lived(ClockReading { now, passed }).await?;
         let agreed = proven(now, Some(lived), Some(newest));
         if is_doubted(now, agreed) {
             tracing::warn!(

@@ -5,7 +5,8 @@ use serde::Serialize;
 use stratum_core::ids::{Address, EnvironmentName};
 use stratum_core::observed::Report;
 use stratum_core::ports::{Journals as _, Observation, Observations as _, States as _};
-use stratum_core::value::{Record, Value, shown};
+use stratum_core::resource::ResourceState;
+use stratum_core::value::{Path, Value, shown};
 use stratum_store::SqliteStore;
 
 use crate::commands::plan::known_environments;
@@ -73,7 +74,7 @@ pub(crate) fn run(context: &Context, arguments: &DriftArguments) -> Result<Exit,
             let schema = types.filter_map(|s| s.types.get(address.r#type())).next();
             schema
                 .and_then(|s| s.attributes.get(attribute))
-                .is_none_or(|found| found.sensitive)
+                .is_none_or(|found| found.is_sensitive())
         };
         watch::answer(context, arguments.watch, async || {
             let resources = drifted(&store, arguments.env.as_ref(), &sensitive).await?;
@@ -109,7 +110,7 @@ async fn drifted(
                 since: since(&seen, &history),
                 seen_at: seen.at,
                 gone: seen.report == Report::Gone,
-                fields: fields(&seen, &state.instance.attributes, sensitive),
+                fields: fields(&seen, state, sensitive),
                 revision: state.revision.to_string(),
                 author: author(store, name, &state.revision).await?,
                 address: seen.address,
@@ -131,15 +132,19 @@ fn since(seen: &Observation, history: &[Observation]) -> Timestamp {
 
 fn fields(
     seen: &Observation,
-    applied: &Record,
+    state: &ResourceState,
     sensitive: &impl Fn(&Address, &str) -> bool,
 ) -> Vec<FieldView> {
-    let Report::Present(instance) = &seen.report else {
+    let Some(instance) = seen.report.instance() else {
         return Vec::new();
     };
+    let applied = &state.instance.attributes;
+    let mut marks = state.sensitive.clone();
+    marks.spread(applied);
+    marks.spread(&instance.attributes);
     let field = |path: &String| {
         let (before, now) = (applied.get(path), instance.attributes.get(path));
-        let hidden = sensitive(&seen.address, path);
+        let hidden = marks.touches(&Path::of(path)) || sensitive(&seen.address, path);
         let json = |value: Option<&Value>| match value {
             Some(_) if hidden => serde_json::json!({ "sensitive": true }),
             Some(value) => shown(value),

@@ -11,7 +11,7 @@ use stratum_core::ports::{Journals as _, States as _, Unfinished};
 use stratum_core::resource::ResourceState;
 use stratum_core::run::RunSummary;
 use stratum_core::suggest;
-use stratum_core::value::{Value, shown};
+use stratum_core::value::{Path, Value, shown};
 use stratum_runtime::Providers;
 use stratum_store::SqliteStore;
 
@@ -67,7 +67,9 @@ async fn show_resource(
     };
     let last = last_run(store, address).await?;
     let providers = wiring::providers()?;
-    let hidden = |name: &str| is_sensitive(&providers, state, name);
+    let hidden = |name: &str| {
+        state.sensitive.touches(&Path::of(name)) || is_sensitive(&providers, state, name)
+    };
     let closed = base.sealed.contains(address);
     if context.global.json {
         context
@@ -123,9 +125,13 @@ fn is_sensitive(providers: &Providers, state: &ResourceState, name: &str) -> boo
         return true;
     };
     let r#type = provider.schema().types.get(state.address.r#type());
-    r#type
-        .and_then(|r#type| r#type.attributes.get(name))
-        .is_none_or(|attribute| attribute.sensitive)
+    r#type.is_none_or(|r#type| {
+        let known = r#type.attributes.contains_key(name);
+        !known
+            || r#type
+                .sensitive(&state.instance.attributes)
+                .touches(&Path::of(name))
+    })
 }
 
 fn resource_json(

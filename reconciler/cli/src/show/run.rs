@@ -129,6 +129,7 @@ mod tests {
                     step: StepId(1),
                     error: "the disk\nis full".to_owned(),
                     certainty: Certainty::Unknown,
+                    retry: None,
                 },
             ),
             (at(1_500), Event::RolledBack),

@@ -16,7 +16,8 @@ pub(crate) fn line(value: &Value) -> String {
         Value::Secret(secret) => sealed(secret),
         Value::Join(parts) if value.is_known() => joined(parts),
         Value::Unknown | Value::Reference(_) | Value::Join(_) => UNKNOWN.to_owned(),
-        Value::List(items) => {
+        Value::Typed(typed) => line(&typed.value),
+        Value::List(items) | Value::Set(items) => {
             let items: Vec<String> = items.iter().map(line).collect();
             format!("[{}]", items.join(", "))
         }
@@ -68,9 +69,10 @@ mod tests {
 
     #[test]
     fn values_are_json_with_words_for_the_rest() {
-        let value: Value =
-            serde_json::from_str(r#"{"a":[1,true,null,"x\ny"],"b":{"$stratum":"unknown"},"c":{}}"#)
-                .unwrap();
+        let value = stratum_core::value::stored::read(
+            r#"{"a":[1,true,null,"x\ny"],"b":{"$stratum":"unknown"},"c":{}}"#,
+        )
+        .unwrap();
         let expected = r#"{ a: [1, true, null, "x\ny"], b: (known after apply), c: {} }"#;
         assert_eq!(line(&value), expected);
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::ids::{Address, CommitId, StepId, Token};
 use crate::plan::BaseId;
-use crate::ports::Certainty;
+use crate::ports::{Certainty, Retry};
 use crate::resource::Checkpoint;
 
 /// One event of an Apply.
@@ -47,6 +47,9 @@ pub enum Event {
         error: String,
         /// Whether the world changed.
         certainty: Certainty,
+        /// When it may be otherwise; absent in journals from before it was written.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry: Option<Retry>,
     },
     /// The answer was lost in a crash, and the provider cannot tell what became of it.
     Unknown {

@@ -24,6 +24,7 @@ fn plan(count: u32, requires: impl Fn(u32) -> Vec<u32>) -> Arc<Plan> {
         prior: None,
         desired: None,
         planned: None,
+        sensitive: Default::default(),
         kept: Default::default(),
         meta: Meta::default(),
         source: None,
@@ -37,6 +38,7 @@ fn plan(count: u32, requires: impl Fn(u32) -> Vec<u32>) -> Arc<Plan> {
         steps: steps.collect(),
         drifted: vec![],
         blocked: vec![],
+        warnings: Vec::new(),
         resources: u64::from(count),
     })
 }
@@ -67,6 +69,7 @@ fn failed(step: StepId) -> Event {
         step,
         error: "no".to_owned(),
         certainty: Certainty::Unknown,
+        retry: None,
     }
 }
 
@@ -268,6 +271,7 @@ fn a_step_that_failed_before_it_began_is_not_restored() {
         step: StepId(1),
         error: "input unknown".to_owned(),
         certainty: Certainty::NothingHappened,
+        retry: None,
     };
     for event in [started(&plan), begun(StepId(0)), early] {
         journal.push(&event).unwrap();

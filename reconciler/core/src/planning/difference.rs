@@ -3,24 +3,20 @@
 use std::collections::BTreeSet;
 
 use crate::plan::Change;
-use crate::ports::TypeSchema;
 use crate::resource::Resource;
-use crate::value::{Path, Record, Value};
+use crate::value::{Marks, Path, Record, Value};
 
 /// The values that differ, sorted by path; records are compared key by key, lists as a whole.
 pub(crate) fn difference(
     before: Option<&Record>,
     after: Option<&Record>,
-    schema: Option<&TypeSchema>,
+    marks: &Marks,
     resource: Option<&Resource>,
 ) -> Vec<Change> {
     let empty = Record::new();
     let (before, after) = (before.unwrap_or(&empty), after.unwrap_or(&empty));
     let mut changes = Vec::new();
     for name in keys(before, after) {
-        let sensitive = schema
-            .and_then(|schema| schema.attributes.get(name))
-            .is_some_and(|attribute| attribute.sensitive);
         let from = changes.len();
         compare(
             Path::of(name),
@@ -29,7 +25,7 @@ pub(crate) fn difference(
             &mut changes,
         );
         for change in changes.iter_mut().skip(from) {
-            change.sensitive = sensitive;
+            change.sensitive = marks.touches(&change.path);
             change.source = resource
                 .and_then(|resource| resource.source(&change.path))
                 .cloned();

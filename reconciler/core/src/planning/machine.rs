@@ -6,9 +6,9 @@ use crate::finding::{Finding, codes};
 use crate::graph::Graph;
 use crate::ids::{EnvironmentName, LocalAddress};
 use crate::plan::{Drifted, Plan};
-use crate::ports::{Proposal, ProviderError};
+use crate::ports::{Proposal, ProviderError, Retry};
 use crate::resource::{Instance, Resource};
-use crate::value::{Record, Reference, Value, resolve_record};
+use crate::value::{Marks, Record, Reference, Value, resolve_record};
 
 use super::subject::{Subject, subjects};
 use super::{Input, PlanError, Question, steps};
@@ -41,7 +41,7 @@ pub(super) enum Outcome {
     Nothing {
         drifted: Option<Drifted>,
     },
-    Blocked(String),
+    Blocked(Why),
     Remember {
         kept: Record,
     },
@@ -66,6 +66,24 @@ pub(super) enum Outcome {
         proposal: Proposal,
     },
     Forget,
+}
+
+/// Why nothing is done about a resource for now.
+#[derive(Debug, Clone)]
+pub(super) struct Why {
+    pub(super) reason: String,
+    /// When it may be otherwise, where a provider could not answer.
+    pub(super) retry: Option<Retry>,
+}
+
+impl Why {
+    /// It waits, and nothing failed.
+    pub(super) fn waits(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            retry: None,
+        }
+    }
 }
 
 impl Stage {
@@ -96,10 +114,16 @@ pub struct Planning<'a> {
     pub(super) dependencies: Vec<Vec<usize>>,
     dependants: Vec<Vec<usize>>,
     stages: Vec<Stage>,
+    /// What is sensitive of each, once it is planned.
+    pub(super) marks: Vec<Marks>,
     /// Those that wait for nothing any more and were not looked at yet.
     free: Vec<usize>,
     questions: Vec<Question<'a>>,
     findings: Vec<Finding>,
+    /// What providers noticed, and went on.
+    pub(super) warnings: Vec<Finding>,
+    /// What the refusals of providers ask for together.
+    retry: Option<Retry>,
 }
 
 impl<'a> Planning<'a> {
@@ -109,7 +133,7 @@ impl<'a> Planning<'a> {
     pub fn new(input: Input<'a>) -> Result<Self, PlanError> {
         let (graph, findings) = Graph::build(&input.desired.resources);
         if !findings.is_empty() {
-            return Err(PlanError::Findings(findings));
+            return Err(PlanError::input(findings));
         }
         let subjects = subjects(&input);
         let (dependencies, dependants) = spread(graph, &subjects);
@@ -122,12 +146,15 @@ impl<'a> Planning<'a> {
         Ok(Self {
             free: free.map(|(own, _)| own).collect(),
             input,
+            marks: vec![Marks::default(); subjects.len()],
             subjects,
             dependencies,
             dependants,
             stages,
             questions: Vec::new(),
             findings: Vec::new(),
+            warnings: Vec::new(),
+            retry: None,
         })
     }
 
@@ -147,8 +174,8 @@ impl<'a> Planning<'a> {
     /// All dependencies of a resource are planned: asks its provider.
     fn open(&mut self, own: usize, subject: Subject<'a>, resource: &'a Resource) {
         let blocked = subject.blocked(self.input.sealed);
-        if let Some(reason) = blocked.or_else(|| self.waits_for(own)) {
-            return self.settle(own, Outcome::Blocked(reason));
+        if let Some(why) = blocked.or_else(|| self.waits_for(own)) {
+            return self.settle(own, Outcome::Blocked(why));
         }
         let desired = self.resolved(resource);
         let adopt = resource.meta.adopt.as_deref();
@@ -165,8 +192,8 @@ impl<'a> Planning<'a> {
     }
 
     fn open_removal(&mut self, own: usize, subject: Subject<'a>) {
-        if let Some(reason) = subject.blocked(None) {
-            self.settle(own, Outcome::Blocked(reason));
+        if let Some(why) = subject.blocked(None) {
+            self.settle(own, Outcome::Blocked(why));
         } else if subject.is_gone() {
             self.settle(own, Outcome::Forget);
         } else {
@@ -175,12 +202,17 @@ impl<'a> Planning<'a> {
     }
 
     /// Why a resource waits for one that it depends on, if so.
-    fn waits_for(&self, own: usize) -> Option<String> {
+    fn waits_for(&self, own: usize) -> Option<Why> {
         let required = self.dependencies.get(own).into_iter().flatten();
         required
-            .filter(|target| matches!(self.outcome(**target), Some(Outcome::Blocked(_))))
-            .filter_map(|target| self.subjects.get(*target))
-            .map(|target| format!("it depends on `{}`, which waits", target.address))
+            .filter_map(|target| match self.outcome(*target)? {
+                Outcome::Blocked(why) => Some((self.subjects.get(*target)?, why)),
+                _ => None,
+            })
+            .map(|(target, why)| Why {
+                reason: format!("it depends on `{}`, which waits", target.address),
+                retry: why.retry,
+            })
             .next()
     }
 
@@ -248,7 +280,9 @@ impl<'a> Planning<'a> {
         };
         let proposal = match answer {
             Ok(proposal) => proposal,
-            Err(error) if error.waits => return self.settle(own, Outcome::Blocked(error.message)),
+            Err(error) if error.waits => {
+                return self.settle(own, Outcome::Blocked(Why::waits(error.message)));
+            }
             Err(error) => return self.refuse(own, subject, error),
         };
         let stage = match self.stages.get_mut(own) {
@@ -292,7 +326,12 @@ impl<'a> Planning<'a> {
             .and_then(|resource| resource.source(&Default::default()))
             .cloned();
         self.findings.push(finding);
-        self.settle(own, Outcome::Blocked(error.message));
+        self.retry = Some(self.retry.map_or(error.retry, |old| old.and(error.retry)));
+        let why = Why {
+            reason: error.message,
+            retry: Some(error.retry),
+        };
+        self.settle(own, Outcome::Blocked(why));
     }
 
     fn answer_ignoring_drift(
@@ -306,7 +345,7 @@ impl<'a> Planning<'a> {
             return;
         };
         let unchanged = proposal.replace.is_empty() && proposal.planned == drift.applied.attributes;
-        if drift.leave && unchanged {
+        if drift.leave && unchanged && subject.stopped().is_none() {
             let outcome = match self.is_remembered(own, subject) {
                 true => Outcome::Nothing {
                     drifted: drift.drifted,
@@ -317,7 +356,7 @@ impl<'a> Planning<'a> {
         }
         let (mut desired, mut kept) = (self.resolved(resource), Record::new());
         if let Some(current) = subject.current() {
-            kept = drift.kept(&proposal.planned, current);
+            kept = drift.kept(&proposal.planned, current, drift.leave && !unchanged);
             keep(&mut desired, &kept, current);
         }
         self.ask(own, Stage::Asked { kept }, subject.current(), Some(desired));
@@ -352,7 +391,7 @@ impl<'a> Planning<'a> {
             kept.extend(drift.derived(&proposal.planned, prior));
         }
         let applied = subject.state.map(|state| &state.instance);
-        let outcome = if proposal.planned != prior.attributes {
+        let outcome = if proposal.planned != prior.attributes || subject.stopped().is_some() {
             Outcome::Update { proposal, kept }
         } else if applied == Some(prior) && self.is_remembered(own, subject) {
             Outcome::Nothing { drifted: None }
@@ -409,8 +448,43 @@ impl<'a> Planning<'a> {
         });
     }
 
+    /// What is sensitive of a resource: by its schema, by what it refers to, and wherever that is
+    /// repeated.
+    fn marks_of(&self, own: usize, outcome: &Outcome) -> Marks {
+        let Some(subject) = self.subjects.get(own) else {
+            return Marks::default();
+        };
+        let record = match outcome {
+            Outcome::Create { proposal, .. }
+            | Outcome::Adopt { proposal, .. }
+            | Outcome::Update { proposal, .. } => Some(&proposal.planned),
+            Outcome::Replace { new, .. } => Some(&new.planned),
+            Outcome::Nothing { .. }
+            | Outcome::Blocked(_)
+            | Outcome::Remember { .. }
+            | Outcome::Delete { .. }
+            | Outcome::Forget => subject.current().map(|current| &current.attributes),
+        };
+        let empty = Record::new();
+        let record = record.unwrap_or(&empty);
+        let known = subject.schema.map(|schema| schema.sensitive(record));
+        let mut marks = known.unwrap_or_default();
+        if let Some(resource) = subject.resource {
+            marks.extend(Marks::inherited(&resource.attributes, &|reference| {
+                let target = self.find(&subject.address.environment, &reference.resource)?;
+                self.marks.get(target).cloned()
+            }));
+        }
+        marks.spread(record);
+        marks
+    }
+
     /// Everything about a resource is known: remembers it and frees what waits for it.
     fn settle(&mut self, own: usize, outcome: Outcome) {
+        let marks = self.marks_of(own, &outcome);
+        if let Some(slot) = self.marks.get_mut(own) {
+            *slot = marks;
+        }
         if let Some(stage) = self.stages.get_mut(own) {
             *stage = Stage::Planned(Box::new(outcome));
         }
@@ -429,7 +503,10 @@ impl<'a> Planning<'a> {
     /// *Errors*: what providers refused to plan.
     pub fn finish(self) -> Result<Plan, PlanError> {
         if !self.findings.is_empty() {
-            return Err(PlanError::Findings(self.findings));
+            return Err(PlanError {
+                findings: self.findings,
+                retry: self.retry.unwrap_or(Retry::WhenInputChanges),
+            });
         }
         Ok(steps::assemble(&self))
     }

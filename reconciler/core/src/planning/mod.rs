@@ -20,7 +20,7 @@ use crate::finding::Finding;
 use crate::ids::{Address, ProviderName, TypeName};
 use crate::observed::Observed;
 use crate::plan::Plan;
-use crate::ports::{Base, Proposal, ProviderError, ProviderSchema, TypeSchema};
+use crate::ports::{Base, Proposal, ProviderError, ProviderSchema, Retry, TypeSchema};
 use crate::resource::Instance;
 use crate::settings::DriftMode;
 use crate::value::Record;
@@ -90,10 +90,23 @@ pub struct Question<'a> {
 
 /// Why a plan could not be made.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum PlanError {
-    /// The desired resources or a provider's answers have errors.
-    #[error("{}", .0.iter().map(|finding| finding.message.as_str()).collect::<Vec<_>>().join("; "))]
-    Findings(Vec<Finding>),
+#[error("{}", .findings.iter().map(|finding| finding.message.as_str()).collect::<Vec<_>>().join("; "))]
+pub struct PlanError {
+    /// What is wrong with the desired resources, or what providers answered.
+    pub findings: Vec<Finding>,
+    /// When it may be otherwise: [`Retry::Later`] says that it cannot be planned *for now*, and
+    /// that nothing is wrong with the input.
+    pub retry: Retry,
+}
+
+impl PlanError {
+    /// The input is wrong.
+    pub fn input(findings: Vec<Finding>) -> Self {
+        Self {
+            findings,
+            retry: Retry::WhenInputChanges,
+        }
+    }
 }
 
 /// Makes a plan, asking providers through `propose` one after the other.

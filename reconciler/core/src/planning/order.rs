@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::graph::walk;
-use crate::ids::StepId;
+use crate::finding::{Finding, codes};
+use crate::graph::{components, walk};
+use crate::ids::{Address, StepId};
 use crate::plan::{Action, Step};
 
 use super::machine::Planning;
@@ -16,7 +17,9 @@ type Edges = Vec<BTreeSet<usize>>;
 ///
 /// Edges between resources that only share a place in the world, or whose dependency ended, are
 /// kept as long as they close no circle.
-pub(super) fn arrange(planning: &Planning<'_>, drafts: Vec<Draft>) -> Vec<Step> {
+///
+/// Also answers a warning for each circle that was opened by leaving such edges out.
+pub(super) fn arrange(planning: &Planning<'_>, drafts: Vec<Draft>) -> (Vec<Step>, Vec<Finding>) {
     let sides = Sides::of(planning, &drafts);
     let known = known_dependencies(planning, &drafts);
     let mut edges: Edges = vec![BTreeSet::new(); drafts.len()];
@@ -24,15 +27,45 @@ pub(super) fn arrange(planning: &Planning<'_>, drafts: Vec<Draft>) -> Vec<Step> 
     let firm = edges.clone();
     free_before_use(&drafts, &sides, &known, &mut edges);
     respect_places(&drafts, &mut edges);
-    let order = sorted(&edges).filter(|order| order.len() == drafts.len());
-    let (edges, order) = match order {
-        Some(order) => (edges, order),
-        None => {
-            let order = sorted(&firm).unwrap_or_default();
-            (firm, order)
-        }
-    };
-    number(drafts, &edges, &order)
+    let findings = open_circles(&drafts, &firm, &mut edges);
+    let order = sorted(&edges).unwrap_or_default();
+    (number(drafts, &edges, &order), findings)
+}
+
+/// Leaves out the edges that are not firm within each circle, and only there: what is not in one
+/// keeps its order.
+fn open_circles(drafts: &[Draft], firm: &Edges, edges: &mut Edges) -> Vec<Finding> {
+    let component = components(edges);
+    let mut circles: BTreeMap<usize, BTreeSet<&Address>> = BTreeMap::new();
+    for (own, required) in edges.iter_mut().enumerate() {
+        let inside = component.get(own);
+        let firm = firm.get(own);
+        required.retain(|target| {
+            let soft = firm.is_none_or(|firm| !firm.contains(target));
+            let within = component.get(*target) == inside;
+            if let (true, true, Some(circle)) = (soft, within, inside) {
+                let names = circles.entry(*circle).or_default();
+                names.extend(
+                    [own, *target]
+                        .iter()
+                        .filter_map(|index| drafts.get(*index).map(|draft| &draft.step.address)),
+                );
+            }
+            !(soft && within)
+        });
+    }
+    circles.into_values().map(circle).collect()
+}
+
+fn circle(addresses: BTreeSet<&Address>) -> Finding {
+    let names: Vec<String> = addresses.iter().map(|a| format!("`{}`", a.local)).collect();
+    let message = format!(
+        "{} take each other's places in a circle, so none of them is freed before it is taken",
+        names.join(", ")
+    );
+    Finding::warning(&codes::PLACES, message).hint(
+        "move one of them to a place that is free, in a commit of its own, and then the others",
+    )
 }
 
 /// The drafts of each subject.

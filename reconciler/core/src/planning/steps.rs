@@ -7,7 +7,7 @@ use crate::observed::{Observed, Report};
 use crate::plan::{Action, BaseId, Blocked, Change, Plan, Reason, Reversibility, Step};
 use crate::ports::{Base, Effect, Proposal};
 use crate::resource::{Instance, Meta, depends_on};
-use crate::value::{Path, Record, Value, with_kept};
+use crate::value::{Marks, Path, Record, Value, with_kept};
 
 use super::difference::difference;
 use super::machine::{Outcome, Planning};
@@ -33,17 +33,25 @@ pub(super) fn assemble(planning: &Planning<'_>) -> Plan {
             Some(Outcome::Nothing {
                 drifted: Some(found),
             }) => drifted.push(found.clone()),
-            Some(Outcome::Blocked(reason)) => blocked.push(Blocked {
+            Some(Outcome::Blocked(why)) => blocked.push(Blocked {
                 address: subject.address.clone(),
-                reason: reason.clone(),
+                reason: why.reason.clone(),
+                retry: why.retry,
             }),
             Some(outcome) => {
                 let subject = *subject;
-                Sketch { own, subject }.draft(outcome, &mut drafts);
+                let marks = planning.marks.get(own).cloned().unwrap_or_default();
+                let sketch = Sketch {
+                    own,
+                    subject,
+                    marks,
+                };
+                sketch.draft(outcome, &mut drafts);
             }
         }
     }
-    let steps = order::arrange(planning, drafts);
+    let (steps, mut warnings) = order::arrange(planning, drafts);
+    warnings.extend(planning.warnings.iter().cloned());
     let input = &planning.input;
     let base = BaseId {
         serial: input.base.serial,
@@ -58,6 +66,7 @@ pub(super) fn assemble(planning: &Planning<'_>) -> Plan {
         steps,
         drifted,
         blocked,
+        warnings,
         resources: input.desired.resources.len() as u64,
     };
     observed(plan, input.observed)
@@ -91,6 +100,8 @@ pub(super) fn confirm(plan: &Plan, base: &Base, seen: &Observed) -> Option<Plan>
 struct Sketch<'a> {
     own: usize,
     subject: Subject<'a>,
+    /// What is sensitive of it.
+    marks: Marks,
 }
 
 impl Sketch<'_> {
@@ -110,7 +121,11 @@ impl Sketch<'_> {
             }
             Outcome::Update { proposal, kept } => {
                 let prior = self.subject.current();
-                let reason = self.update_reason(prior, &proposal.planned, kept);
+                let stopped = self.subject.stopped();
+                let reason = match stopped.filter(|_| self.only_starts(prior, &proposal.planned)) {
+                    Some(why) => Reason::NotRunning(why.to_owned()),
+                    None => self.update_reason(prior, &proposal.planned, kept),
+                };
                 let mut draft = self.forward(Action::Update, reason, prior, proposal);
                 draft.step.kept.clone_from(kept);
                 drafts.push(draft);
@@ -142,6 +157,7 @@ impl Sketch<'_> {
                     planned: Record::new(),
                     replace: Vec::new(),
                     reversibility: Reversibility::Reversible,
+                    ..Proposal::default()
                 };
                 let reason = Reason::NotInRepository;
                 let mut draft = self.backward(Action::Delete, reason, None, &proposal);
@@ -149,6 +165,19 @@ impl Sketch<'_> {
                 drafts.push(draft);
             }
         }
+    }
+
+    /// Whether nothing that a person may set changes, so that an update only starts what stopped.
+    fn only_starts(&self, prior: Option<&Instance>, planned: &Record) -> bool {
+        let empty = Record::new();
+        let prior = prior.map_or(&empty, |prior| &prior.attributes);
+        let settable = |name: &&String| {
+            let schema = self.subject.schema;
+            let known = schema.and_then(|schema| schema.attributes.get(*name));
+            known.is_none_or(|attribute| attribute.settable)
+        };
+        let mut names = prior.keys().chain(planned.keys()).filter(settable);
+        names.all(|name| prior.get(name) == planned.get(name))
     }
 
     /// Drifted, where the update only brings back what was applied.
@@ -244,7 +273,7 @@ impl Sketch<'_> {
                     depends_on.and_then(|list| serde_json::to_value(list).ok()),
                 ),
             ] {
-                if let Some(value) = value.and_then(|value| Value::try_from(value).ok()) {
+                if let Some(value) = value.map(Value::from_data) {
                     record.insert(key.to_owned(), value);
                 }
             }
@@ -254,7 +283,7 @@ impl Sketch<'_> {
         difference(
             Some(&before),
             Some(&record(now, depends_on.as_ref())),
-            None,
+            &Marks::default(),
             self.subject.resource,
         )
     }
@@ -288,6 +317,7 @@ impl Sketch<'_> {
             desired: None,
             planned: None,
             kept: Record::new(),
+            sensitive: self.marks.clone(),
             meta: self
                 .subject
                 .resource
@@ -307,9 +337,10 @@ impl Sketch<'_> {
     }
 
     fn changes(&self, before: Option<&Instance>, after: Option<&Record>) -> Vec<Change> {
-        let schema = self.subject.schema;
         let before = before.map(|instance| &instance.attributes);
-        difference(before, after, schema, self.subject.resource)
+        let mut marks = self.subject.marks(before.into_iter().chain(after));
+        marks.extend(self.marks.clone());
+        difference(before, after, &marks, self.subject.resource)
     }
 
     fn place(&self, attributes: Option<&Record>) -> Option<String> {

@@ -8,10 +8,11 @@ use crate::plan::Drifted;
 use crate::ports::TypeSchema;
 use crate::resource::{Instance, Resource, ResourceState};
 use crate::settings::DriftMode;
-use crate::value::{Record, Value};
+use crate::value::{Marks, Record, Value};
 
 use super::Input;
 use super::difference::difference;
+use super::machine::Why;
 
 /// Why nothing is planned on a resource whose state cannot be read.
 const SEALED: &str = "its state is sealed until the reconciler is unsealed";
@@ -68,10 +69,16 @@ impl<'a> Subject<'a> {
     pub(super) fn current(&self) -> Option<&'a Instance> {
         let state = self.state?;
         match self.report {
-            Some(Report::Present(instance)) => Some(instance),
+            Some(Report::Present(instance) | Report::Stopped { instance, .. }) => Some(instance),
             Some(Report::Gone) => None,
             Some(Report::Unreadable(_)) | None => Some(&state.instance),
         }
+    }
+
+    /// Why it does not run although it should, if so. Liveness is not drift: it is started whatever
+    /// the drift mode says.
+    pub(super) fn stopped(&self) -> Option<&'a str> {
+        self.report?.stopped()
     }
 
     /// Whether the provider says that it is gone.
@@ -81,23 +88,28 @@ impl<'a> Subject<'a> {
 
     /// Why nothing can be done about it, if so and whatever it depends on. `waits`: why secrets
     /// cannot be opened.
-    pub(super) fn blocked(&self, waits: Option<&str>) -> Option<String> {
+    pub(super) fn blocked(&self, waits: Option<&str>) -> Option<Why> {
         let adopted = self.resource.is_some_and(|r| r.meta.adopt.is_some());
         let unknown = self.state.and_then(|state| state.unknown.as_ref());
         if let Some(reason) = unknown.filter(|_| !adopted) {
-            return Some(format!("nobody knows what became of it: {reason}"));
+            return Some(Why::waits(format!(
+                "nobody knows what became of it: {reason}"
+            )));
         }
         if self.sealed {
-            return Some(SEALED.to_owned());
+            return Some(Why::waits(SEALED));
         }
         if let Some(why) = waits.filter(|_| self.needs_secret()) {
-            return Some(format!(
+            return Some(Why::waits(format!(
                 "it needs a secret, and the reconciler is sealed: {why}"
-            ));
+            )));
         }
         match self.report {
-            Some(Report::Unreadable(why)) => Some(format!("it cannot be read: {why}")),
-            Some(Report::Present(_) | Report::Gone) | None => None,
+            Some(Report::Unreadable(unreadable)) => Some(Why {
+                reason: format!("it cannot be read: {}", unreadable.why),
+                retry: Some(unreadable.retry),
+            }),
+            Some(Report::Present(_) | Report::Stopped { .. } | Report::Gone) | None => None,
         }
     }
 
@@ -109,16 +121,33 @@ impl<'a> Subject<'a> {
         })
     }
 
+    /// What is sensitive of it by its schema in any of these records, and what was so before.
+    pub(super) fn marks<'r>(&self, records: impl IntoIterator<Item = &'r Record>) -> Marks {
+        let mut marks = self
+            .state
+            .map(|state| state.sensitive.clone())
+            .unwrap_or_default();
+        for record in records {
+            let known = self.schema.map(|schema| schema.sensitive(record));
+            marks.extend(known.unwrap_or_default());
+        }
+        marks
+    }
+
     /// How the world differs from what was applied, and whether it is to be left so.
     pub(super) fn drift(&self, input: &Input<'_>) -> Option<Drift<'a>> {
         let (resource, state) = (self.resource?, self.state?);
         let applied = &state.instance;
         let seen = match self.report? {
-            Report::Present(seen) => Some(&seen.attributes),
+            Report::Present(seen) | Report::Stopped { instance: seen, .. } => {
+                Some(&seen.attributes)
+            }
             Report::Gone => None,
             Report::Unreadable(_) => return None,
         };
-        let changes = difference(Some(&applied.attributes), seen, self.schema, Some(resource));
+        let mut marks = self.marks([Some(&applied.attributes), seen].into_iter().flatten());
+        seen.into_iter().for_each(|seen| marks.spread(seen));
+        let changes = difference(Some(&applied.attributes), seen, &marks, Some(resource));
         if changes.is_empty() {
             return None;
         }
@@ -206,10 +235,10 @@ impl Drift<'_> {
 
     /// What stays as it is seen, with the values that were applied: what is not corrected, and what
     /// nobody wants otherwise by now, as the provider plans `as_if` there were no drift. A change
-    /// that a person makes overrules what is only reported.
-    pub(super) fn kept(&self, as_if: &Record, seen: &Instance) -> Record {
+    /// that a person makes `overrules` what is only reported.
+    pub(super) fn kept(&self, as_if: &Record, seen: &Instance, overrules: bool) -> Record {
         let left = self.left.iter().filter(|(name, mode)| {
-            (!self.leave || **mode == DriftMode::Ignore)
+            (!overrules || **mode == DriftMode::Ignore)
                 && seen.attributes.contains_key(*name)
                 && as_if.get(*name) == self.applied.attributes.get(*name)
         });

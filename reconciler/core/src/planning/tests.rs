@@ -75,6 +75,7 @@ fn propose(question: &Question<'_>) -> Result<Proposal, ProviderError> {
         planned,
         replace,
         reversibility: Reversibility::Reversible,
+        ..Proposal::default()
     })
 }
 
@@ -97,6 +98,7 @@ fn applied(desired: &Desired) -> Base {
                 ..Instance::default()
             },
             schema_version: 1,
+            sensitive: Default::default(),
             depends_on: required
                 .iter()
                 .map(|own| graph.addresses[*own].local.clone())
@@ -360,7 +362,7 @@ fn a_plan_is_confirmed_by_what_is_as_the_state_says_and_by_nothing_else() {
     for report in [
         Report::Present(other),
         Report::Gone,
-        Report::Unreadable("no".to_owned()),
+        Report::Unreadable(ProviderError::later("no").into()),
     ] {
         assert_eq!(confirm(&blind, &base, &seen(report)), None);
     }

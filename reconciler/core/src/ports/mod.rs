@@ -5,6 +5,7 @@
 
 mod audit;
 mod clock;
+pub mod contract;
 mod facts;
 mod forge;
 mod gate;
@@ -38,7 +39,7 @@ pub use probe::{Probe, ProbeError};
 pub use provider::{
     ApplyCall, ApplyError, AttributeSchema, Call, Certainty, CheckpointCall, Complaint, Effect,
     ImportCall, LocateCall, Located, PlanCall, Proposal, Provider, ProviderError, ProviderSchema,
-    ReadCall, RestoreCall, Site, TypeSchema, ValueType,
+    ReadCall, Reading, RestoreCall, Site, TypeSchema, ValueType,
 };
 pub use repository::{Changed, CommitSigner, Publication, Repository, RepositoryError, Tips, Wake};
 pub use retry::Retry;
@@ -48,9 +49,9 @@ pub use sealing::{
 };
 pub use signatures::Signatures;
 pub use store::{
-    Base, Break, Change, Changes, Dropped, Entry, EnvironmentRow, HeldLease, Journals, Keep, Lease,
-    LeaseError, Leases, Life, Observation, Observations, OpenRun, PartSize, QueueEntry, Reading,
-    Retention, RunOutcome, StateChange, States, Store, StoreError, Transaction, Transactions,
-    Unfinished, Work, who,
+    Base, Break, Change, Changes, ClockReading, Dropped, Entry, EnvironmentRow, HeldLease,
+    Journals, Keep, Lease, LeaseError, Leases, Life, Observation, Observations, OpenRun, PartSize,
+    QueueEntry, Retention, RunOutcome, StateChange, States, Store, StoreError, Transaction,
+    Transactions, Unfinished, Work, who,
 };
 pub use tree::{Tree, TreeEntry, TreeError, TreeKind};

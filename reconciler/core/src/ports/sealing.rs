@@ -436,7 +436,9 @@ pub async fn reveal(
             Value::Bool(truth) => bytes.push(truth.to_string().as_bytes()),
             Value::Null
             | Value::List(_)
+            | Value::Set(_)
             | Value::Record(_)
+            | Value::Typed(_)
             | Value::Unknown
             | Value::Reference(_)
             | Value::Join(_) => return Ok(None),

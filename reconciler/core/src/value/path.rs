@@ -31,6 +31,28 @@ impl Path {
         Self(format!("{}[{index}]", self.0))
     }
 
+    /// Whether the value at `other` is this one, or lies in it.
+    pub fn leads_to(&self, other: &Self) -> bool {
+        self.0.is_empty() || *self == *other || other.rest_after(self).is_some()
+    }
+
+    /// What leads on from `start` to here; `None` where this does not lie within it.
+    pub(super) fn rest_after<'a>(&'a self, start: &Self) -> Option<&'a str> {
+        if start.0.is_empty() {
+            return Some(&self.0);
+        }
+        let rest = self.0.strip_prefix(&start.0)?;
+        rest.starts_with(['.', '[']).then_some(rest)
+    }
+
+    /// This path, then what [`Path::rest_after`] gave.
+    pub(super) fn followed_by(&self, rest: &str) -> Self {
+        match rest.strip_prefix('.') {
+            Some(key) if self.0.is_empty() => Self(key.to_owned()),
+            _ => Self(format!("{}{rest}", self.0)),
+        }
+    }
+
     /// The name of the attribute it starts with.
     pub fn attribute(&self) -> &str {
         self.0.split(['.', '[']).next().unwrap_or(&self.0)

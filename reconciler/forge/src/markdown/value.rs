@@ -16,7 +16,8 @@ fn whole(value: &Value) -> String {
     match value {
         Value::Unknown | Value::Reference(_) | Value::Join(_) => "(known after apply)".to_owned(),
         Value::Secret(secret) => sealed(secret),
-        Value::List(items) => {
+        Value::Typed(typed) => whole(&typed.value),
+        Value::List(items) | Value::Set(items) => {
             let items: Vec<String> = items.iter().map(whole).collect();
             format!("[{}]", items.join(", "))
         }

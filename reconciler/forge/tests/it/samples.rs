@@ -44,6 +44,7 @@ pub(crate) fn plan(name: &str, mut steps: Vec<Step>) -> Plan {
         steps,
         drifted: Vec::new(),
         blocked: Vec::new(),
+        warnings: Vec::new(),
     }
 }
 
@@ -73,6 +74,7 @@ pub(crate) fn step(action: Action, address: &str, changes: Vec<Change>) -> Step 
         desired: None,
         planned: None,
         kept: Default::default(),
+        sensitive: Default::default(),
         meta: Meta::default(),
     }
 }

@@ -39,7 +39,7 @@ use protocol::{Answer, Request};
 #[derive(Debug, Clone, Default)]
 pub struct Evaluated {
     /// The value; enum tags are texts, references and secrets are objects with the one key
-    /// `$stratum`, so that `stratum_core::value::Value::try_from` reads it. `None` when a finding
+    /// `$stratum`, so that `stratum_core::value::stored` reads it. `None` when a finding
     /// is an error.
     pub value: Option<serde_json::Value>,
     /// Where the values stand: `""` is the whole, then `steps[0].id` and so on, records included.

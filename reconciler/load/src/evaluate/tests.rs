@@ -37,7 +37,7 @@ fn helpers_give_references_and_secrets() {
         c = stratum.secret \"db/main\" \"password\", d = stratum.fmt [\"x\", 1] }";
     let evaluated = evaluate(text);
     assert_eq!(evaluated.findings, vec![]);
-    let value = stratum_core::value::Value::try_from(evaluated.value.unwrap()).unwrap();
+    let value = stratum_core::value::stored::value(evaluated.value.unwrap()).unwrap();
     let record = value.as_record().unwrap();
     let id = stratum_core::value::Value::Reference(node::reference("t.n.id").unwrap());
     assert_eq!(record.get("a"), Some(&id));

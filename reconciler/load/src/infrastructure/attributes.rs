@@ -7,7 +7,7 @@ use stratum_core::duration;
 use stratum_core::finding::{Finding, codes};
 use stratum_core::ports::{AttributeSchema, ValueType};
 use stratum_core::suggest;
-use stratum_core::value::{Path, Record, Reference, SecretReference, Value};
+use stratum_core::value::{Path, Record, Reference, SecretReference, Value, stored};
 
 use super::resource::Types;
 use crate::evaluate::node::{Datum, Field, Node, Place, Places, reference};
@@ -72,12 +72,15 @@ impl Attributes<'_> {
                     .map(|part| self.value(&ValueType::Any, part, at, path));
                 return Value::Join(parts.collect());
             }
-            (ValueType::List(items), Datum::List(nodes)) => {
+            (ValueType::List(items) | ValueType::Set(items), Datum::List(nodes)) => {
                 let items = nodes
                     .iter()
                     .enumerate()
                     .map(|(index, node)| self.value(items, node, at, &path.index(index)));
-                return Value::List(items.collect());
+                return match r#type {
+                    ValueType::Set(_) => Value::set(items.collect()),
+                    _ => Value::List(items.collect()),
+                };
             }
             (ValueType::Map(values), Datum::Record(fields)) => {
                 return Value::Record(self.map(values, fields, at, path));
@@ -111,7 +114,7 @@ impl Attributes<'_> {
             }
             _ => {}
         }
-        Value::try_from(node.to_json()).unwrap_or_default()
+        stored::value(node.to_json()).unwrap_or_default()
     }
 
     fn map(&mut self, values: &ValueType, fields: &[Field], at: Place, path: &Path) -> Record {
@@ -267,7 +270,7 @@ fn article(r#type: &ValueType) -> &'static str {
         ValueType::Number => "a number",
         ValueType::Integer => "a whole number",
         ValueType::Bool => "`true` or `false`",
-        ValueType::List(_) => "a list",
+        ValueType::List(_) | ValueType::Set(_) => "a list",
         ValueType::Map(_) | ValueType::Object(_) => "a record",
     }
 }

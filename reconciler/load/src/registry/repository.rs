@@ -9,7 +9,7 @@ use stratum_core::kinds::Kind;
 use stratum_core::ports::{LoadError, Tree, TreeError, TreeKind};
 use stratum_core::settings::Settings;
 use stratum_core::suggest;
-use stratum_core::value::{Record, Value};
+use stratum_core::value::{Record, Value, stored};
 
 use super::{Entry, Registered};
 use crate::agents::{self, Agents, agents};
@@ -147,7 +147,7 @@ fn pipelines(
         let Some(read) = pipeline(&document, &world, reading)?.filter(|read| read.sound) else {
             continue;
         };
-        let content = Value::try_from(root.value.clone()).unwrap_or_default();
+        let content = stored::value(root.value.clone()).unwrap_or_default();
         let attributes = attributes(
             Digest::of_json(&content),
             &read.intent,

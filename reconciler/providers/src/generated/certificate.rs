@@ -13,8 +13,8 @@ use stratum_core::duration;
 use stratum_core::plan::Reversibility;
 use stratum_core::ports::{
     ApplyCall, ApplyError, Call, CheckpointCall, Complaint, Effect, ImportCall, LocateCall,
-    Located, PlanCall, Proposal, ProviderError, ReadCall, RestoreCall, TypeSchema, ValueType,
-    reveal,
+    Located, PlanCall, Proposal, ProviderError, ReadCall, Reading, RestoreCall, TypeSchema,
+    ValueType, reveal,
 };
 use stratum_core::resource::{Instance, Opaque};
 use stratum_core::value::{Path, Record, Value};
@@ -195,11 +195,12 @@ impl ResourceType for SelfSigned {
             planned,
             replace: Vec::new(),
             reversibility: Reversibility::Reversible,
+            ..Proposal::default()
         })
     }
 
-    async fn read(&self, call: ReadCall<'_>) -> Result<Option<Instance>, ProviderError> {
-        Ok(Some(call.known.clone()))
+    async fn read(&self, call: ReadCall<'_>) -> Result<Reading, ProviderError> {
+        Ok(Reading::There(call.known.clone()))
     }
 
     async fn checkpoint(&self, _: CheckpointCall<'_>) -> Result<Opaque, ProviderError> {

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use stratum_core::plan::Reversibility;
 use stratum_core::ports::{
     ApplyCall, ApplyError, Call, CheckpointCall, Complaint, ImportCall, LocateCall, Located,
-    MadeSecret, PlanCall, Proposal, ProviderError, ReadCall, RestoreCall, SecretError, SecretName,
-    TypeSchema, generated_path,
+    MadeSecret, PlanCall, Proposal, ProviderError, ReadCall, Reading, RestoreCall, SecretError,
+    SecretName, TypeSchema, generated_path,
 };
 use stratum_core::resource::{Instance, Opaque};
 use stratum_core::value::{Record, SecretReference, Value};
@@ -155,6 +155,7 @@ impl ResourceType for Made {
                 planned: Record::new(),
                 replace: Vec::new(),
                 reversibility,
+                ..Proposal::default()
             });
         };
         let mut planned = self.recipe.complete(desired);
@@ -191,14 +192,15 @@ impl ResourceType for Made {
             planned,
             replace: Vec::new(),
             reversibility: Reversibility::Reversible,
+            ..Proposal::default()
         })
     }
 
     /// It is there as long as its secret is kept; who cannot look believes the state.
-    async fn read(&self, call: ReadCall<'_>) -> Result<Option<Instance>, ProviderError> {
-        let known = Some(call.known.clone());
+    async fn read(&self, call: ReadCall<'_>) -> Result<Reading, ProviderError> {
+        let known = Reading::There(call.known.clone());
         match self.kept(call.call, &call.known.attributes).await {
-            Ok(None) => Ok(None),
+            Ok(None) => Ok(Reading::Gone),
             Ok(Some(_)) | Err(SecretError::Sealed(_)) => Ok(known),
             Err(error) => Err(closed(error)),
         }

@@ -5,7 +5,7 @@ use stratum_core::ids::Token;
 use stratum_core::plan::Reversibility;
 use stratum_core::ports::{
     ApplyCall, ApplyError, CheckpointCall, Complaint, Effect, ImportCall, LocateCall, Located,
-    PlanCall, Proposal, ProviderError, ReadCall, RestoreCall, TypeSchema, ValueType,
+    PlanCall, Proposal, ProviderError, ReadCall, Reading, RestoreCall, TypeSchema, ValueType,
 };
 use stratum_core::resource::{Instance, Opaque};
 use stratum_core::value::{Path, Record, Value};
@@ -93,11 +93,12 @@ impl ResourceType for Data {
             planned,
             replace,
             reversibility: Reversibility::Reversible,
+            ..Proposal::default()
         })
     }
 
-    async fn read(&self, call: ReadCall<'_>) -> Result<Option<Instance>, ProviderError> {
-        Ok(Some(call.known.clone()))
+    async fn read(&self, call: ReadCall<'_>) -> Result<Reading, ProviderError> {
+        Ok(Reading::There(call.known.clone()))
     }
 
     async fn checkpoint(&self, _: CheckpointCall<'_>) -> Result<Opaque, ProviderError> {

@@ -20,8 +20,8 @@ use async_trait::async_trait;
 use stratum_core::plan::Reversibility;
 use stratum_core::ports::{
     ApplyCall, ApplyError, Call, CheckpointCall, Complaint, Effect, ImportCall, LocateCall,
-    Located, PlanCall, Proposal, ProviderError, ReadCall, RestoreCall, SecretError, TypeSchema,
-    ValueType,
+    Located, PlanCall, Proposal, ProviderError, ReadCall, Reading, RestoreCall, SecretError,
+    TypeSchema, ValueType,
 };
 use stratum_core::resource::{Instance, Opaque};
 use stratum_core::value::{Path, Record, Value};
@@ -144,7 +144,8 @@ fn verb(prior: Option<&Record>, planned: Option<&Record>) -> Option<&'static str
 }
 
 fn output(ended: &Ended) -> Value {
-    let parsed = serde_json::from_str::<Value>(&ended.output).ok();
+    // What a program prints is data: it can name no secret and no resource.
+    let parsed = Value::from_text(&ended.output).ok();
     parsed.unwrap_or_else(|| {
         let text = ended.output.strip_suffix('\n').unwrap_or(&ended.output);
         Value::text(text)
@@ -287,6 +288,7 @@ impl ResourceType for Exec {
                 planned: Record::new(),
                 replace: Vec::new(),
                 reversibility,
+                ..Proposal::default()
             });
         };
         let mut planned = with_defaults(&self.schema, desired);
@@ -314,15 +316,16 @@ impl ResourceType for Exec {
             planned,
             replace,
             reversibility,
+            ..Proposal::default()
         })
     }
 
-    async fn read(&self, call: ReadCall<'_>) -> Result<Option<Instance>, ProviderError> {
+    async fn read(&self, call: ReadCall<'_>) -> Result<Reading, ProviderError> {
         let known = &call.known.attributes;
         match see(call.call, known, "").await? {
-            Seen::Blind => Ok(Some(call.known.clone())),
-            Seen::Gone => Ok(None),
-            Seen::Present(printed) => Ok(Some(instance(seen(known, printed)))),
+            Seen::Blind => Ok(Reading::There(call.known.clone())),
+            Seen::Gone => Ok(Reading::Gone),
+            Seen::Present(printed) => Ok(Reading::There(instance(seen(known, printed)))),
         }
     }
 

@@ -88,10 +88,11 @@ async fn json(
     secrets: &mut Vec<String>,
 ) -> Result<serde_json::Value, SecretError> {
     if !value.holds_secret() {
-        return Ok(value.clone().into());
+        return Ok(value.to_data().unwrap_or_default());
     }
     match value {
-        Value::List(items) => {
+        Value::Typed(typed) => Box::pin(json(call, &typed.value, secrets)).await,
+        Value::List(items) | Value::Set(items) => {
             let mut list = Vec::with_capacity(items.len());
             for item in items {
                 list.push(Box::pin(json(call, item, secrets)).await?);

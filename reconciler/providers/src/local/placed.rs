@@ -14,7 +14,7 @@ use stratum_core::ids::Address;
 use stratum_core::plan::Reversibility;
 use stratum_core::ports::{
     ApplyCall, ApplyError, Call, CheckpointCall, Complaint, ImportCall, LocateCall, Located,
-    PlanCall, Proposal, ProviderError, ReadCall, RestoreCall, SecretError, TypeSchema,
+    PlanCall, Proposal, ProviderError, ReadCall, Reading, RestoreCall, SecretError, TypeSchema,
 };
 use stratum_core::resource::{Instance, Opaque};
 use stratum_core::value::{Path, Record, Value};
@@ -124,6 +124,7 @@ impl<S: Shape> ResourceType for Placed<S> {
             planned: Record::new(),
             replace: Vec::new(),
             reversibility: Reversibility::Reversible,
+            ..Proposal::default()
         };
         let Some(desired) = call.desired else {
             return Ok(proposal);
@@ -148,14 +149,14 @@ impl<S: Shape> ResourceType for Placed<S> {
         Ok(proposal)
     }
 
-    async fn read(&self, call: ReadCall<'_>) -> Result<Option<Instance>, ProviderError> {
+    async fn read(&self, call: ReadCall<'_>) -> Result<Reading, ProviderError> {
         let site = call.call.site.clone();
         let known = Thing::known(call.known, call.call.secrets);
         let read = self.run(call.call.address, move |shape| {
             let entry = entry::look(&spot(&site, &known.record)?)?;
             Ok(entry.and_then(|entry| known.described(shape, &entry)))
         });
-        read.await.map_err(unreadable)
+        read.await.map(Reading::from).map_err(unreadable)
     }
 
     async fn checkpoint(&self, call: CheckpointCall<'_>) -> Result<Opaque, ProviderError> {

@@ -21,8 +21,8 @@ use stratum_core::ids::Token;
 use stratum_core::plan::Reversibility;
 use stratum_core::ports::{
     ApplyCall, ApplyError, Call, CheckpointCall, Complaint, Effect, ImportCall, LocateCall,
-    Located, PlanCall, Probe as _, Proposal, ProviderError, ReadCall, RestoreCall, SecretError,
-    TypeSchema, ValueType,
+    Located, PlanCall, Probe as _, Proposal, ProviderError, ReadCall, Reading, RestoreCall,
+    SecretError, TypeSchema, ValueType,
 };
 use stratum_core::resource::{HealthCheck, Instance, Opaque};
 use stratum_core::value::{Path, Record, Value};
@@ -217,8 +217,8 @@ fn health(record: &Record) -> Result<Option<HealthCheck>, String> {
         return Ok(None);
     }
     let value = record.get("health").cloned().unwrap_or_default();
-    let check: HealthCheck =
-        serde_json::from_value(value.into()).map_err(|error| error.to_string())?;
+    let check: HealthCheck = serde_json::from_value(value.to_data().unwrap_or_default())
+        .map_err(|error| error.to_string())?;
     probe::validate(&check)?;
     Ok(Some(check))
 }
@@ -312,6 +312,7 @@ impl ResourceType for Service {
                 // What was stopped is started again from the same words: nothing is lost that a
                 // restart would keep.
                 reversibility: Reversibility::Reversible,
+                ..Proposal::default()
             });
         };
         let mut planned = with_defaults(&self.schema, desired);
@@ -330,12 +331,13 @@ impl ResourceType for Service {
             planned,
             replace: Vec::new(),
             reversibility: Reversibility::Reversible,
+            ..Proposal::default()
         })
     }
 
-    async fn read(&self, call: ReadCall<'_>) -> Result<Option<Instance>, ProviderError> {
+    async fn read(&self, call: ReadCall<'_>) -> Result<Reading, ProviderError> {
         let Some(status) = self.supervised(call.call).status() else {
-            return Ok(None);
+            return Ok(Reading::Gone);
         };
         let mut record = call.known.attributes.clone();
         let (now, known) = (&status.settings, settings(&record));
@@ -353,7 +355,7 @@ impl ResourceType for Service {
         if now.env != known.env {
             record.insert(ENV.to_owned(), Value::Null);
         }
-        Ok(Some(made(&record, &status)))
+        Ok(Reading::There(made(&record, &status)))
     }
 
     async fn checkpoint(&self, _: CheckpointCall<'_>) -> Result<Opaque, ProviderError> {

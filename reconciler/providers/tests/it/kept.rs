@@ -7,7 +7,7 @@ use std::time::Duration;
 use stratum_core::ids::{Address, RunId, StepId, Token};
 use stratum_core::ports::{
     ApplyCall, ApplyError, Call, CheckpointCall, LocateCall, Located, NoSecrets, PlanCall,
-    Proposal, Provider, ProviderError, ReadCall, RestoreCall, Secrets, Site,
+    Proposal, Provider, ProviderError, ReadCall, Reading, RestoreCall, Secrets, Site,
 };
 use stratum_core::resource::{Checkpoint, Instance, Opaque, ResourceState};
 use stratum_core::value::Record;
@@ -18,7 +18,7 @@ use tempfile::TempDir;
 pub(crate) const HELPER: &str = env!("CARGO_BIN_EXE_stratum-local-helper");
 
 pub(crate) fn record(text: &str) -> Record {
-    serde_json::from_str(text).unwrap()
+    stratum_core::value::stored::record(text).unwrap()
 }
 
 pub(crate) fn provider() -> TypedProvider {
@@ -174,6 +174,7 @@ impl Place {
                 known,
             })
             .await
+            .map(Reading::instance)
     }
 
     /// Deletes it.

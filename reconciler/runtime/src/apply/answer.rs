@@ -1,12 +1,12 @@
 //! What the answers of calls mean: events, changes of the state, and what follows.
 
 use stratum_core::digest::Digest;
-use stratum_core::ids::{StepId, Token};
+use stratum_core::ids::{Address, StepId, Token};
 use stratum_core::journal::Event;
-use stratum_core::plan::Reason;
+use stratum_core::plan::{Reason, Step};
 use stratum_core::ports::{ApplyError, Certainty, Located, StateChange};
 use stratum_core::resource::{Instance, ResourceState};
-use stratum_core::value::{Record, with_kept};
+use stratum_core::value::{Marks, Record, Reference, with_kept};
 
 use crate::apply::{Apply, Pending};
 use crate::step::{Prepared, change, state_after};
@@ -71,8 +71,53 @@ impl Apply {
 
     fn state(&self, id: StepId, instance: Instance) -> Option<ResourceState> {
         let step = self.step(id)?;
-        let schemas = self.around.ports.providers.schemas();
-        Some(state_after(&self.around.run.plan, step, &schemas, instance))
+        let provider = self.around.ports.providers.get(&step.provider).ok();
+        let schema = provider.and_then(|one| one.schema().types.get(step.address.r#type()));
+        let plan = &self.around.run.plan;
+        Some(state_after(
+            plan,
+            step,
+            schema,
+            self.inherited(step),
+            instance,
+        ))
+    }
+
+    /// What is sensitive of a step by what it refers to, as that is now.
+    fn inherited(&self, step: &Step) -> Marks {
+        let environment = &step.address.environment;
+        let of = |reference: &Reference| {
+            let local = reference.resource.clone();
+            let environment = environment.clone();
+            let state = self.world.get(&Address { environment, local })?;
+            Some(state.sensitive.clone())
+        };
+        let desired = step.desired.as_ref();
+        desired.map_or_else(Marks::default, |desired| Marks::inherited(desired, &of))
+    }
+
+    /// What a provider said about a step, without what is sensitive.
+    fn harmless(&self, id: StepId, text: String) -> String {
+        let Some(step) = self.step(id) else {
+            return text;
+        };
+        let mut marks = step.sensitive.clone();
+        marks.extend(self.inherited(step));
+        if marks.is_empty() {
+            return text;
+        }
+        let known = self
+            .world
+            .get(&step.address)
+            .map(|row| &row.instance.attributes);
+        let prior = step.prior.as_ref().map(|prior| &prior.attributes);
+        let resolved = self.resolved(step);
+        let records = resolved
+            .iter()
+            .chain(&step.planned)
+            .chain(prior)
+            .chain(known);
+        records.fold(text, |text, record| marks.hide(record, &text))
     }
 
     fn done(&self, id: StepId, instance: Option<Instance>) -> Pending {
@@ -102,8 +147,9 @@ impl Apply {
         };
         let event = Event::Failed {
             step: id,
-            error: error.message,
+            error: self.harmless(id, error.message),
             certainty: error.certainty,
+            retry: Some(error.retry),
         };
         Pending::with(event, change)
     }
@@ -133,6 +179,7 @@ impl Apply {
     }
 
     fn restore_failed(&self, id: StepId, error: String) -> Pending {
+        let error = self.harmless(id, error);
         let before = self
             .journal
             .checkpoint(id)
@@ -151,6 +198,7 @@ impl Apply {
     }
 
     fn unknown(&self, id: StepId, reason: String, prepared: &Prepared) -> Pending {
+        let reason = self.harmless(id, reason);
         let known = prepared
             .checkpoint
             .before

@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use stratum_core::ids::{Address, EnvironmentName, RunId, TypeName};
 use stratum_core::ports::{
-    ApplyCall, ApplyError, AuditError, Base, Break, Changes, CheckpointCall, Clock, Complaint,
-    Dropped, Entry, EnvironmentRow, FactChange, Facts, HeldLease, ImportCall, Journals, Keep,
-    Lease, LeaseError, Leases, LocateCall, Located, NoProposals, Observation, Observations,
+    ApplyCall, ApplyError, AuditError, Base, Break, Changes, CheckpointCall, Clock, ClockReading,
+    Complaint, Dropped, Entry, EnvironmentRow, FactChange, Facts, HeldLease, ImportCall, Journals,
+    Keep, Lease, LeaseError, Leases, LocateCall, Located, NoProposals, Observation, Observations,
     OpenRun, PartSize, PlanCall, Probe, ProbeError, Proposal, Provider, ProviderError,
     ProviderSchema, QueueEntry, Randomness, ReadCall, Reading, RestoreCall, Retention, States,
     StoreError, Transaction, Transactions, Unfinished, Work,
@@ -394,7 +394,7 @@ impl Retention for KillingStore {
     async fn retain(&self, keep: &Keep) -> Result<Dropped, StoreError> {
         self.write(self.inner.retain(keep)).await
     }
-    async fn lived(&self, reading: Reading) -> Result<Timestamp, StoreError> {
+    async fn lived(&self, reading: ClockReading) -> Result<Timestamp, StoreError> {
         self.write(self.inner.lived(reading)).await
     }
     async fn sizes(&self) -> Result<Vec<PartSize>, StoreError> {
@@ -491,7 +491,7 @@ impl Provider for Slow {
     fn validate(&self, r#type: &TypeName, desired: &Record) -> Vec<Complaint> {
         self.inner.validate(r#type, desired)
     }
-    async fn read(&self, call: ReadCall<'_>) -> Result<Option<Instance>, ProviderError> {
+    async fn read(&self, call: ReadCall<'_>) -> Result<Reading, ProviderError> {
         self.inner.read(call).await
     }
     async fn plan(&self, call: PlanCall<'_>) -> Result<Proposal, ProviderError> {

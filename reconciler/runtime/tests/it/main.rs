@@ -13,6 +13,7 @@
 
 mod desk;
 mod flows;
+mod lies;
 mod races;
 mod recording;
 mod simulation;

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use stratum_core::audit::{AuditEntry, Principal, What as Said};
 use stratum_core::ids::EnvironmentName;
 use stratum_core::ports::{
-    Audit as _, AuditError, Dropped, Keep, PartSize, Reading, Retention, StoreError,
+    Audit as _, AuditError, ClockReading, Dropped, Keep, PartSize, Retention, StoreError,
 };
 use stratum_core::retention::days_before;
 
@@ -71,7 +71,7 @@ impl Retention for SqliteStore {
         Ok(dropped)
     }
 
-    async fn lived(&self, reading: Reading) -> Result<Timestamp, StoreError> {
+    async fn lived(&self, reading: ClockReading) -> Result<Timestamp, StoreError> {
         let before: Option<Timestamp> = look!(
             self.reader,
             "reading the time that was lived through",

@@ -8,7 +8,7 @@ use stratum_core::ids::{RunId, StepId, Token};
 use stratum_core::plan::Reversibility;
 use stratum_core::ports::{
     ApplyCall, ApplyError, Call, CheckpointCall, Effect, ImportCall, LocateCall, Located, PlanCall,
-    Proposal, Provider, ReadCall, RestoreCall, Secrets, Site, TypeSchema,
+    Proposal, Provider, ReadCall, RestoreCall, Secrets, Site, TypeSchema, contract,
 };
 use stratum_core::resource::{Checkpoint, Instance, ResourceState};
 use stratum_core::value::{Record, Value};
@@ -94,10 +94,12 @@ impl<'a> Driver<'a> {
             prior,
             desired,
         };
-        self.provider
-            .plan(call)
-            .await
-            .map_err(|error| format!("plan failed: {error}"))
+        let proposal = self.provider.plan(call).await;
+        let proposal = proposal.map_err(|error| format!("plan failed: {error}"))?;
+        let prior = prior.map(|prior| &prior.attributes);
+        contract::proposed(&proposal, desired, prior, Some(self.schema()?))
+            .map_err(|breach| breach.to_string())?;
+        Ok(proposal)
     }
 
     /// Plans a step and takes its checkpoint.
@@ -169,6 +171,8 @@ impl<'a> Driver<'a> {
             (Some(_), None) => Err("apply answered that nothing is there".to_owned()),
             (Some(planned), Some(made)) => {
                 keeps_to(planned, made)?;
+                contract::made(Some(planned), Some(made), Some(self.schema()?))
+                    .map_err(|breach| breach.to_string())?;
                 Ok(applied)
             }
         }
@@ -190,10 +194,13 @@ impl<'a> Driver<'a> {
             call: self.call(),
             known,
         };
-        self.provider
-            .read(call)
-            .await
-            .map_err(|error| format!("read failed: {error}"))
+        let reading = self.provider.read(call).await;
+        let reading = reading.map_err(|error| format!("read failed: {error}"))?;
+        // A scenario may ask about something that was never made, of which not all is known.
+        if known.attributes.values().all(Value::is_known) {
+            contract::read(&known.attributes, &reading).map_err(|breach| breach.to_string())?;
+        }
+        Ok(reading.instance())
     }
 
     pub(super) async fn restore(
@@ -213,6 +220,10 @@ impl<'a> Driver<'a> {
         if restored.is_some() {
             self.leave(restored.as_ref());
         }
+        let before = step.checkpoint.before.as_ref();
+        let before = before.map(|before| &before.instance.attributes);
+        contract::restored(before, restored.as_ref(), Some(self.schema()?))
+            .map_err(|breach| breach.to_string())?;
         Ok(restored)
     }
 

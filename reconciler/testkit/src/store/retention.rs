@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use stratum_core::ids::EnvironmentName;
 use stratum_core::journal::Event;
-use stratum_core::ports::{AuditError, Dropped, Keep, PartSize, Reading, Retention, StoreError};
+use stratum_core::ports::{
+    AuditError, ClockReading, Dropped, Keep, PartSize, Retention, StoreError,
+};
 use stratum_core::resource::Checkpoint;
 use stratum_core::retention::days_before;
 
@@ -160,7 +162,7 @@ impl Retention for MemoryStore {
         Ok(dropped)
     }
 
-    async fn lived(&self, reading: Reading) -> Result<Timestamp, StoreError> {
+    async fn lived(&self, reading: ClockReading) -> Result<Timestamp, StoreError> {
         let mut state = self.write()?;
         let grown = state.lived.map_or(reading.now, |lived| {
             lived.checked_add(reading.passed).unwrap_or(Timestamp::MAX)

@@ -163,6 +163,7 @@ pub fn failed(step: u32, error: &str) -> Entry {
         step: StepId(step),
         error: error.to_owned(),
         certainty: Certainty::NothingHappened,
+        retry: None,
     };
     entry(3, event)
 }

@@ -3,6 +3,7 @@
 //! The world is shared by all providers made from it, so it survives a simulated crash of the
 //! reconciler; every effect on it is written down with the token that caused it.
 
+mod lie;
 mod provider;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -11,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use stratum_core::ids::{Address, Token};
 use stratum_core::value::Record;
 
+pub use lie::Lie;
 pub use provider::MemoryProvider;
 
 /// A call that changes the world, or asks about it.
@@ -47,6 +49,10 @@ pub enum Fault {
     Hang,
     /// `locate` cannot tell.
     CannotTell,
+    /// Nothing goes wrong, before something does in a later call.
+    Fine,
+    /// The effect happens, and the answer breaks the contract.
+    Lie(Lie),
 }
 
 /// Something that was done to the world.

@@ -8,12 +8,12 @@ use stratum_core::plan::Reversibility;
 use stratum_core::ports::{
     ApplyCall, ApplyError, AttributeSchema, Call, CheckpointCall, Complaint, Effect, ImportCall,
     LocateCall, Located, PlanCall, Proposal, Provider, ProviderError, ProviderSchema, ReadCall,
-    RestoreCall, TypeSchema, ValueType,
+    Reading, RestoreCall, TypeSchema, ValueType,
 };
 use stratum_core::resource::{Instance, Opaque};
 use stratum_core::value::{Path, Record, Value};
 
-use super::{Fault, Operation, World};
+use super::{Fault, Lie, Operation, World};
 
 /// The provider `memory` with the type `memory_thing`: `value` (anything), `fixed` (replaces),
 /// and the computed `id`.
@@ -46,10 +46,15 @@ impl MemoryProvider {
         &self.world
     }
 
-    /// Meets what goes wrong in a call that changes nothing.
-    async fn ask(&self, call: Call<'_>, operation: Operation) -> Result<(), ProviderError> {
+    /// Meets what goes wrong in a call that changes nothing; answers the lie it is to tell.
+    async fn ask(
+        &self,
+        call: Call<'_>,
+        operation: Operation,
+    ) -> Result<Option<Lie>, ProviderError> {
         match self.world.meet(call.address, operation) {
-            None | Some(Fault::CannotTell) => Ok(()),
+            None | Some(Fault::CannotTell | Fault::Fine) => Ok(None),
+            Some(Fault::Lie(lie)) => Ok(Some(lie)),
             Some(Fault::FailBefore | Fault::FailUnknown | Fault::FailAfter) => Err(
                 ProviderError::later(format!("{operation:?} was ordered to fail")),
             ),
@@ -57,14 +62,14 @@ impl MemoryProvider {
         }
     }
 
-    /// Changes the world, unless something goes wrong.
+    /// Changes the world, unless something goes wrong; answers the lie it is to tell.
     async fn change(
         &self,
         call: Call<'_>,
         operation: Operation,
         token: &Token,
         after: Option<Record>,
-    ) -> Result<(), ApplyError> {
+    ) -> Result<Option<Lie>, ApplyError> {
         let failed = || ApplyError::unknown(format!("{operation:?} was ordered to fail"));
         let fault = self.world.meet(call.address, operation);
         match &fault {
@@ -73,13 +78,25 @@ impl MemoryProvider {
             }
             Some(Fault::FailUnknown) => return Err(failed()),
             Some(Fault::Hang) => return std::future::pending().await,
-            None | Some(Fault::FailAfter | Fault::LoseAnswer | Fault::CannotTell) => {}
+            None
+            | Some(
+                Fault::FailAfter
+                | Fault::LoseAnswer
+                | Fault::CannotTell
+                | Fault::Fine
+                | Fault::Lie(_),
+            ) => {}
         }
         self.world.make(call.address, operation, token, after);
         match fault {
             Some(Fault::FailAfter) => Err(failed()),
             Some(Fault::LoseAnswer) => std::future::pending().await,
-            _ => Ok(()),
+            Some(Fault::Lie(Lie::FailsWithSecret)) => Err(ApplyError {
+                known: Lie::FailsWithSecret.instead_of(Some(Instance::default())),
+                ..failed()
+            }),
+            Some(Fault::Lie(lie)) => Ok(Some(lie)),
+            _ => Ok(None),
         }
     }
 }
@@ -116,6 +133,13 @@ fn instance(attributes: Record) -> Instance {
     }
 }
 
+fn told(lie: Option<Lie>, truth: Option<Instance>) -> Option<Instance> {
+    match lie {
+        Some(lie) => lie.instead_of(truth),
+        None => truth,
+    }
+}
+
 /// What is planned, with its id: the prior one's, or one that follows from the token.
 fn made(planned: &Record, prior: Option<&Instance>, token: &Token) -> Record {
     let mut record = planned.clone();
@@ -141,13 +165,14 @@ impl Provider for MemoryProvider {
         refused.then_some(complaint).into_iter().collect()
     }
 
-    async fn read(&self, call: ReadCall<'_>) -> Result<Option<Instance>, ProviderError> {
-        self.ask(call.call, Operation::Read).await?;
-        Ok(self.world.thing(call.call.address).map(instance))
+    async fn read(&self, call: ReadCall<'_>) -> Result<Reading, ProviderError> {
+        let lie = self.ask(call.call, Operation::Read).await?;
+        let there = self.world.thing(call.call.address).map(instance);
+        Ok(told(lie, there).into())
     }
 
     async fn plan(&self, call: PlanCall<'_>) -> Result<Proposal, ProviderError> {
-        self.ask(call.call, Operation::Plan).await?;
+        let lie = self.ask(call.call, Operation::Plan).await?;
         let mut planned = call.desired.cloned().unwrap_or_default();
         let mut replace = Vec::new();
         if call.desired.is_some() {
@@ -158,17 +183,21 @@ impl Provider for MemoryProvider {
             let kept = prior.and_then(|prior| prior.get("id")).cloned();
             planned.insert("id".to_owned(), kept.unwrap_or(Value::Unknown));
         }
-        let reversibility = Reversibility::Reversible;
-        Ok(Proposal {
+        let proposal = Proposal {
             planned,
             replace,
-            reversibility,
+            reversibility: Reversibility::Reversible,
+            ..Proposal::default()
+        };
+        Ok(match lie {
+            Some(lie) => lie.planned_instead_of(proposal),
+            None => proposal,
         })
     }
 
     async fn checkpoint(&self, call: CheckpointCall<'_>) -> Result<Opaque, ProviderError> {
-        self.ask(call.call, Operation::Checkpoint).await?;
-        let thing = self.world.thing(call.call.address);
+        let _no_lie_can_be_told_in_bytes = self.ask(call.call, Operation::Checkpoint).await?;
+        let thing = self.world.thing(call.call.address).map(instance);
         let kept = serde_json::to_vec(&thing);
         kept.map(Opaque)
             .map_err(|error| ProviderError::person(error.to_string()))
@@ -178,23 +207,28 @@ impl Provider for MemoryProvider {
         let after = call
             .planned
             .map(|planned| made(planned, call.prior, call.token));
-        self.change(call.call, Operation::Apply, call.token, after.clone())
+        let lie = self
+            .change(call.call, Operation::Apply, call.token, after.clone())
             .await?;
-        Ok(after.map(instance))
+        Ok(told(lie, after.map(instance)))
     }
 
     async fn restore(&self, call: RestoreCall<'_>) -> Result<Option<Instance>, ApplyError> {
-        let kept: Option<Record> = serde_json::from_slice(&call.checkpoint.kept.0)
+        let kept: Option<Instance> = serde_json::from_slice(&call.checkpoint.kept.0)
             .map_err(|error| ApplyError::nothing_happened(error.to_string()))?;
-        self.change(call.call, Operation::Restore, call.token, kept)
+        let kept = kept.map(|kept| kept.attributes);
+        let lie = self
+            .change(call.call, Operation::Restore, call.token, kept)
             .await?;
         let before = call.checkpoint.before.as_ref();
-        Ok(before.map(|before| before.instance.clone()))
+        Ok(told(lie, before.map(|before| before.instance.clone())))
     }
 
     async fn locate(&self, call: LocateCall<'_>) -> Result<Located, ProviderError> {
+        let mut lie = None;
         match self.world.meet(call.call.address, Operation::Locate) {
-            None => {}
+            None | Some(Fault::Fine) => {}
+            Some(Fault::Lie(told)) => lie = Some(told),
             Some(Fault::CannotTell) => {
                 return Ok(Located::CannotTell("it was ordered not to know".to_owned()));
             }
@@ -214,7 +248,7 @@ impl Provider for MemoryProvider {
             .is_some_and(|there| there.get("id") == Some(&token));
         Ok(
             if there == wanted || (own && call.prior.is_none() && wanted.is_some()) {
-                Located::Done(there.map(instance))
+                Located::Done(told(lie, there.map(instance)))
             } else {
                 Located::NotDone
             },
@@ -222,13 +256,13 @@ impl Provider for MemoryProvider {
     }
 
     async fn import(&self, call: ImportCall<'_>) -> Result<Instance, ProviderError> {
-        self.ask(call.call, Operation::Import).await?;
+        let lie = self.ask(call.call, Operation::Import).await?;
         let id = Value::text(call.id);
         let things = self.world.things();
         let found = things
             .into_values()
             .find(|thing| thing.get("id") == Some(&id));
-        found.map(instance).ok_or_else(|| {
+        told(lie, found.map(instance)).ok_or_else(|| {
             ProviderError::input(format!("there is no thing with the id `{}`", call.id))
         })
     }
@@ -251,7 +285,7 @@ mod tests {
     }
 
     fn record(text: &str) -> Record {
-        serde_json::from_str(text).unwrap()
+        stratum_core::value::stored::record(text).unwrap()
     }
 
     fn site() -> Site {

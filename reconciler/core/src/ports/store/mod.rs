@@ -32,7 +32,7 @@ pub use error::StoreError;
 pub use journals::{Entry, Journals, OpenRun, RunOutcome, StateChange, Unfinished};
 pub use leases::{Break, HeldLease, Lease, LeaseError, Leases, Life, who};
 pub use observations::{Observation, Observations};
-pub use retention::{Dropped, Keep, PartSize, Reading, Retention};
+pub use retention::{ClockReading, Dropped, Keep, PartSize, Retention};
 pub use states::{Base, EnvironmentRow, States};
 pub use transactions::{Change, Transaction, Transactions};
 pub use work::{QueueEntry, Work};

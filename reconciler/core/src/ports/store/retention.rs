@@ -51,7 +51,7 @@ pub struct PartSize {
 
 /// A reading of the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reading {
+pub struct ClockReading {
     /// The time of day (UTC).
     pub now: Timestamp,
     /// How long this process has run since its last reading; zero for its first.
@@ -75,7 +75,7 @@ pub trait Retention: Send + Sync {
     /// The time that this state has lived through, as a witness of the time of day: it grows only
     /// with the time for which a process ran, and is never later than a clock that was read. A new
     /// state begins with the newest time that stands in it, else with the first reading.
-    async fn lived(&self, reading: Reading) -> Result<Timestamp, StoreError>;
+    async fn lived(&self, reading: ClockReading) -> Result<Timestamp, StoreError>;
 
     /// How large the state is, part by part, the largest first; costs a look at each page.
     async fn sizes(&self) -> Result<Vec<PartSize>, StoreError>;

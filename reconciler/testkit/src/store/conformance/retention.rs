@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use stratum_core::journal::Event;
-use stratum_core::ports::{Dropped, Keep, Lease, Reading, StateChange, Store};
+use stratum_core::ports::{ClockReading, Dropped, Keep, Lease, StateChange, Store};
 use stratum_core::resource::Checkpoint;
 use stratum_core::run::Run;
 use stratum_core::settings::RetentionSettings;
@@ -198,7 +198,7 @@ pub(super) async fn keeps_the_newest_observations(store: &dyn Store) -> Kept {
 
 pub(super) async fn lives_no_faster_than_its_processes(store: &dyn Store) -> Kept {
     let read = async |second, passed| {
-        let reading = Reading {
+        let reading = ClockReading {
             now: sample::at(second),
             passed: Duration::from_secs(passed),
         };
