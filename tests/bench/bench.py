@@ -229,13 +229,13 @@ def ended(stratum, number):
     sys.exit(f"push {number} was not applied within 30 s")
 
 
-def wait_for(path, text):
-    deadline = time.monotonic() + 30
+def wait_for(path, text, patience=30):
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         if path.exists() and path.read_text() == text:
             return
         time.sleep(0.001)
-    sys.exit(f"{path} did not become {text!r} within 30 s")
+    sys.exit(f"{path} did not become {text!r} within {patience} s")
 
 
 def journal(program, folder, count=1000):
@@ -249,6 +249,93 @@ def journal(program, folder, count=1000):
         stratum.call("reconcile", "--once")
         sizes.append(sum(p.stat().st_size for p in (stratum.bare / "stratum").glob("state.db*")))
     return {"steps": count, "bytes_per_step": round((sizes[1] - sizes[0]) / count)}
+
+
+def many(program, folder, count, pushes=15, idle=20):
+    """`count` environments with one file each: what a push to one of them costs, and nothing."""
+    stratum = Stratum(program, folder)
+    names = [f"e{number:05}" for number in range(count)]
+    stratum.write("stratum.ncl", '{ name = "many", environments = { '
+                  + ", ".join(f"{name} = {{}}" for name in names) + " } }\n")
+    page = lambda name, word: stratum.write(
+        f"infra/{name}.ncl", f'{{ local_file.page = {{ path = "page", content = "{word}\\n" }} }}\n')
+    for name in names:
+        page(name, "first")
+    stratum.push()
+    result = {"environments": count, "apply": stratum.call("reconcile", "--once")}
+    result["noop"] = median(lambda _: stratum.call("reconcile", "--once"))
+    reconciler = subprocess.Popen([program, "--repo", str(stratum.bare), "-q", "reconcile"],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    world = stratum.bare / "stratum/world"
+    try:
+        # One push that nobody waits for: whoever starts looks at everything once.
+        page(names[0], "warm")
+        stratum.push()
+        wait_for(world / names[0] / "page", "warm\n", 600)
+        settle(reconciler.pid)
+        before, seconds = spent(reconciler.pid), []
+        for number in range(pushes):
+            name = names[(number * 7919) % count]
+            page(name, f"push {number}")
+            run("git", "add", "-A", cwd=stratum.work)
+            run("git", "commit", "-q", "-m", f"push {number}", cwd=stratum.work)
+            started = time.monotonic()
+            run("git", "push", "-q", "origin", "main", cwd=stratum.work)
+            wait_for(world / name / "page", f"push {number}\n")
+            seconds.append(round(time.monotonic() - started, 4))
+        settle(reconciler.pid)
+        result["cpu_a_push"] = round((spent(reconciler.pid) - before) / pushes, 4)
+        result["p50"] = sorted(seconds)[len(seconds) // 2]
+        before = spent(reconciler.pid)
+        time.sleep(idle)
+        result["idle"] = round((spent(reconciler.pid) - before) / idle, 5)
+    finally:
+        reconciler.send_signal(signal.SIGTERM)
+        reconciler.wait(timeout=120)
+    count = subprocess.run(["git", "count-objects"], cwd=stratum.bare, capture_output=True, text=True)
+    result["loose"] = int(count.stdout.split()[0])
+    return result
+
+
+def spent(pid):
+    """CPU seconds of a process and of the children it waited for, so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return sum(int(field) for field in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+
+
+def settle(pid):
+    """Waits until a process does next to nothing."""
+    for _ in range(300):
+        before = spent(pid)
+        time.sleep(2)
+        if spent(pid) - before < 0.1:
+            return
+    sys.exit("the reconciler did not come to rest within ten minutes")
+
+
+def history(program, folder, runs=300):
+    """What a repository costs that has a history: runs one after the other, then nothing."""
+    stratum = Stratum(program, folder)
+    write = lambda n: stratum.write("infra/bench.ncl", f'{{ local_data.r = {{ input = "{n}" }} }}\n')
+    write(0)
+    stratum.push()
+    reconciler = subprocess.Popen([program, "--repo", str(stratum.bare), "-q", "reconcile"],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for number in range(1, runs + 1):
+            write(number)
+            stratum.push()
+            ended(stratum, number)
+        settle(reconciler.pid)
+    finally:
+        reconciler.send_signal(signal.SIGTERM)
+        reconciler.wait(timeout=120)
+    state = sum(p.stat().st_size for p in (stratum.bare / "stratum").glob("state.db*"))
+    result = {"runs": runs, "state_bytes_a_run": round(state / runs)}
+    for command in ("status", "history"):
+        result[command] = median(lambda _: stratum.call(command))
+    result["noop"] = median(lambda _: stratum.call("reconcile", "--once"))
+    return result
 
 
 WORK = {"plan": "first plan", "apply": "plan and apply", "noop": "nothing changed",
@@ -279,6 +366,24 @@ def show_graphs(results, sizes):
                 print(f"  exponent of apply, N=1000 to 5000: {tool} {exponent:.2f}")
 
 
+def rows(program, folder, arguments):
+    """The rows on many environments, and on history."""
+    counts = [int(count) for count in arguments.environments.split(",") if count]
+    for count in counts if arguments.only in (None, "many") else []:
+        got = many(program, folder / f"many{count}", count)
+        print(f"{count} environments: first apply {got['apply']['cpu']:.2f} CPU s, nothing changed "
+              f"{got['noop']['cpu']:.3f} CPU s; a push that touches one: p50 {got['p50'] * 1000:.0f} ms, "
+              f"{got['cpu_a_push']:.3f} CPU s; idle {got['idle'] * 100:.2f} % of a core; "
+              f"{got['loose']} loose objects", flush=True)
+        yield {f"many{count}": got}
+    if arguments.only in (None, "history"):
+        got = history(program, folder / "history")
+        print(f"{got['runs']} runs: {got['state_bytes_a_run']} bytes of state each; status "
+              f"{got['status']['wall'] * 1000:.0f} ms, history {got['history']['wall'] * 1000:.0f} ms, "
+              f"nothing changed {got['noop']['cpu']:.3f} CPU s", flush=True)
+        yield {"history": got}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--program", type=Path, required=True)
@@ -287,6 +392,9 @@ def main():
     parser.add_argument("--slow-limit", type=int, default=1000,
                         help="the largest N for terraform, whose cost grows with its square")
     parser.add_argument("--pushes", type=int, default=100)
+    parser.add_argument("--environments", default="100,1000",
+                        help="so many environments with one file each; empty leaves them out")
+    parser.add_argument("--only", choices=["many", "history"], help="these rows alone")
     arguments = parser.parse_args()
     sizes = [int(size) for size in arguments.sizes.split(",")]
     program = arguments.program.resolve()
@@ -294,6 +402,10 @@ def main():
     results = {"at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
                "cores": os.cpu_count()}
     try:
+        for row in rows(program, folder, arguments):
+            results.update(row)
+        if arguments.only:
+            return
         results["latency"] = latency(program, folder / "latency", arguments.pushes)
         print(f"push to applied, {arguments.pushes} pushes: {results['latency']}", flush=True)
         results["files"] = files(program, folder / "files")

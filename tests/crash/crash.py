@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Kills the real program with SIGKILL in the middle of its work, starts it again, and compares.
 
-Each resource is a command that writes a line for each effect it has, so that what happened can be
-counted: an orphan is a thing that exists and is not in the state, a ghost one that the state calls
-done and does not exist, a doubled effect a line that stands twice, a lost record a run that
-changed something and has no record in git, an unproven event one that stands in the journal or in
-the audit log and not in both, in the same order.
+Each resource is a command that writes a line for each effect it has (what it did, to which address,
+with which inputs), so that what happened can be counted: an orphan is a thing that exists and is
+not in the state, a ghost one that the state calls done and does not exist, a doubled effect one
+that is had again although nothing else was done to that address in between, a lost record a run
+that changed something and has no record in git, an unproven event one that stands in the journal
+or in the audit log and not in both, in the same order. Of every tool the same lines are counted in
+the same way: whether a second run or the same one repeats an effect makes no difference.
 
 With --peer the same is done to terraform or tofu, whose resources write the same lines.
 """
@@ -54,8 +56,14 @@ class World:
         return {path.name for path in self.things.iterdir() if not path.name.startswith(".")}
 
     def doubled(self):
-        lines = collections.Counter(self.log.read_text().splitlines())
-        return [line for line, count in lines.items() if count > 1]
+        """Lines `verb address inputs` that repeat the last one of their address."""
+        last, doubled = {}, []
+        for line in self.log.read_text().splitlines():
+            verb, address, *inputs = line.split(" ", 2)
+            if last.get(address) == (verb, inputs):
+                doubled.append(line)
+            last[address] = (verb, inputs)
+        return doubled
 
 
 class Stratum:
@@ -76,17 +84,17 @@ class Stratum:
     def exec(self, name, depends, breaks):
         """A command that writes its line after its effect, as most of the world's do not even do."""
         thing = self.world.things / name
-        # The inputs are in the line, because a rollback updates with the token of its step.
         effect = lambda verb: (
             f'["sh", "-c", "i=$(cat); case $i in *broken*) exit 1;; esac; touch {thing}; '
-            f'echo {verb} $STRATUM_ADDRESS $STRATUM_TOKEN $i >> {self.world.log}; '
+            f'echo {verb} $STRATUM_ADDRESS $i >> {self.world.log}; '
             f'sleep 0.0{len(name)}"]')
         needs = "".join(f'"{other}", ' for other in depends)
         word = f"broken {self.version}" if breaks else f"version {self.version}"
         return (f'    {name} = {{\n      inputs = {{ word = "{word}" }},\n'
                 f"      create = {effect('create')},\n"
                 f"      update = {effect('update')},\n"
-                f'      delete = ["rm", "-f", "{thing}"],\n'
+                f'      delete = ["sh", "-c", "rm -f {thing}; '
+                f'echo delete $STRATUM_ADDRESS >> {self.world.log}"],\n'
                 f'      read = ["sh", "-c", "test -e {thing} && echo {{}} || exit 3"],\n'
                 f"      meta = {{ depends_on = [{needs}] }},\n    }},\n")
 
@@ -171,7 +179,7 @@ class Terraform:
                 f'  provisioner "local-exec" {{\n    command = "touch {thing}; '
                 f'echo create {name} {self.version} >> {self.world.log}; sleep 0.02"\n  }}\n'
                 f'  provisioner "local-exec" {{\n    when = destroy\n'
-                f'    command = "rm -f {thing}"\n  }}\n}}\n')
+                f'    command = "rm -f {thing}; echo delete {name} >> {self.world.log}"\n  }}\n}}\n')
         (self.folder / "main.tf").write_text("".join(blocks))
 
     def push(self, dice):

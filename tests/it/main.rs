@@ -21,6 +21,7 @@ mod guard;
 mod hooks;
 mod mistakes;
 mod push;
+mod records;
 mod secrets;
 mod secrets_audit;
 mod secrets_bad;

@@ -65,7 +65,7 @@ fn a_second_look_beside_a_reconciler_at_work_says_who_works_and_ends_with_1() {
 /// Takes away what later formats added, as a file of the first format does not have it.
 const AGE: &str = "import sqlite3, sys
 state = sqlite3.connect(sys.argv[1])
-for index in ['runs_with_checkpoints', 'runs_with_journal']:
+for index in ['runs_with_checkpoints', 'runs_with_journal', 'environments_follow']:
     state.execute(f'DROP INDEX {index}')
 state.execute('ALTER TABLE runs DROP COLUMN kept')
 state.execute('ALTER TABLE plans DROP COLUMN wrapped_by')
@@ -92,6 +92,7 @@ fn a_state_of_the_first_format_is_read_as_it_is_and_brought_up_by_the_next_recon
         "announced",
         "forge_trouble",
         "made_secrets",
+        "facts",
         "wrapped",
         "upkeep",
         "copies",

@@ -32,6 +32,7 @@ pub mod signed;
 pub mod source;
 pub mod sshsig;
 pub mod suggest;
+pub mod touched;
 pub mod trust;
 pub mod value;
 pub mod verdict;

@@ -40,6 +40,16 @@ impl Aim {
     }
 }
 
+/// In what an aim is another than before.
+pub(crate) enum Moved {
+    /// In nothing.
+    No,
+    /// Its branch went on, from this commit to that of the target, and nothing else.
+    Commit(CommitId, Target),
+    /// In something else.
+    Otherwise,
+}
+
 /// The aims of all environments that are named, or known from before.
 #[derive(Default)]
 pub(crate) struct Aims(BTreeMap<EnvironmentName, Option<Aim>>);
@@ -59,12 +69,18 @@ impl Aims {
         aim.unwrap_or(Aim::Unnamed)
     }
 
-    /// Takes in an aim; answers whether it is another than before.
-    pub(crate) fn take_in(&mut self, environment: &EnvironmentName, aim: Aim) -> bool {
+    /// Takes in an aim; answers in what it is another than before.
+    pub(crate) fn take_in(&mut self, environment: &EnvironmentName, aim: Aim) -> Moved {
         let before = self.0.entry(environment.clone()).or_default();
-        let same = before.as_ref().is_some_and(|before| before.is(&aim));
+        let moved = match (before.as_ref(), &aim) {
+            (Some(before), aim) if before.is(aim) => Moved::No,
+            (Some(Aim::Commit(old)), Aim::Commit(new)) if old.differs_in_commit(new) => {
+                Moved::Commit(old.commit.clone(), new.clone())
+            }
+            _ => Moved::Otherwise,
+        };
         *before = Some(aim);
-        !same
+        moved
     }
 
     /// What every environment should come to by these refs.

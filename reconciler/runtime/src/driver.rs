@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use stratum_core::condition::Condition;
 use stratum_core::digest::Digest;
-use stratum_core::ids::EnvironmentName;
+use stratum_core::ids::{CommitId, EnvironmentName};
 use stratum_core::ports::{EnvironmentRow, Retry};
 use stratum_core::schedule::{Attempt, Cause, Key, Now, Room, Schedule, When, backoff};
 use tokio::task::{Id, JoinError, JoinSet};
 
-use crate::aim::Aims;
+use crate::aim::{Aim, Aims, Moved};
 use crate::error::RuntimeError;
 use crate::progress::{EnvironmentReport, Progress};
 use crate::reconcile::Reconciler;
@@ -34,6 +34,8 @@ pub(crate) struct Driver {
     words: BTreeMap<String, String>,
     looks: JoinSet<Visited>,
     flying: BTreeMap<Id, EnvironmentName>,
+    /// Where those are to come to that are being looked at.
+    bound: BTreeMap<EnvironmentName, CommitId>,
     /// What was last said of each environment.
     told: BTreeMap<EnvironmentName, Told>,
     /// Environments whose tries are kept in the store.
@@ -58,6 +60,7 @@ impl Driver {
             words: BTreeMap::new(),
             looks: JoinSet::new(),
             flying: BTreeMap::new(),
+            bound: BTreeMap::new(),
             told: BTreeMap::new(),
             tried: BTreeMap::new(),
             primed: false,
@@ -159,18 +162,33 @@ impl Driver {
             if head.settings.value.is_some() {
                 self.reconciler.begin_trust(&head, &rows);
             }
+            self.reconciler.find_fronts(&rows).await?;
             self.prime(rows).await?;
         }
         let aims = self.aims.at(&head, &tips);
         let first = !self.primed;
+        let mut moved = Vec::new();
+        let mut begun = BTreeMap::new();
         for (environment, aim) in aims {
-            let key = Key::Environment(environment.clone());
-            let moved = self.aims.take_in(&environment, aim);
-            if start {
-                self.schedule.wake(&key, Cause::Start);
-            } else if moved {
-                self.schedule.wake(&key, Cause::RefMoved);
+            if let Aim::Commit(target) = &aim {
+                self.reconciler.is_read_from(target);
+                let branch = target.branch.clone();
+                begun.entry(branch).or_insert_with(|| target.clone());
             }
+            let key = Key::Environment(environment.clone());
+            match (self.aims.take_in(&environment, aim), start) {
+                (Moved::No, false) => {}
+                (_, true) => self.schedule.wake(&key, Cause::Start),
+                (Moved::Commit(from, target), false) => moved.push((from, target)),
+                (Moved::Otherwise, false) => self.schedule.wake(&key, Cause::RefMoved),
+            }
+        }
+        if start {
+            self.reconciler.begin_fronts(begun.into_values()).await?;
+        }
+        for environment in self.reconciler.come_along(moved).await {
+            let key = Key::Environment(environment);
+            self.schedule.wake(&key, Cause::RefMoved);
         }
         self.primed = true;
         self.hear(first);
@@ -210,6 +228,10 @@ impl Driver {
         while let Some(visit) = self.schedule.begin(self.now()) {
             let environment = visit.key.environment().clone();
             let aim = self.aims.of(&environment);
+            if let Aim::Commit(target) = &aim {
+                let commit = target.commit.clone();
+                self.bound.insert(environment.clone(), commit);
+            }
             let reconciler = Arc::clone(&self.reconciler);
             let look = self.looks.spawn(reconciler.visit(visit, aim));
             self.flying.insert(look.id(), environment);
@@ -232,8 +254,22 @@ impl Driver {
         let key = Key::Environment(report.environment.clone());
         let attempt = self.schedule.ended(&key, &next, self.now());
         self.keep_tries(&report, attempt).await;
+        self.look_again_if_left_behind(&report.environment);
         self.tell(&report);
         report
+    }
+
+    /// A look that began before its branch went on, and was not woken because nothing of that
+    /// touched it, may have written where it was.
+    fn look_again_if_left_behind(&mut self, environment: &EnvironmentName) {
+        let bound = self.bound.remove(environment);
+        if let Aim::Commit(target) = self.aims.of(environment)
+            && bound.is_some_and(|bound| bound != target.commit)
+            && !self.reconciler.is_settled_at(&target)
+        {
+            let key = Key::Environment(environment.clone());
+            self.schedule.wake(&key, Cause::RefMoved);
+        }
     }
 
     /// A look panicked: a defect. Only its own environment is concerned.

@@ -108,6 +108,7 @@ impl Reconciler {
             gate: self.ports.gate.as_ref(),
             signatures: self.ports.signatures.as_ref(),
             now: self.ports.clock.now(),
+            known: Some(&self.known),
         }
     }
 

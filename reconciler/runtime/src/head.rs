@@ -26,6 +26,13 @@ pub(crate) struct Target {
 }
 
 impl Target {
+    /// Whether another target is the same but for the commit.
+    pub(crate) fn differs_in_commit(&self, other: &Self) -> bool {
+        self.commit != other.commit
+            && self.branch == other.branch
+            && (Arc::ptr_eq(&self.settings, &other.settings) || self.settings == other.settings)
+    }
+
     /// The settings of the environment; `repository` has the defaults.
     pub(crate) fn own(&self) -> EnvironmentSettings {
         own_settings(&self.settings, &self.environment)

@@ -12,6 +12,7 @@ mod carry;
 mod drift;
 mod driver;
 mod error;
+mod front;
 mod granted;
 mod grounds;
 pub mod guard;

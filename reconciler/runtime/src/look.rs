@@ -174,6 +174,7 @@ impl Reconciler {
 
     /// Writes a row, with the time, unless it is as it was.
     pub(crate) async fn put(&self, row: &mut EnvironmentRow) -> Result<(), RuntimeError> {
+        row.follows = self.follows(row);
         let before = self.ports.store.environment(&row.name).await?;
         let same = before.is_some_and(|before| {
             let changed_at = row.changed_at;
@@ -187,7 +188,9 @@ impl Reconciler {
         }
         let lease = self.lease(&row.name).await?;
         row.changed_at = self.ports.clock.now();
-        self.fenced(self.ports.store.put_environment(&lease, row).await)
+        self.fenced(self.ports.store.put_environment(&lease, row).await)?;
+        self.was_written(row);
+        Ok(())
     }
 
     pub(crate) async fn stalled(
@@ -230,6 +233,7 @@ fn blank_row(name: EnvironmentName, now: Timestamp) -> EnvironmentRow {
         hold: None,
         sealed: None,
         pin: None,
+        follows: None,
         root: None,
         last_run: None,
         observed_at: None,

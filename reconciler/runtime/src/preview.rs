@@ -185,6 +185,7 @@ fn guard<'a>(request: &'a PreviewRequest<'_>) -> Guard<'a> {
         gate: request.gate,
         signatures: request.signatures,
         now: request.clock.now(),
+        known: None,
     }
 }
 

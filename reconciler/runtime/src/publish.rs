@@ -31,6 +31,9 @@ const TOGETHER: usize = 500;
 const GATHER: Duration = Duration::from_millis(40);
 /// How long it waits at most while other runs are in flight.
 const LONGEST_GATHER: Duration = Duration::from_secs(5);
+/// At most this often are commits kept alive and loose objects packed: nothing collects a commit
+/// so soon.
+const KEEPING: Duration = Duration::from_secs(30);
 /// How often whoever looks once tries.
 const TRIES: u32 = 3;
 /// The longest wait between two tries.
@@ -85,6 +88,12 @@ impl Records {
         self.came.notify_one();
     }
 
+    /// Environments came to another commit, which is to be kept alive.
+    pub(crate) fn applied_moved(&self) {
+        self.state().moved = true;
+        self.came.notify_one();
+    }
+
     fn done(&self, run: &RunId) {
         self.state().waiting.remove(run);
     }
@@ -116,8 +125,16 @@ impl Reconciler {
 
     /// Writes what is noted, and what was left before, until it is dropped.
     pub(crate) async fn keep_publishing(self: Arc<Self>) {
+        let mut kept_at = None;
         loop {
+            let kept = self.keep_applied(kept_at).await;
+            kept_at = kept.unwrap_or(kept_at);
+            let later = self.ports.clock.sleep(KEEPING);
             match self.publish_waiting().await {
+                Tried::Nothing if self.records.state().moved => tokio::select! {
+                    () = self.records.came.notified() => {}
+                    () = later => {}
+                },
                 Tried::Nothing => self.records.came.notified().await,
                 Tried::Waits(wait) => self.ports.clock.sleep(wait).await,
             }
@@ -133,9 +150,10 @@ impl Reconciler {
                 Tried::Waits(wait) if wait <= Duration::from_secs(2) => {
                     self.ports.clock.sleep(wait / 4).await;
                 }
-                Tried::Waits(_) | Tried::Nothing => return,
+                Tried::Waits(_) | Tried::Nothing => break,
             }
         }
+        let _kept = self.keep_applied(None).await;
     }
 
     /// Waits a moment, and while runs are in flight a little longer: what one push changed in many
@@ -160,7 +178,6 @@ impl Reconciler {
             Ok(()) => {
                 self.records.state().attempts = 0;
                 self.no_longer_waits().await;
-                self.keep_applied().await;
                 return Tried::Nothing;
             }
             Err(error) => error,
@@ -345,10 +362,13 @@ impl Reconciler {
         }
     }
 
-    /// Keeps the commits alive whose content is applied, or whose rules hold.
-    async fn keep_applied(self: &Arc<Self>) {
-        if !std::mem::take(&mut self.records.state().moved) {
-            return;
+    /// Keeps the commits alive whose content is applied, or whose rules hold; and packs what lies
+    /// about. Answers when, unless there was nothing to do, or it was done a moment ago.
+    async fn keep_applied(self: &Arc<Self>, last: Option<Duration>) -> Option<Option<Duration>> {
+        let now = self.ports.clock.monotonic();
+        let early = last.is_some_and(|last| now < last.saturating_add(KEEPING));
+        if early || !std::mem::take(&mut self.records.state().moved) {
+            return None;
         }
         let kept = async {
             let rows = self.ports.store.environments().await?;
@@ -371,6 +391,7 @@ impl Reconciler {
                 tracing::warn!(error = %error.sentence(), "the repository was not tidied up");
             }
         }
+        Some(Some(now))
     }
 }
 

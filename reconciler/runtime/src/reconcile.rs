@@ -9,7 +9,9 @@ use stratum_core::ports::Lease;
 
 use crate::driver::Driver;
 use crate::error::RuntimeError;
+use crate::front::Front;
 use crate::grounds::Words;
+use crate::guard::Known;
 use crate::head::Head;
 use crate::ports::Ports;
 use crate::progress::{EnvironmentReport, ProgressSink};
@@ -46,6 +48,8 @@ pub struct Reconciler {
     /// What it said when it was last asked whether upkeep is due.
     pub(crate) upkeep_asked: Mutex<Option<Duration>>,
     pub(crate) records: Records,
+    pub(crate) front: Mutex<Front>,
+    pub(crate) known: Known,
     /// Resources whose drift could not be corrected, with the reason, by environment.
     pub(crate) obstacles: Mutex<BTreeMap<EnvironmentName, BTreeMap<Address, String>>>,
 }
@@ -63,6 +67,7 @@ impl Reconciler {
     /// A reconciler over these ports.
     pub fn new(ports: Ports, options: Options, progress: ProgressSink, stop: Stop) -> Arc<Self> {
         let (leases, read, words, runs, records, obstacles) = Default::default();
+        let (front, known) = Default::default();
         let (clock_read, upkeep_asked) = Default::default();
         Arc::new(Self {
             ports,
@@ -76,6 +81,8 @@ impl Reconciler {
             clock_read,
             upkeep_asked,
             records,
+            front,
+            known,
             obstacles,
         })
     }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::records::RecordsView;
+use crate::records::{RecordsView, Signatures};
 use crate::show::when;
 use crate::style::{Mark, Role, Theme, one_line};
 
@@ -47,6 +47,29 @@ pub(crate) fn waits(records: &RecordsView, now: Timestamp) -> Option<String> {
         when::ago(now, waits.since),
         one_line(&waits.reason)
     ))
+}
+
+/// How the commits of records are signed, for `audit verify`.
+pub(crate) fn signatures(theme: &Theme, records: &Signatures) -> String {
+    let mut text = format!(
+        "records in git: {} commits signed by this log's key",
+        records.signed
+    );
+    if records.before > 0 {
+        text.push_str(&format!(
+            ", and {} before them from when commits were not signed",
+            records.before
+        ));
+    }
+    text.push('\n');
+    for key in &records.keys {
+        text.push_str(&format!("  {} {key}\n", theme.paint(Role::Name, "key")));
+    }
+    if let Some(problem) = &records.problem {
+        let bad = theme.paint(Role::Bad, "not valid");
+        text.push_str(&format!("{bad}: {}\n", one_line(problem)));
+    }
+    text
 }
 
 #[cfg(test)]

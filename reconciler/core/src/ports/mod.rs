@@ -8,6 +8,7 @@ mod clock;
 pub mod contract;
 mod facts;
 mod forge;
+mod fronts;
 mod gate;
 mod generated;
 mod loader;
@@ -29,6 +30,7 @@ pub use forge::{
     Announcements, CommentPlace, CommitState, CommitStatus, Forge, ForgeError, ForgeTrouble, Pull,
     PullNumber, Wording, Written,
 };
+pub use fronts::{Advance, FRONT, Fronts};
 pub use gate::{Act, Gate, GateError, PlanRequest, Principal, Question, ballot};
 pub use generated::{
     MadeSecret, NoProposals, ProposalError, ProposalRequest, Proposer, SecretName, WantedSecret,

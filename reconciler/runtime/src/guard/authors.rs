@@ -1,5 +1,7 @@
 //! Who wrote what came since the base.
 
+use std::sync::Arc;
+
 use stratum_core::ids::CommitId;
 use stratum_core::rules::Rules;
 use stratum_core::settings::Signatures;
@@ -7,9 +9,26 @@ use stratum_core::signed::{Authored, NOT_LOOKED_AT, SignedCommit, Signer};
 
 use crate::error::RuntimeError;
 
+use super::known::{Known, Range};
 use super::{Guard, gone};
 
 impl Guard<'_> {
+    /// The commits of [`Guard::commits`], and who they are proven to be from; verified once.
+    pub(super) fn range(&self, rules: &Rules, tip: &CommitId) -> Result<Range, RuntimeError> {
+        let known = |known: &Known| known.range(&rules.commit, tip, self.now);
+        if let Some(range) = self.known.and_then(known) {
+            return Ok(range);
+        }
+        let commits = self.commits(rules, tip)?;
+        let authors = commits.iter().map(|commit| self.authored(rules, commit));
+        let authors = authors.collect();
+        let range = Arc::new((commits, authors));
+        if let Some(known) = self.known {
+            known.keep_range(&rules.commit, tip, self.now, Arc::clone(&range));
+        }
+        Ok(range)
+    }
+
     /// Every commit that `tip` has and the base has not, newest first; the tip alone when that is
     /// none, since somebody put the branch there.
     pub(super) fn commits(

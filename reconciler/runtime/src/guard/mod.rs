@@ -9,6 +9,7 @@
 //! ```
 
 mod authors;
+mod known;
 mod request;
 mod secrets;
 mod words;
@@ -23,6 +24,7 @@ use stratum_core::rules::{Rules, policies};
 
 use crate::error::RuntimeError;
 
+pub use known::Known;
 pub use request::Case;
 pub use secrets::{Older, ROLLBACK_TAGS};
 pub use words::{Heard, Said, Word, WordOf};
@@ -39,6 +41,8 @@ pub struct Guard<'a> {
     pub signatures: &'a dyn Signatures,
     /// The time (UTC).
     pub now: Timestamp,
+    /// What was read before; `None`: nothing is kept.
+    pub known: Option<&'a Known>,
 }
 
 impl Guard<'_> {
@@ -46,6 +50,9 @@ impl Guard<'_> {
     ///
     /// *Errors*: [`RuntimeError::Gate`] when the commit is gone or its rules cannot be read.
     pub fn rules(&self, commit: &CommitId) -> Result<Arc<Rules>, RuntimeError> {
+        if let Some(rules) = self.known.and_then(|known| known.rules(commit)) {
+            return Ok(rules);
+        }
         let tree = self
             .repository
             .tree(commit)
@@ -62,16 +69,23 @@ impl Guard<'_> {
         if !files.findings.is_empty() {
             return Err(unreadable(commit, &files.findings));
         }
-        Ok(Arc::new(Rules {
+        let rules = Arc::new(Rules {
             commit: commit.clone(),
             policies: files.files,
             trust: Arc::new(trust),
             settings: Arc::new(settings),
-        }))
+        });
+        if let Some(known) = self.known {
+            known.keep_rules(&rules);
+        }
+        Ok(rules)
     }
 
     /// What is wrong with the rules that a commit brings; they hold for what comes after it.
     pub fn check(&self, commit: &CommitId) -> Result<Vec<Finding>, RuntimeError> {
+        if let Some(findings) = self.known.and_then(|known| known.check(commit)) {
+            return Ok(findings.to_vec());
+        }
         let tree = self.repository.tree(commit)?;
         let Some(settings) = self.loader.settings(tree.as_ref())?.value else {
             return Ok(Vec::new());
@@ -81,6 +95,9 @@ impl Guard<'_> {
         let trust = loaded.value.unwrap_or_default();
         let found = self.gate.check(tree.as_ref(), &trust);
         findings.extend(found.map_err(stratum_core::ports::LoadError::Tree)?);
+        if let Some(known) = self.known {
+            known.keep_check(commit, &findings);
+        }
         Ok(findings)
     }
 }

@@ -58,11 +58,8 @@ impl Guard<'_> {
         plan: Arc<Plan>,
         tags: &[SignedTag],
     ) -> Result<PlanRequest, RuntimeError> {
-        let commits = self.commits(rules, &case.commit)?;
-        let authors: Vec<Authored> = commits
-            .iter()
-            .map(|commit| self.authored(rules, commit))
-            .collect();
+        let range = self.range(rules, &case.commit)?;
+        let (commits, authors) = (&range.0, range.1.clone());
         let (changed, objects) = self.changed(case, rules)?;
         let rewound =
             case.commit != case.base && !self.repository.follows(&case.commit, &case.base)?;
@@ -87,7 +84,7 @@ impl Guard<'_> {
         };
         let since = commits.first().map(|tip| tip.committed_at);
         (request.approvals, request.refused) = self.approvals(&request, tags, since)?;
-        request.reviewed = reviewed(&request, &commits);
+        request.reviewed = reviewed(&request, commits);
         Ok(request)
     }
 

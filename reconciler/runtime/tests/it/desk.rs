@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use stratum_core::ids::{Address, EnvironmentName, RunId, TypeName};
+use stratum_core::ids::{Address, BranchName, CommitId, EnvironmentName, RunId, TypeName};
 use stratum_core::ports::{
-    ApplyCall, ApplyError, AuditError, Base, Break, Changes, CheckpointCall, Clock, ClockReading,
-    Complaint, Dropped, Entry, EnvironmentRow, FactChange, Facts, HeldLease, ImportCall, Journals,
-    Keep, Lease, LeaseError, Leases, LocateCall, Located, NoProposals, Observation, Observations,
-    OpenRun, PartSize, PlanCall, Probe, ProbeError, Proposal, Provider, ProviderError,
-    ProviderSchema, QueueEntry, Randomness, ReadCall, Reading, RestoreCall, Retention, States,
-    StoreError, Transaction, Transactions, Unfinished, Work,
+    Advance, ApplyCall, ApplyError, AuditError, Base, Break, Changes, CheckpointCall, Clock,
+    ClockReading, Complaint, Dropped, Entry, EnvironmentRow, FactChange, Facts, Fronts, HeldLease,
+    ImportCall, Journals, Keep, Lease, LeaseError, Leases, LocateCall, Located, NoProposals,
+    Observation, Observations, OpenRun, PartSize, PlanCall, Probe, ProbeError, Proposal, Provider,
+    ProviderError, ProviderSchema, QueueEntry, Randomness, ReadCall, Reading, RestoreCall,
+    Retention, States, StoreError, Transaction, Transactions, Unfinished, Work,
 };
 use stratum_core::resource::{HealthCheck, Instance, Opaque};
 use stratum_core::run::{Run, RunSummary};
@@ -250,6 +250,16 @@ impl Facts for KillingStore {
     }
     async fn put_facts(&self, changes: Vec<FactChange>) -> Result<(), StoreError> {
         self.write(self.inner.put_facts(changes)).await
+    }
+}
+
+#[async_trait]
+impl Fronts for KillingStore {
+    async fn fronts(&self) -> Result<Vec<(BranchName, CommitId)>, StoreError> {
+        self.inner.fronts().await
+    }
+    async fn advance(&self, advance: &Advance) -> Result<bool, StoreError> {
+        self.write(self.inner.advance(advance)).await
     }
 }
 

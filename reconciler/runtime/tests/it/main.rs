@@ -13,6 +13,7 @@
 
 mod desk;
 mod flows;
+mod fronts;
 mod lies;
 mod races;
 mod recording;

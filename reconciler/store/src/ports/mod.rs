@@ -2,6 +2,7 @@
 
 mod changes;
 mod facts;
+mod fronts;
 mod journals;
 mod leases;
 mod observations;

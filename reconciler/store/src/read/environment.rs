@@ -1,12 +1,15 @@
 //! Environments, their leases and their resources.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
-use stratum_core::ids::EnvironmentName;
-use stratum_core::ports::{Base, EnvironmentRow, Lease};
+use stratum_core::ids::{CommitId, EnvironmentName};
+use stratum_core::ports::{Base, EnvironmentRow, FRONT, Lease};
 
 use crate::error::{Failure, from_json, unreadable};
 use crate::lease::Held;
+use crate::read::facts;
 use crate::rest::{Read, Rest};
 use crate::time::from_nanoseconds;
 
@@ -15,8 +18,12 @@ pub(crate) async fn environments(
     connection: &mut SqliteConnection,
 ) -> Result<Vec<EnvironmentRow>, Failure> {
     let sql = "SELECT name, row FROM environments WHERE row IS NOT NULL ORDER BY name";
-    let rows: Vec<(String, String)> = sqlx::query_as(sql).fetch_all(connection).await?;
-    let read = |(name, row): &(String, String)| from_json(row, || format!("environment `{name}`"));
+    let rows: Vec<(String, String)> = sqlx::query_as(sql).fetch_all(&mut *connection).await?;
+    let fronts = fronts(connection).await?;
+    let read = |(name, row): &(String, String)| {
+        let row = from_json(row, || format!("environment `{name}`"))?;
+        Ok(at_front(row, &fronts))
+    };
     rows.iter().map(read).collect()
 }
 
@@ -28,10 +35,34 @@ pub(crate) async fn environment(
     let sql = "SELECT row FROM environments WHERE name = ? AND row IS NOT NULL";
     let row: Option<String> = sqlx::query_scalar(sql)
         .bind(environment.as_str())
-        .fetch_optional(connection)
+        .fetch_optional(&mut *connection)
         .await?;
-    row.map(|row| from_json(&row, || format!("environment `{environment}`")))
-        .transpose()
+    let Some(row) = row else { return Ok(None) };
+    let row: EnvironmentRow = from_json(&row, || format!("environment `{environment}`"))?;
+    Ok(Some(match row.follows {
+        Some(_) => at_front(row, &fronts(connection).await?),
+        None => row,
+    }))
+}
+
+/// The commits of the fronts, by branch.
+async fn fronts(connection: &mut SqliteConnection) -> Result<BTreeMap<String, CommitId>, Failure> {
+    let facts = facts::facts(connection, FRONT).await?;
+    let front = |(name, value): (String, Vec<u8>)| {
+        let branch = name.strip_prefix(FRONT)?.to_owned();
+        Some((branch, CommitId::new(String::from_utf8(value).ok()?).ok()?))
+    };
+    Ok(facts.into_iter().filter_map(front).collect())
+}
+
+/// An environment that follows a front is where that is.
+fn at_front(mut row: EnvironmentRow, fronts: &BTreeMap<String, CommitId>) -> EnvironmentRow {
+    let branch = row.follows.as_ref();
+    if let Some(commit) = branch.and_then(|branch| fronts.get(branch.as_str())) {
+        row.revision = Some(commit.clone());
+        row.desired_revision = Some(commit.clone());
+    }
+    row
 }
 
 /// The lease of an environment, if it ever had one.

@@ -9,6 +9,7 @@ pub(crate) mod audit;
 pub(crate) mod environment;
 pub(crate) mod evaluation;
 pub(crate) mod facts;
+pub(crate) mod fronts;
 pub(crate) mod lease;
 pub(crate) mod made;
 pub(crate) mod mark;
@@ -19,7 +20,7 @@ pub(crate) mod run;
 pub(crate) mod secret;
 
 use sqlx::SqliteConnection;
-use stratum_core::ports::StoreError;
+use stratum_core::ports::{Advance, StoreError};
 
 use crate::error::Failure;
 use crate::write::audit::Ledger;
@@ -86,6 +87,8 @@ pub(crate) enum Write {
     Trouble(announced::Trouble),
     /// Write small facts.
     Facts(facts::Put),
+    /// Move the front of a branch.
+    Advance(Advance),
 }
 
 impl Write {
@@ -118,7 +121,8 @@ impl Write {
             | Self::Integrated(_)
             | Self::Announce(_)
             | Self::Trouble(_)
-            | Self::Facts(_) => false,
+            | Self::Facts(_)
+            | Self::Advance(_) => false,
         }
     }
 }
@@ -183,7 +187,8 @@ fn as_append(write: &Write) -> Option<&append::Append> {
         | Write::Integrated(_)
         | Write::Announce(_)
         | Write::Trouble(_)
-        | Write::Facts(_) => None,
+        | Write::Facts(_)
+        | Write::Advance(_) => None,
     }
 }
 
@@ -239,6 +244,7 @@ async fn one(
         Write::Announce(announce) => announced::announce(connection, announce).await,
         Write::Trouble(trouble) => announced::trouble(connection, trouble).await,
         Write::Facts(put) => facts::put(connection, put).await,
+        Write::Advance(step) => fronts::advance(connection, step).await,
     }
 }
 
@@ -303,5 +309,6 @@ pub(crate) fn doing(write: &Write) -> &'static str {
         Write::Announce(_) => "remembering an announcement",
         Write::Trouble(_) => "noting how the forge is reached",
         Write::Facts(_) => "writing what is remembered of the repository",
+        Write::Advance(_) => "moving the front of a branch",
     }
 }

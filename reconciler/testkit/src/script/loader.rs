@@ -21,7 +21,7 @@ impl Script {
     }
 }
 
-fn closure(content: &Content, environment: &EnvironmentName) -> Closure {
+pub(super) fn closure(content: &Content, environment: &EnvironmentName) -> Closure {
     let resources = content.resources.get(environment);
     let findings = content.findings.get(environment);
     let id = object_id(&format!("{resources:?} {findings:?}"));

@@ -1,5 +1,6 @@
 //! The script as a repository.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,10 +8,12 @@ use async_trait::async_trait;
 use stratum_core::desired::Revision;
 use stratum_core::ids::{BranchName, CommitId, ObjectId};
 use stratum_core::ports::{
-    Publication, Repository, RepositoryError, Tips, Tree, TreeEntry, TreeError, TreeKind, Wake,
+    Changed, Publication, Repository, RepositoryError, Tips, Tree, TreeEntry, TreeError, TreeKind,
+    Wake,
 };
 use stratum_core::signed::{Signed, SignedCommit, SignedTag};
 
+use super::loader::closure;
 use super::{Content, Script, main, object_id};
 
 /// The "files" of a commit: the loader only asks which commit it is.
@@ -132,6 +135,29 @@ impl Repository for Script {
 
     fn words(&self) -> Result<Vec<SignedTag>, RepositoryError> {
         Ok(Vec::new())
+    }
+
+    fn changed(&self, old: &CommitId, new: &CommitId) -> Result<Changed, RepositoryError> {
+        let inner = self.lock();
+        let content = |commit| {
+            inner
+                .commits
+                .get(commit)
+                .map(|(content, _)| content.clone())
+        };
+        let (Some(old), Some(new)) = (content(old), content(new)) else {
+            return Ok(Changed::Everything);
+        };
+        let mut paths = BTreeSet::new();
+        for name in old.resources.keys().chain(new.resources.keys()) {
+            if closure(&old, name) != closure(&new, name) {
+                paths.extend(closure(&new, name).0.into_keys());
+            }
+        }
+        if old.settings != new.settings {
+            paths.insert("stratum.ncl".to_owned());
+        }
+        Ok(Changed::Paths(paths))
     }
 
     fn publish(&self, publication: &Publication) -> Result<CommitId, RepositoryError> {

@@ -2,6 +2,7 @@
 
 mod changes;
 mod facts;
+mod fronts;
 mod journal;
 mod lease;
 mod observation;
@@ -95,7 +96,9 @@ pub async fn conforms(make: impl AsyncFn() -> Result<Stage, StoreError>) -> Kept
     observation::is_bounded(&*fresh().await?).await?;
     queue::holds_one_entry_for_each_environment(&*fresh().await?).await?;
     queue::keeps_what_was_replaced(&*fresh().await?).await?;
-    facts::are_kept_by_name(&*fresh().await?).await
+    facts::are_kept_by_name(&*fresh().await?).await?;
+    fronts::carry_who_follows(&*fresh().await?).await?;
+    fronts::refuse_what_is_not_known(&*fresh().await?).await
 }
 
 /// The value, or the rule that is broken because there is none.

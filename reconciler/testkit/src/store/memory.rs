@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use stratum_core::ids::{Address, EnvironmentName, RunId};
+use stratum_core::ids::{Address, BranchName, CommitId, EnvironmentName, RunId};
 use stratum_core::ports::{
-    AuditError, Base, Change, Changes, Clock, Entry, EnvironmentRow, EvaluationCache, FactChange,
-    Facts, Journals, Lease, Life, Observation, Observations, OpenRun, QueueEntry, States,
-    StoreError, Transaction, Transactions, Unfinished, Work,
+    Advance, AuditError, Base, Change, Changes, Clock, Entry, EnvironmentRow, EvaluationCache,
+    FactChange, Facts, Fronts, Journals, Lease, Life, Observation, Observations, OpenRun,
+    QueueEntry, States, StoreError, Transaction, Transactions, Unfinished, Work,
 };
 use stratum_core::run::{Run, RunSummary};
 use tokio::sync::watch;
@@ -188,6 +188,19 @@ impl Facts for MemoryStore {
 }
 
 #[async_trait]
+impl Fronts for MemoryStore {
+    async fn fronts(&self) -> Result<Vec<(BranchName, CommitId)>, StoreError> {
+        let state = self.read();
+        let fronts = state.fronts.iter();
+        Ok(fronts.map(|(b, c)| (b.clone(), c.clone())).collect())
+    }
+
+    async fn advance(&self, advance: &Advance) -> Result<bool, StoreError> {
+        Ok(self.write()?.advance(advance))
+    }
+}
+
+#[async_trait]
 impl Journals for MemoryStore {
     async fn start(&self, lease: &Lease, run: &Run, started: &Entry) -> Result<(), StoreError> {
         self.write()?.start(lease, run, started)
@@ -255,14 +268,18 @@ impl Journals for MemoryStore {
 #[async_trait]
 impl States for MemoryStore {
     async fn environments(&self) -> Result<Vec<EnvironmentRow>, StoreError> {
-        Ok(self.read().rows.values().cloned().collect())
+        let state = self.read();
+        let rows = state.rows.values().cloned();
+        Ok(rows.map(|row| state.at_front(row)).collect())
     }
 
     async fn environment(
         &self,
         environment: &EnvironmentName,
     ) -> Result<Option<EnvironmentRow>, StoreError> {
-        Ok(self.read().rows.get(environment).cloned())
+        let state = self.read();
+        let row = state.rows.get(environment).cloned();
+        Ok(row.map(|row| state.at_front(row)))
     }
 
     async fn put_environment(&self, lease: &Lease, row: &EnvironmentRow) -> Result<(), StoreError> {

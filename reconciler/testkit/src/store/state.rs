@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use stratum_core::audit::AuditEntry;
-use stratum_core::ids::{Address, EnvironmentName, RunId};
+use stratum_core::ids::{Address, BranchName, CommitId, EnvironmentName, RunId};
 use stratum_core::journal::Event;
 use stratum_core::plan::Step;
 use stratum_core::ports::{
-    Base, Entry, EnvironmentRow, Lease, Life, Observation, QueueEntry, StateChange, StoreError,
-    Unfinished,
+    Advance, Base, Entry, EnvironmentRow, Lease, Life, Observation, QueueEntry, StateChange,
+    StoreError, Unfinished,
 };
 use stratum_core::run::{Run, RunSummary};
 
@@ -44,6 +44,7 @@ pub(super) struct State {
     pub(super) queue: Vec<QueueEntry>,
     pub(super) evaluations: BTreeMap<String, Vec<u8>>,
     pub(super) facts: BTreeMap<String, Vec<u8>>,
+    pub(super) fronts: BTreeMap<BranchName, CommitId>,
 }
 
 /// One run.
@@ -55,6 +56,52 @@ pub(super) struct Kept {
 }
 
 impl State {
+    /// An environment that follows a front is where that is.
+    pub(super) fn at_front(&self, mut row: EnvironmentRow) -> EnvironmentRow {
+        let front = row
+            .follows
+            .as_ref()
+            .and_then(|branch| self.fronts.get(branch));
+        if let Some(commit) = front {
+            row.revision = Some(commit.clone());
+            row.desired_revision = Some(commit.clone());
+        }
+        row
+    }
+
+    /// The row as it is kept: it follows a front only where that is.
+    pub(super) fn following(&self, row: &EnvironmentRow) -> EnvironmentRow {
+        let mut row = row.clone();
+        let front = row
+            .follows
+            .as_ref()
+            .and_then(|branch| self.fronts.get(branch));
+        if front.is_none() || front != row.revision.as_ref() {
+            row.follows = None;
+        }
+        row
+    }
+
+    pub(super) fn advance(&mut self, advance: &Advance) -> bool {
+        let branch = Some(&advance.branch);
+        let follows = |row: &&mut EnvironmentRow| row.follows.as_ref() == branch;
+        let followers = self.rows.values_mut().filter(|row| follows(row)).count();
+        let stands = self.fronts.get(&advance.branch) == advance.from.as_ref();
+        if !stands || followers != advance.followers {
+            return false;
+        }
+        for row in self.rows.values_mut().filter(follows) {
+            if advance.touched.contains(&row.name) {
+                row.follows = None;
+                row.revision.clone_from(&advance.from);
+                row.desired_revision.clone_from(&advance.from);
+            }
+        }
+        self.fronts
+            .insert(advance.branch.clone(), advance.to.clone());
+        true
+    }
+
     /// Refuses whoever lost the lease on `environment`, or never had one on it.
     pub(super) fn fence(
         &self,
@@ -77,7 +124,8 @@ impl State {
         row: &EnvironmentRow,
     ) -> Result<(), StoreError> {
         self.fence(lease, &row.name)?;
-        self.rows.insert(row.name.clone(), row.clone());
+        let row = self.following(row);
+        self.rows.insert(row.name.clone(), row);
         Ok(())
     }
 

@@ -9,6 +9,8 @@ use super::{Opened, Source, open};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::CommandError;
+use crate::records::{self, Signatures};
+use crate::show;
 use crate::style::{Role, Theme};
 
 /// Proves that no entry, tile or checkpoint was altered, removed or reordered; offline
@@ -48,15 +50,39 @@ pub(super) fn run(context: &Context, arguments: &VerifyArguments) -> Result<Exit
         .reader
         .verify(&opened.expected)
         .map_err(|reason| CommandError::given(reason).hint("`stratum audit verify --help`"))?;
+    let records = match &arguments.source.log {
+        Some(_) => None,
+        None => signatures(context)?,
+    };
     if context.global.json {
-        context.ui.answer_json(&report_json(&opened, &report))?;
+        let mut json = report_json(&opened, &report);
+        if let (Some(json), Some(records)) = (json.as_object_mut(), &records) {
+            json.insert("records".to_owned(), serde_json::to_value(records)?);
+        }
+        context.ui.answer_json(&json)?;
     } else {
         let theme = context.ui.theme();
-        context.ui.answer(&report_text(theme, &opened, &report));
+        let mut text = report_text(theme, &opened, &report);
+        if let Some(records) = &records {
+            text.push_str(&show::records::signatures(theme, records));
+        }
+        context.ui.answer(&text);
     }
-    Ok(match report.problem {
-        Some(_) => Exit::Wrong,
-        None => Exit::Done,
+    let forged = records.is_some_and(|records| records.problem.is_some());
+    Ok(match report.problem.is_some() || forged {
+        true => Exit::Wrong,
+        false => Exit::Done,
+    })
+}
+
+/// How the commits of records are signed; `None` where none was written yet.
+fn signatures(context: &Context) -> Result<Option<Signatures>, CommandError> {
+    let place = context.known_place()?;
+    context.block_on(async {
+        match place.state().await? {
+            Some(store) => records::verify(&place, &store).await,
+            None => Ok(None),
+        }
     })
 }
 

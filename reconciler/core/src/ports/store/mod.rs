@@ -8,6 +8,7 @@
 //! | [`Work`] | what waits to be done |
 //! | [`Observations`] | what was seen of resources |
 //! | [`Facts`] | small facts that belong to no environment |
+//! | [`Fronts`] | where the environments stand that nothing touched |
 //! | [`Transactions`] | several of these, and the audit log, in one transaction |
 //! | [`Retention`] | dropping what is over |
 //! | [`Changes`] | noticing what other processes did |
@@ -25,7 +26,7 @@ mod states;
 mod transactions;
 mod work;
 
-use super::Facts;
+use super::{Facts, Fronts};
 
 pub use changes::Changes;
 pub use error::StoreError;
@@ -42,7 +43,16 @@ pub use work::{QueueEntry, Work};
 /// *Guarantees*: every method is atomic: it happens wholly or not at all, also when the process
 /// dies inside. Writing methods are durable when they return.
 pub trait Store:
-    Journals + States + Leases + Work + Observations + Facts + Transactions + Retention + Changes
+    Journals
+    + States
+    + Leases
+    + Work
+    + Observations
+    + Facts
+    + Fronts
+    + Transactions
+    + Retention
+    + Changes
 {
 }
 
@@ -53,6 +63,7 @@ impl<S> Store for S where
         + Work
         + Observations
         + Facts
+        + Fronts
         + Transactions
         + Retention
         + Changes

@@ -10,7 +10,7 @@ use super::{Lease, StoreError};
 use crate::condition::{Condition, Hold};
 use crate::desired::Closure;
 use crate::digest::Digest;
-use crate::ids::{Address, CommitId, EnvironmentName, RunId};
+use crate::ids::{Address, BranchName, CommitId, EnvironmentName, RunId};
 use crate::resource::ResourceState;
 use crate::rules::Pin;
 
@@ -60,6 +60,11 @@ pub struct EnvironmentRow {
     pub pin: Option<Pin>,
     /// The root of its local resources, once known; absolute.
     pub root: Option<String>,
+    /// The branch whose front it follows: it is settled, and at whatever commit that is at. The
+    /// store answers that commit as its revision; where the front stands elsewhere when the row is
+    /// written, it follows nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<BranchName>,
     /// The last run.
     pub last_run: Option<RunId>,
     /// When the world was last looked at (UTC).
