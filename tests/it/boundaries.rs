@@ -35,6 +35,7 @@ const PICTURE: &[(&str, &[&str])] = &[
 
 /// Libraries that the pure room may use: none of them touches a file, a clock or a network.
 const PURE: &[&str] = &[
+    "aho-corasick",
     "async-trait",
     "base64",
     "jiff",

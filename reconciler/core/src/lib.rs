@@ -21,6 +21,7 @@ pub mod plan;
 pub mod planning;
 pub mod ports;
 pub mod record;
+pub mod redact;
 pub mod resource;
 pub mod retention;
 pub mod rules;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use stratum_core::ports::{Call, SecretError, reveal};
+use stratum_core::redact::Redactor;
 use stratum_core::value::{Record, Value};
 
 /// What a program is given.
@@ -48,6 +49,15 @@ pub(crate) async fn given(call: Call<'_>, record: &Record) -> Result<Given, Secr
     given.inputs = json(call, &inputs, &mut secrets).await?;
     given.secrets = secrets;
     Ok(given)
+}
+
+/// Takes the secrets of a program out of what is said about it. When they cannot be opened now,
+/// everything is taken out.
+pub(crate) async fn redactor(call: Call<'_>, record: &Record) -> Redactor {
+    match given(call, record).await {
+        Ok(given) => Redactor::new(&given.secrets),
+        Err(_) => Redactor::of_everything(),
+    }
 }
 
 /// The text of a value; `None` when it is not text. Its secrets are added to `secrets`.

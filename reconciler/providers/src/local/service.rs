@@ -123,10 +123,14 @@ impl Service {
                 .await
                 .map_err(|error| broken(error.to_string()))?;
         }
-        let status = wait_until_healthy(call, &supervised, record)
-            .await
-            .map_err(|why| ApplyError::unknown(format!("{why}{}", supervised.last_words())))?;
-        Ok(made(record, &status))
+        match wait_until_healthy(call, &supervised, record).await {
+            Ok(status) => Ok(made(record, &status)),
+            Err(why) => {
+                let redactor = opened::redactor(call, record).await;
+                let words = supervised.last_words(&redactor);
+                Err(ApplyError::unknown(redactor.text(&why) + &words))
+            }
+        }
     }
 }
 

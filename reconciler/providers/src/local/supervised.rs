@@ -1,16 +1,19 @@
 //! Starts, stops and looks at the process that supervises one service.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::io::{self, Read as _, Seek as _, Write};
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use stratum_core::redact::Redactor;
 use thiserror::Error;
 use tokio::io::AsyncWriteExt;
 
-use crate::process::{GRACE, Identity, Phase, Status, Supervision, kill_group_gently, read_status};
+use crate::process::{
+    GRACE, Identity, Phase, Status, Supervision, kill_group_gently, last_lines, read_status,
+};
 use crate::reexec::SUPERVISE_ARGUMENT;
 
 /// The time a supervisor gets to say that it is there, or to end after it was told to.
@@ -209,18 +212,33 @@ impl Supervised {
     }
 
     /// The end of what the program wrote to its error output, as a clause; empty when it is silent.
-    pub(crate) fn last_words(&self) -> String {
+    pub(crate) fn last_words(&self, redactor: &Redactor) -> String {
         let path = self.folder.join("stderr.log");
-        let text = std::fs::read(&path).unwrap_or_default();
-        let start = text.len().saturating_sub(1024);
-        let text = String::from_utf8_lossy(text.get(start..).unwrap_or_default()).into_owned();
-        let lines: Vec<&str> = text.lines().rev().take(3).collect();
-        if lines.is_empty() {
-            return String::new();
+        let text = redactor.text(&tail(&path).unwrap_or_default());
+        match last_lines(&text) {
+            words if words.is_empty() => String::new(),
+            words => format!(" (last in `{}`: {words})", path.display()),
         }
-        let lines: Vec<&str> = lines.into_iter().rev().collect();
-        format!(" (last in `{}`: {})", path.display(), lines.join(" / "))
     }
+}
+
+/// The most bytes of a log that last words are looked for in. More than are shown, so that a secret
+/// that is not whole in them is in none of the lines that are.
+const TAIL: u64 = 64 * 1024;
+
+/// The last lines of a log, none of which begins before them.
+fn tail(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let before = file.metadata()?.len().saturating_sub(TAIL);
+    file.seek(io::SeekFrom::Start(before))?;
+    let mut bytes = Vec::new();
+    file.take(TAIL).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    Ok(match text.split_once('\n') {
+        _ if before == 0 => text,
+        Some((_, whole)) => whole.to_owned(),
+        None => String::new(),
+    })
 }
 
 async fn pause() {

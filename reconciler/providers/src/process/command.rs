@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
+use stratum_core::redact::{Redaction, Redactor};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin};
 use tokio::task::JoinHandle;
@@ -62,9 +64,15 @@ pub(crate) struct Ended {
     pub(crate) output: String,
     /// It wrote more.
     pub(crate) truncated: bool,
-    /// The end of what it wrote to its error output.
+    /// The end of what it wrote to its error output; begins with [`CUT`] when it wrote more.
     pub(crate) errors: String,
 }
+
+/// Stands where something was left out.
+const CUT: char = '…';
+
+/// The most lines of the error output that a failure tells, and the most characters of each.
+const TOLD: (usize, usize) = (5, 200);
 
 impl Ended {
     fn never_ran(reason: String) -> Self {
@@ -86,13 +94,33 @@ impl Ended {
             (None, Some(code)) => format!("exited with {code}"),
             (None, None) => "was ended".to_owned(),
         };
-        let tail: Vec<&str> = self.errors.lines().rev().take(5).collect();
-        if tail.is_empty() {
-            return Some(how);
+        match last_lines(&self.errors) {
+            told if told.is_empty() => Some(how),
+            told => Some(format!("{how}: {told}")),
         }
-        let tail: Vec<&str> = tail.into_iter().rev().collect();
-        Some(format!("{how}: {}", tail.join(" / ")))
     }
+}
+
+/// The last lines of a text in one, each cut where it is long.
+pub(crate) fn last_lines(text: &str) -> String {
+    let (most, longest) = TOLD;
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    let (left_out, told) = lines.split_at(lines.len().saturating_sub(most));
+    let told = told
+        .iter()
+        .map(|line| match line.char_indices().nth(longest) {
+            Some((end, _)) => format!("{}{CUT}", line.get(..end).unwrap_or_default()),
+            None => (*line).to_owned(),
+        });
+    let begun = (!left_out.is_empty()).then(|| CUT.to_string());
+    begun
+        .into_iter()
+        .chain(told)
+        .collect::<Vec<_>>()
+        .join(" / ")
 }
 
 impl Command {
@@ -160,15 +188,17 @@ pub(crate) async fn run(command: &Command, stop: impl Future<Output = String> + 
     };
     let mut group = Group::of(&child);
     feed(child.stdin.take(), command.input.clone());
-    let output = collect(child.stdout.take(), OUTPUT_LIMIT, Keep::Start);
-    let errors = collect(child.stderr.take(), ERROR_LIMIT, Keep::End);
+    let redactor = Redactor::new(&command.secrets);
+    let output = collect(child.stdout.take(), OUTPUT_LIMIT, Keep::Start, &redactor);
+    let errors = collect(child.stderr.take(), ERROR_LIMIT, Keep::End, &redactor);
     let (status, otherwise) = wait(&mut child, &mut group, command.timeout, stop).await;
     let (output, truncated) = finish(output).await;
-    let (errors, _) = finish(errors).await;
-    let (output, errors) = (
-        hide(output, &command.secrets),
-        hide(errors, &command.secrets),
-    );
+    let (errors, cut) = finish(errors).await;
+    let errors = if cut {
+        format!("{CUT}{errors}")
+    } else {
+        errors
+    };
     Ended {
         code: status.and_then(|status| status.code()),
         otherwise: otherwise.or_else(|| status.and_then(signal_clause)),
@@ -177,26 +207,6 @@ pub(crate) async fn run(command: &Command, stop: impl Future<Output = String> + 
         truncated,
         errors,
     }
-}
-
-/// What stands for a secret that a program printed.
-const HIDDEN: &str = "(secret)";
-
-/// The text without the secrets in it, as they are and as JSON writes them. Very short ones are
-/// left: taking out every `1` would hide nothing and break everything.
-fn hide(text: String, secrets: &[String]) -> String {
-    let mut text = text;
-    let written = secrets.iter().flat_map(|secret| {
-        let json = serde_json::to_string(secret).unwrap_or_default();
-        let json = json.trim_matches('"').to_owned();
-        [secret.trim().to_owned(), json]
-    });
-    for secret in written.filter(|secret| secret.len() >= 4) {
-        if text.contains(&secret) {
-            text = text.replace(&secret, HIDDEN);
-        }
-    }
-    text
 }
 
 fn why_not(command: &Command, error: &std::io::Error) -> String {
@@ -303,47 +313,69 @@ enum Keep {
 
 /// What was read so far, shared so that an end that never comes is not waited for.
 struct Collected {
-    bytes: std::sync::Arc<std::sync::Mutex<(Vec<u8>, bool)>>,
+    kept: Arc<Mutex<Kept>>,
     task: Option<JoinHandle<()>>,
+}
+
+/// What is kept of an output. Secrets are taken out before anything is cut.
+struct Kept {
+    bytes: Vec<u8>,
+    truncated: bool,
+    limit: usize,
+    keep: Keep,
+    redaction: Redaction,
+}
+
+impl Kept {
+    fn take(&mut self, piece: &[u8]) {
+        // What comes after a full start is dropped, whatever it says.
+        if matches!(self.keep, Keep::Start) && self.truncated {
+            return;
+        }
+        self.redaction.push(piece, &mut self.bytes);
+        self.cut();
+    }
+
+    fn finish(&mut self) {
+        if !(matches!(self.keep, Keep::Start) && self.truncated) {
+            self.redaction.finish(&mut self.bytes);
+            self.cut();
+        }
+    }
+
+    fn cut(&mut self) {
+        let extra = self.bytes.len().saturating_sub(self.limit);
+        match self.keep {
+            Keep::Start => self.bytes.truncate(self.limit),
+            Keep::End => drop(self.bytes.drain(..extra)),
+        }
+        self.truncated |= extra > 0;
+    }
 }
 
 fn collect(
     stream: Option<impl AsyncRead + Unpin + Send + 'static>,
     limit: usize,
     keep: Keep,
+    redactor: &Redactor,
 ) -> Collected {
-    let bytes = std::sync::Arc::default();
-    let task = stream.map(|stream| {
-        let bytes = std::sync::Arc::clone(&bytes);
-        tokio::spawn(read_bounded(stream, bytes, limit, keep))
-    });
-    Collected { bytes, task }
+    let kept = Arc::new(Mutex::new(Kept {
+        bytes: Vec::new(),
+        truncated: false,
+        limit,
+        keep,
+        redaction: redactor.stream(),
+    }));
+    let task = stream.map(|stream| tokio::spawn(read_bounded(stream, Arc::clone(&kept))));
+    Collected { kept, task }
 }
 
-async fn read_bounded(
-    mut stream: impl AsyncRead + Unpin,
-    kept: std::sync::Arc<std::sync::Mutex<(Vec<u8>, bool)>>,
-    limit: usize,
-    keep: Keep,
-) {
+async fn read_bounded(mut stream: impl AsyncRead + Unpin, kept: Arc<Mutex<Kept>>) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(count @ 1..) = stream.read(&mut buffer).await {
         let piece = buffer.get(..count).unwrap_or_default();
-        let mut kept = kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let (bytes, truncated) = &mut *kept;
-        match keep {
-            Keep::Start => {
-                let room = limit.saturating_sub(bytes.len()).min(count);
-                bytes.extend_from_slice(piece.get(..room).unwrap_or_default());
-                *truncated |= room < count;
-            }
-            Keep::End => {
-                bytes.extend_from_slice(piece);
-                let extra = bytes.len().saturating_sub(limit);
-                bytes.drain(..extra);
-                *truncated |= extra > 0;
-            }
-        }
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.take(piece);
     }
 }
 
@@ -354,11 +386,15 @@ async fn finish(collected: Collected) -> (String, bool) {
             abort.abort();
         }
     }
-    let kept = collected
-        .bytes
+    let mut kept = collected
+        .kept
         .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
-    (String::from_utf8_lossy(&kept.0).into_owned(), kept.1)
+        .unwrap_or_else(PoisonError::into_inner);
+    kept.finish();
+    (
+        String::from_utf8_lossy(&kept.bytes).into_owned(),
+        kept.truncated,
+    )
 }
 
 #[cfg(test)]
@@ -388,6 +424,85 @@ mod tests {
         let ended = run(&command, std::future::pending()).await;
         assert_eq!(ended.output, "pw=(secret)\n");
         assert_eq!(ended.errors, "(secret)\n");
+    }
+
+    /// What a command with a secret in `$PW` says of itself, in its output and in its failure.
+    async fn said(secret: &str, script: &str) -> (String, String) {
+        let mut command = shell(&format!("({script}) | tee /dev/stderr; exit 1"));
+        command.env.insert("PW".to_owned(), secret.to_owned());
+        command.secrets = vec![secret.to_owned()];
+        let ended = run(&command, std::future::pending()).await;
+        (ended.output.clone(), ended.failure().unwrap())
+    }
+
+    #[tokio::test]
+    async fn no_part_and_no_form_of_a_secret_leaves_a_program() {
+        const KEY: &str =
+            "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhki\nBKcwggSjAgEAAoIBAQC\n-----END KEY-----";
+        for script in [
+            "echo $PW",
+            "echo \"$PW\" | head -2",
+            "echo \"$PW\" | head -c 50",
+            "echo \"$PW\" | base64",
+            "echo \"user:$PW\" | base64 -w 20",
+            "echo \"$PW\" | od -An -v -tx1",
+            "echo \"$PW\" | tr a-z A-Z",
+            "echo \"$PW\" | fold -w 7",
+            "printf %s \"$PW\" | sed 's|-|%2D|g; s|$|%0A|' | tr -d '\\n'",
+            "set -x; exec 2>&1; true \"$PW\"",
+        ] {
+            let (output, failure) = said(KEY, script).await;
+            for left in [&output, &failure] {
+                let found = [
+                    "MIIEvQ",
+                    "MIIEVQ",
+                    "BKcwgg",
+                    "TUlJRXZR",
+                    "4d 49 49 45",
+                    "IIEvQI",
+                ];
+                let found = found.iter().find(|part| left.contains(**part));
+                assert!(found.is_none(), "{script}: {found:?} in {left}");
+                assert!(left.contains("(secret)"), "{script}: {left}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn secrets_are_taken_out_before_the_cut() {
+        let script = "head -c 4000 /dev/zero | tr '\\0' x; echo; echo $PW; head -c 4085 /dev/zero | tr '\\0' y";
+        let (_, failure) = said("a-secret-of-32-characters-is-long", script).await;
+        assert!(!failure.contains("characters"), "{failure}");
+        let mut command = shell("head -c 1048570 /dev/zero; echo $PW");
+        command
+            .env
+            .insert("PW".to_owned(), "correct-horse".to_owned());
+        command.secrets = vec!["correct-horse".to_owned()];
+        let ended = run(&command, std::future::pending()).await;
+        assert!(!ended.output.contains("corr") && ended.truncated);
+    }
+
+    #[tokio::test]
+    async fn what_a_failure_tells_is_short_and_marked() {
+        let script = "for n in 1 2 3 4 5 6 7; do echo line $n; done >&2; head -c 900 /dev/zero | tr '\\0' x >&2; exit 2";
+        let failure = run(&shell(script), std::future::pending())
+            .await
+            .failure()
+            .unwrap();
+        assert!(
+            failure.starts_with("exited with 2: … / line 4 / line 5"),
+            "{failure}"
+        );
+        assert!(
+            failure.ends_with("xx…") && failure.chars().count() < 300,
+            "{failure}"
+        );
+        let script = "head -c 5000 /dev/zero | tr '\\0' x >&2; exit 2";
+        let failure = run(&shell(script), std::future::pending())
+            .await
+            .failure()
+            .unwrap();
+        assert!(failure.starts_with("exited with 2: …xxx"), "{failure}");
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ mod exec;
 mod identity;
 mod supervise;
 
-pub(crate) use command::{Command, Ended, run, split_environment};
+pub(crate) use command::{Command, Ended, last_lines, run, split_environment};
 pub(crate) use exec::{Instruction, Line, append, exec_main, lines};
 pub(crate) use identity::Identity;
 pub(crate) use supervise::{
