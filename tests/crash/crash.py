@@ -56,11 +56,20 @@ class World:
         return {path.name for path in self.things.iterdir() if not path.name.startswith(".")}
 
     def doubled(self):
-        """Lines `verb address inputs` that repeat the last one of their address."""
+        """Lines `verb address inputs` that repeat the last one of their address.
+
+        A line `begin` stands before each effect: one with other inputs that came to nothing is
+        something else that was tried in between, and what is put back after it is no repetition.
+        """
         last, doubled = {}, []
         for line in self.log.read_text().splitlines():
             verb, address, *inputs = line.split(" ", 2)
-            if last.get(address) == (verb, inputs):
+            before = last.get(address, (None, None))
+            if verb == "begin":
+                if before[1] != inputs:
+                    last[address] = (None, None)
+                continue
+            if before == (verb, inputs):
                 doubled.append(line)
             last[address] = (verb, inputs)
         return doubled
@@ -85,7 +94,8 @@ class Stratum:
         """A command that writes its line after its effect, as most of the world's do not even do."""
         thing = self.world.things / name
         effect = lambda verb: (
-            f'["sh", "-c", "i=$(cat); case $i in *broken*) exit 1;; esac; touch {thing}; '
+            f'["sh", "-c", "i=$(cat); echo begin $STRATUM_ADDRESS $i >> {self.world.log}; '
+            f'case $i in *broken*) exit 1;; esac; touch {thing}; '
             f'echo {verb} $STRATUM_ADDRESS $i >> {self.world.log}; '
             f'sleep 0.0{len(name)}"]')
         needs = "".join(f'"{other}", ' for other in depends)
@@ -176,7 +186,8 @@ class Terraform:
             blocks.append(
                 f'resource "terraform_data" "{name}" {{\n'
                 f"  triggers_replace = {self.version}\n"
-                f'  provisioner "local-exec" {{\n    command = "touch {thing}; '
+                f'  provisioner "local-exec" {{\n    command = "echo begin {name} {self.version} '
+                f'>> {self.world.log}; touch {thing}; '
                 f'echo create {name} {self.version} >> {self.world.log}; sleep 0.02"\n  }}\n'
                 f'  provisioner "local-exec" {{\n    when = destroy\n'
                 f'    command = "rm -f {thing}; echo delete {name} >> {self.world.log}"\n  }}\n}}\n')

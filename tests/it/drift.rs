@@ -65,3 +65,53 @@ fn a_field_that_is_only_reported_is_told_and_stays_while_another_is_corrected() 
         assert_eq!(there(&ground), ("one".to_owned(), 0o600));
     }
 }
+
+/// Two files, drift of which is corrected, with something in the way of the first.
+#[test]
+fn what_stands_in_the_way_of_a_correction_holds_nothing_and_stops_no_other() {
+    let make: [fn(&std::path::Path); 3] = [
+        |path| fs::create_dir(path).unwrap(),
+        |path| {
+            fs::create_dir(path).unwrap();
+            fs::write(path.join("x"), "x").unwrap();
+        },
+        |path| std::os::unix::fs::symlink("z", path).unwrap(),
+    ];
+    for in_the_way in make {
+        let ground = Ground::new();
+        ground.write(
+            "stratum.ncl",
+            "{ name = \"t\", environments = { staging = { drift = { mode = 'correct, every = \
+             \"1s\" } } } }\n",
+        );
+        let files = "{ local_file.c = { path = \"c\", content = \"good\\n\" }, local_file.z = { \
+                     path = \"z\", content = \"z\\n\" } }\n";
+        ground.write("infra/staging.ncl", files);
+        let pushed = ground.push("good");
+        ground.once().ends_with(0);
+        let (c, z) = (ground.made("staging/c"), ground.made("staging/z"));
+        let look = || {
+            std::thread::sleep(Duration::from_millis(1_200));
+            ground.once();
+            ground.stratum(&["status", "--json"]).json()["environments"][0].clone()
+        };
+        fs::remove_file(&c).unwrap();
+        in_the_way(&c);
+        fs::write(&z, "hand").unwrap();
+        for _ in 0..2 {
+            let status = look();
+            assert_eq!(status["revision"], pushed.as_str(), "{status}");
+            let reason = status["reason"].as_str().unwrap();
+            assert!(!reason.contains("was rolled back"), "{reason}");
+            assert!(reason.contains("local_file.c"), "{reason}");
+            assert_eq!(fs::read_to_string(&z).unwrap(), "z\n", "{reason}");
+        }
+        match fs::symlink_metadata(&c).unwrap().is_dir() {
+            true => fs::remove_dir_all(&c).unwrap(),
+            false => fs::remove_file(&c).unwrap(),
+        }
+        let status = look();
+        assert_eq!(fs::read_to_string(&c).unwrap(), "good\n", "{status}");
+        assert_eq!(status["reason"], "", "{status}");
+    }
+}

@@ -77,6 +77,7 @@ pub(crate) fn progress(progress: &Progress) {
         ),
         Progress::Recorded { run, commit } => tracing::info!(%run, record = %commit, "recorded"),
         Progress::Trouble(reason) => tracing::warn!(%reason, "trouble"),
+        Progress::News(news) => tracing::info!(%news, "news"),
         Progress::RecordsWait(Some(waits)) => tracing::warn!(
             count = waits.count,
             reason = %waits.reason,

@@ -113,6 +113,7 @@ pub(crate) fn tell(
         | Progress::Looking { .. }
         | Progress::Step { .. }
         | Progress::Turned
+        | Progress::News(_)
         | Progress::RecordsWait(_)
         | Progress::Trouble(_) => return,
     };

@@ -22,6 +22,7 @@ pub mod planning;
 pub mod ports;
 pub mod record;
 pub mod redact;
+pub mod remembered;
 pub mod resource;
 pub mod retention;
 pub mod rules;

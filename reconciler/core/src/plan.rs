@@ -252,6 +252,36 @@ pub struct Blocked {
     pub retry: Option<Retry>,
 }
 
+/// What says that an environment is at its Revision. Only [`Plan::arrival`] makes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival(());
+
+/// A resource that cannot be planned for now, so that its environment is not at its Revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unplannable {
+    /// One sentence.
+    pub reason: String,
+    /// When it may be otherwise.
+    pub retry: Retry,
+}
+
+impl Plan {
+    /// Whether the environment is at the Revision once every step is done.
+    ///
+    /// *Errors*: a provider could not answer about a resource, and what should become of it is not
+    /// known. What waits for a person or for a secret does not stand in the way.
+    pub fn arrival(&self) -> Result<Arrival, Unplannable> {
+        let failed = self.blocked.iter().find_map(|one| Some((one, one.retry?)));
+        match failed {
+            None => Ok(Arrival(())),
+            Some((blocked, retry)) => Err(Unplannable {
+                reason: format!("`{}` waits: {}", blocked.address, blocked.reason),
+                retry,
+            }),
+        }
+    }
+}
+
 /// Counts for the last line of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Summary {

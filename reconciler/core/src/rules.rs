@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
 use crate::finding::{Finding, codes};
 use crate::ids::{CommitId, ObjectId};
 use crate::ports::{Tree, TreeEntry, TreeError, TreeKind};
@@ -21,7 +22,10 @@ pub const POLICIES: &str = "policies";
 pub const POLICY_TESTS: &str = "policies/tests";
 
 /// What decides how a Revision is judged: when one of these changes, that is judged too.
-const RULES: [&str; 3] = ["policies", "trust", "stratum.ncl"];
+const RULES: [&str; 3] = ["policies", "trust", SETTINGS];
+
+/// The file of the settings.
+const SETTINGS: &str = "stratum.ncl";
 
 /// The most bytes of one policy file.
 const LARGEST: usize = 1 << 20;
@@ -81,9 +85,45 @@ pub struct PolicyFiles {
     pub findings: Vec<Finding>,
 }
 
-/// Reads `policies/*.cedar`.
+/// Reads `policies/*.cedar`. What lies there and is read by nobody is a finding: a policy that is
+/// believed to hold must hold.
 pub fn policies(tree: &dyn Tree) -> Result<PolicyFiles, TreeError> {
-    read(tree, POLICIES, ".cedar")
+    let mut found = read(tree, POLICIES, ".cedar")?;
+    found.findings.extend(misplaced(tree)?);
+    for entry in tree.list(POLICIES)? {
+        let known = match entry.kind {
+            TreeKind::Folder => entry.name == "tests",
+            TreeKind::File | TreeKind::Executable | TreeKind::Symlink | TreeKind::Submodule => {
+                [".cedar", ".md"]
+                    .iter()
+                    .any(|end| entry.name.ends_with(end))
+                    || entry.name.starts_with('.')
+            }
+        };
+        if !known {
+            let path = format!("{POLICIES}/{}", entry.name);
+            let message = format!("`{path}` is read by nobody, so that no policy in it would hold");
+            let finding = Finding::error(&codes::NOT_A_FILE, message)
+                .at(Source::start_of(path))
+                .hint("policies are `policies/<name>.cedar`, their tests `policies/tests/<name>.toml`");
+            found.findings.push(finding);
+        }
+    }
+    Ok(found)
+}
+
+/// Folders of the rules that are something else, for example a link: nothing in them would hold.
+pub fn misplaced(tree: &dyn Tree) -> Result<Vec<Finding>, TreeError> {
+    let mut findings = Vec::new();
+    for folder in [POLICIES, "trust"] {
+        let entry = tree.entry(folder)?;
+        if entry.is_some_and(|entry| entry.kind != TreeKind::Folder) {
+            let message = format!("`{folder}` is not a folder, so that nothing in it would hold");
+            let finding = Finding::error(&codes::NOT_A_FILE, message);
+            findings.push(finding.at(Source::start_of(folder)));
+        }
+    }
+    Ok(findings)
 }
 
 /// Reads `policies/tests/*.toml`.
@@ -134,7 +174,7 @@ fn file(
 
 /// The objects of the rules in a tree, by path; to see what a Revision changes in them, and to
 /// bind an approval to it.
-pub fn objects(tree: &dyn Tree) -> Result<Vec<(&'static str, Option<ObjectId>)>, TreeError> {
+fn objects(tree: &dyn Tree) -> Result<Vec<(&'static str, Option<ObjectId>)>, TreeError> {
     let ids = RULES.map(|path| {
         let entry = tree.entry(path)?;
         Ok((path, entry.map(|entry| entry.id)))
@@ -143,13 +183,35 @@ pub fn objects(tree: &dyn Tree) -> Result<Vec<(&'static str, Option<ObjectId>)>,
 }
 
 /// What of the rules differs between two trees: `policies`, `trust`, `stratum.ncl`.
-pub fn changed(old: &dyn Tree, new: &dyn Tree) -> Result<Vec<&'static str>, TreeError> {
+///
+/// *Guarantees*: `stratum.ncl` differs also where only a file that it imports does: what it comes
+/// to is compared. Settings that cannot be read differ from everything.
+pub fn changed(
+    (old, before): (&dyn Tree, &Settings),
+    (new, after): (&dyn Tree, Option<&Settings>),
+) -> Result<Vec<&'static str>, TreeError> {
     let (old, new) = (objects(old)?, objects(new)?);
     let pairs = old.into_iter().zip(new);
-    Ok(pairs
+    let mut changed: Vec<&'static str> = pairs
         .filter(|(old, new)| old.1 != new.1)
         .map(|(old, _)| old.0)
-        .collect())
+        .collect();
+    if after != Some(before) && !changed.contains(&SETTINGS) {
+        changed.push(SETTINGS);
+    }
+    Ok(changed)
+}
+
+/// What the rules of a tree come to, for an approval to be bound to: their objects, and what the
+/// settings say, whatever they import.
+pub fn content(
+    tree: &dyn Tree,
+    settings: Option<&Settings>,
+) -> Result<Vec<(&'static str, Option<ObjectId>)>, TreeError> {
+    let mut content = objects(tree)?;
+    let said = settings.map(|settings| Digest::of_json(settings).to_string());
+    content.push(("settings", said.and_then(|said| ObjectId::new(said).ok())));
+    Ok(content)
 }
 
 impl EnvironmentSettings {

@@ -18,6 +18,10 @@ use crate::schema::unusable;
 #[async_trait]
 pub(crate) trait ResourceType: Send + Sync {
     fn schema(&self) -> &TypeSchema;
+    /// Whether resources of it run.
+    fn runs(&self) -> bool {
+        false
+    }
     fn validate(&self, desired: &Record) -> Vec<Complaint>;
     fn plan(&self, call: PlanCall<'_>) -> Result<Proposal, ProviderError>;
     async fn read(&self, call: ReadCall<'_>) -> Result<Reading, ProviderError>;
@@ -78,6 +82,10 @@ impl TypedProvider {
 impl Provider for TypedProvider {
     fn schema(&self) -> &ProviderSchema {
         &self.schema
+    }
+
+    fn runs(&self, r#type: &TypeName) -> bool {
+        self.types.get(r#type).is_some_and(|one| one.runs())
     }
 
     fn validate(&self, r#type: &TypeName, desired: &Record) -> Vec<Complaint> {

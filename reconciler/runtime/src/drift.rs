@@ -5,7 +5,6 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use stratum_core::condition::Condition;
-use stratum_core::finding::first_reason;
 use stratum_core::ids::{Address, EnvironmentName, TypeName};
 use stratum_core::observed::{Observed, Report};
 use stratum_core::planning::{DriftRule, decisive};
@@ -15,11 +14,11 @@ use stratum_core::run::Run;
 use stratum_core::schedule::{Cause, Causes};
 use stratum_core::settings::DriftMode;
 
-use crate::carry::Failure;
 use crate::error::RuntimeError;
 use crate::look::Look;
 use crate::progress::EnvironmentReport;
 use crate::reconcile::Reconciler;
+use crate::settle::Failure;
 
 /// So many times an attribute is found changed again within [`WINDOW`] before it counts as fought
 /// over.
@@ -85,10 +84,7 @@ impl Reconciler {
         };
         let judged = match self.judge(&mut look, &rule, Some(observed)).await? {
             Ok(judged) => judged,
-            Err(findings) => {
-                let reason = first_reason(&findings);
-                return self.stalled(look.row, reason, findings).await;
-            }
+            Err(error) => return self.unplannable(look, error).await,
         };
         let fought = fights.iter().next();
         let fought = fought.map(|(address, names)| fought_over(address, names));

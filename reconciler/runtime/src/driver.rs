@@ -9,13 +9,14 @@ use stratum_core::condition::Condition;
 use stratum_core::digest::Digest;
 use stratum_core::ids::{CommitId, EnvironmentName};
 use stratum_core::ports::{EnvironmentRow, Retry};
-use stratum_core::schedule::{Attempt, Cause, Key, Now, Room, Schedule, When, backoff};
+use stratum_core::schedule::{Attempt, Cause, Key, Now, Room, Schedule, When};
 use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::aim::{Aim, Aims, Moved};
 use crate::error::RuntimeError;
 use crate::progress::{EnvironmentReport, Progress};
 use crate::reconcile::Reconciler;
+use crate::refs::Refs;
 use crate::visit::Visited;
 
 /// How many environments are looked at at once; two of them only for what people wait for.
@@ -385,64 +386,5 @@ fn concerns(tag: &str, environment: &EnvironmentName, waits: bool) -> bool {
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '+']))
         }
         None => waits,
-    }
-}
-
-/// When the refs are looked at.
-#[derive(Default)]
-struct Refs {
-    /// Everybody is to be looked at.
-    start: bool,
-    /// They may have moved.
-    moved: bool,
-    seen: bool,
-    /// The next look, and until when nothing is asked after a failure.
-    next: Duration,
-    not_before: Duration,
-    failures: u32,
-}
-
-impl Refs {
-    fn are_due(&mut self, now: Duration) -> bool {
-        self.start |= !self.seen;
-        now >= self.not_before && (self.start || self.moved || now >= self.next)
-    }
-
-    fn wait(&self, now: Duration) -> Duration {
-        let wait = self.next.max(self.not_before).saturating_sub(now);
-        let soon = self.not_before.saturating_sub(now);
-        if self.start || self.moved { soon } else { wait }
-    }
-
-    /// Whether a wake would change anything.
-    fn may_wake(&self) -> bool {
-        !self.moved
-    }
-
-    fn start(&mut self) {
-        self.start = true;
-    }
-
-    fn moved(&mut self) {
-        self.moved = true;
-    }
-
-    fn seen(&mut self, now: Duration, poll: Duration) {
-        *self = Self {
-            seen: true,
-            next: now.saturating_add(poll),
-            ..Self::default()
-        };
-    }
-
-    fn failed(&mut self, now: Duration, retry: Retry, poll: Duration) {
-        self.failures = self.failures.saturating_add(1);
-        self.moved = false;
-        let wait = match retry {
-            Retry::Later(base) => backoff("refs", base, self.failures).min(poll.max(base)),
-            Retry::WhenInputChanges | Retry::NeedsPerson => poll,
-        };
-        self.next = now.saturating_add(wait);
-        self.not_before = now.saturating_add(wait.min(Duration::from_secs(1)));
     }
 }

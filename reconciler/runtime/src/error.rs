@@ -59,7 +59,7 @@ impl RuntimeError {
             Self::Gate(error) => error.retry(),
             Self::Journal(_) => Retry::NeedsPerson,
             Self::NoProvider { .. } => Retry::WhenInputChanges,
-            Self::Stopped | Self::TaskEnded => Retry::Later(std::time::Duration::ZERO),
+            Self::Stopped | Self::TaskEnded => Retry::Later(stratum_core::schedule::SHORTEST),
         }
     }
 

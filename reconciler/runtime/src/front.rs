@@ -14,6 +14,7 @@ use stratum_core::ports::{Advance, Changed, EnvironmentRow};
 use stratum_core::rules::Rules;
 use stratum_core::touched::Index;
 
+use crate::admission::Admission;
 use crate::error::RuntimeError;
 use crate::head::Target;
 use crate::reconcile::Reconciler;
@@ -277,15 +278,18 @@ impl Reconciler {
             let Some(mut row) = self.ports.store.environment(name).await? else {
                 return Ok(false);
             };
-            let Ok(grounds) = self.grounds(target, &mut row).await? else {
+            let Admission::Admitted(admitted) = self.admit(target, &mut row).await? else {
                 return Ok(false);
             };
-            if !self.admits(&grounds).await? {
+            let input = admitted.input;
+            // An approval counts once, so who needs one is looked at by itself.
+            let approvals = self.admits(&input).await?;
+            if approvals.is_none_or(|approvals| !approvals.is_empty()) {
                 return Ok(false);
             }
             if rules.is_none() {
-                asked.extend(self::kind(&grounds.rules, target, rest.len()));
-                rules = Some(Arc::clone(&grounds.rules));
+                asked.extend(self::kind(&input.rules, target, rest.len()));
+                rules = Some(Arc::clone(&input.rules));
             }
             asked.insert(kind);
         }

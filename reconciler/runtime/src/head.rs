@@ -1,19 +1,29 @@
 //! What the repository's HEAD says, and which commit each environment should come to.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 use stratum_core::ids::{BranchName, CommitId, EnvironmentName};
-use stratum_core::ports::{Loaded, RepositoryError, Tips};
+use stratum_core::ports::{Loaded, Tips};
+use stratum_core::remembered::Charter;
 use stratum_core::settings::{EnvironmentSettings, Settings};
 
-use crate::error::RuntimeError;
 use crate::reconcile::Reconciler;
 
-/// What the repository's HEAD says.
+/// Where HEAD stands, and what the last HEAD says that was admitted.
 pub(crate) struct Head {
+    /// The tip.
     pub(crate) commit: CommitId,
+    /// The commit whose settings hold.
+    pub(crate) charter: Charter,
     pub(crate) settings: Loaded<Arc<Settings>>,
     pub(crate) environments: Vec<EnvironmentName>,
+    /// The branch that HEAD names.
+    pub(crate) branch: Option<BranchName>,
+    /// Why the settings of the tip do not hold, if they do not.
+    pub(crate) refused: Option<String>,
+    /// The tags by which that was judged.
+    pub(crate) words: BTreeMap<String, String>,
 }
 
 /// One environment, and the commit it should come to.
@@ -23,6 +33,8 @@ pub(crate) struct Target {
     pub(crate) settings: Arc<Settings>,
     pub(crate) commit: CommitId,
     pub(crate) branch: Option<BranchName>,
+    /// It is read from the branch that HEAD names.
+    pub(crate) on_head: bool,
 }
 
 impl Target {
@@ -74,51 +86,12 @@ impl Head {
             settings: Arc::clone(settings),
             commit,
             branch: own.cloned().or_else(|| tips.head.clone()),
+            on_head: own.is_none() || own == tips.head.as_ref(),
         })
     }
 }
 
 impl Reconciler {
-    /// What HEAD says; read again only when HEAD moved.
-    pub(crate) async fn head(self: &Arc<Self>) -> Result<(Arc<Head>, Tips), RuntimeError> {
-        let own = Arc::clone(self);
-        self.blocking(move || own.read_head()).await
-    }
-
-    fn read_head(&self) -> Result<(Arc<Head>, Tips), RuntimeError> {
-        let repository = &self.ports.repository;
-        let tips = repository.tips()?;
-        self.hear(repository.words()?);
-        let commit = match &tips.head {
-            Some(branch) => tips.branches.get(branch).cloned().ok_or_else(|| {
-                RepositoryError::NoSuchRevision {
-                    name: branch.to_string(),
-                }
-            })?,
-            None => repository.resolve("HEAD")?,
-        };
-        if let Some(head) = self.cached().filter(|head| head.commit == commit) {
-            return Ok((head, tips));
-        }
-        let tree = repository.tree(&commit)?;
-        let loaded = self.ports.loader.settings(tree.as_ref())?;
-        let settings = Loaded {
-            value: loaded.value.map(Arc::new),
-            findings: loaded.findings,
-        };
-        let environments = match &settings.value {
-            Some(settings) => self.ports.loader.environments(tree.as_ref(), settings)?,
-            None => Vec::new(),
-        };
-        let head = Arc::new(Head {
-            commit,
-            settings,
-            environments,
-        });
-        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&head));
-        Ok((head, tips))
-    }
-
     /// What HEAD said when it was last read.
     pub(crate) fn cached(&self) -> Option<Arc<Head>> {
         self.read
@@ -127,11 +100,25 @@ impl Reconciler {
             .clone()
     }
 
-    /// The branch that records go to.
+    /// The branch that records go to, as the last admitted HEAD says; never one that is read from,
+    /// so that no record wakes the reconciler.
     pub(crate) fn record_branch(&self) -> BranchName {
-        let settings = self.cached().and_then(|head| head.settings.value.clone());
-        settings.map_or_else(BranchName::records, |settings| {
-            settings.records.branch.clone()
-        })
+        let Some(head) = self.cached() else {
+            return BranchName::records();
+        };
+        let Some(settings) = &head.settings.value else {
+            return BranchName::records();
+        };
+        let wanted = &settings.records.branch;
+        let branches = settings.environments.values();
+        let mut read = branches
+            .filter_map(|own| own.branch.as_ref())
+            .chain(&head.branch);
+        let name = wanted.as_str();
+        let odd = name == "HEAD" || name.starts_with('-') || name.starts_with("refs/");
+        match odd || read.any(|branch| branch == wanted) {
+            true => BranchName::records(),
+            false => wanted.clone(),
+        }
     }
 }

@@ -6,12 +6,14 @@ use stratum_core::approve::{Approved, Refusal, approve};
 use stratum_core::audit::AuditEntry;
 use stratum_core::check::check;
 use stratum_core::condition::Condition;
+use stratum_core::desired::{Closure, Desired};
+use stratum_core::digest::Digest;
 use stratum_core::finding::{Finding, first_reason};
-use stratum_core::ids::RunId;
+use stratum_core::ids::{CommitId, RunId};
 use stratum_core::observed::Observed;
-use stratum_core::plan::Plan;
-use stratum_core::planning::DriftRule;
-use stratum_core::ports::{Base, RunOutcome};
+use stratum_core::plan::{Arrival, Plan};
+use stratum_core::planning::{DriftRule, PlanError};
+use stratum_core::ports::{Base, EnvironmentRow, RunOutcome};
 use stratum_core::run::Run;
 use stratum_core::settings::DriftMode;
 use stratum_core::verdict::Verdict;
@@ -43,13 +45,22 @@ impl Reconciler {
         let rule = DriftRule::from(self.mode(&look.target));
         let judged = match self.judge(&mut look, &rule, None).await? {
             Ok(judged) => judged,
-            Err(findings) => {
-                look.findings.extend(findings);
-                let reason = first_reason(&look.findings);
-                return self.stalled(look.row, reason, look.findings).await;
-            }
+            Err(error) => return self.unplannable(look, error).await,
         };
         self.carry_out(look, judged).await
+    }
+
+    /// No plan could be made. Where a provider could not answer, that may pass.
+    pub(crate) async fn unplannable(
+        &self,
+        mut look: Look,
+        error: PlanError,
+    ) -> Result<EnvironmentReport, RuntimeError> {
+        look.findings.extend(error.findings);
+        let reason = first_reason(&look.findings);
+        let mut report = self.stalled(look.row, reason, look.findings).await?;
+        report.failed = Some(error.retry);
+        Ok(report)
     }
 
     pub(crate) fn mode(&self, target: &Target) -> DriftMode {
@@ -62,7 +73,7 @@ impl Reconciler {
         look: &mut Look,
         rule: &DriftRule,
         observed: Option<Observed>,
-    ) -> Result<Result<Judged, Vec<Finding>>, RuntimeError> {
+    ) -> Result<Result<Judged, PlanError>, RuntimeError> {
         let base = self.ports.store.base(&look.target.environment).await?;
         look.row.sealed = self.waits_for_unsealing(look, &base);
         let asker = self.asker(look);
@@ -72,12 +83,12 @@ impl Reconciler {
         };
         let plan = match planned {
             Ok(plan) => Arc::new(plan),
-            Err(error) => return Ok(Err(error.findings)),
+            Err(error) => return Ok(Err(error)),
         };
         let mut findings = look.findings.clone();
         findings.extend(check(&plan, &base, &look.target.own()));
-        let verdict = self.verdict(&look.grounds, look.trigger, &plan).await?;
-        findings.extend(look.grounds.unverified(&verdict));
+        let verdict = self.verdict(&look.input, look.trigger, &plan).await?;
+        findings.extend(look.input.unverified(&verdict));
         let mut entries = self.verdict_entries(look, &plan, &verdict);
         (self.progress)(&Progress::Planned {
             plan: Arc::clone(&plan),
@@ -128,15 +139,14 @@ impl Reconciler {
         }
         if judged.plan.is_empty() {
             self.log(judged.entries).await?;
+            let now = self.ports.clock.now();
+            look.row.remembered.spend(&judged.verdict.approvals, now);
             return self.arrived(look, &judged.plan).await;
         }
         self.keep_secrets(&look.target.environment, &look.verified)
             .await?;
-        let (plan, findings) = (approved.plan(), approved.findings());
-        let run = self
-            .new_run(&look, plan, findings, approved.verdict())
-            .await?;
-        self.apply(look, run, judged.base, judged.entries).await
+        self.apply(look, &approved, judged.base, judged.entries)
+            .await
     }
 
     pub(crate) async fn new_run(
@@ -193,18 +203,58 @@ impl Reconciler {
             verified,
             ..
         } = look;
-        self.mark_in_force(&target.environment, &verified.versions)
-            .await?;
-        row.revision = Some(target.commit.clone());
-        row.inputs = Some(desired.inputs);
-        row.closure = desired.closure.clone();
-        row.hold = None;
-        (row.condition, row.reason) = condition(plan, concern);
+        if plan.arrival().is_ok() {
+            self.mark_in_force(&target.environment, &verified.versions)
+                .await?;
+        }
+        row.remembered.runs = self.has_what_runs(&desired);
+        let failed = match plan.arrival() {
+            Ok(arrival) => {
+                let inputs = (desired.inputs, desired.closure.clone());
+                arrive(&mut row, arrival, &target.commit, Some(inputs));
+                (row.condition, row.reason) = condition(plan, concern);
+                None
+            }
+            Err(unplannable) => {
+                row.condition = Condition::Stalled;
+                row.reason = unplannable.reason;
+                Some(unplannable.retry)
+            }
+        };
         self.put(&mut row).await?;
         let mut report = report_of(&row, findings);
         report.outcome = Some(RunOutcome::Nothing);
+        report.failed = failed;
         Ok(report)
     }
+
+    /// Whether a resource runs, so that it is looked at whatever the drift mode.
+    pub(crate) fn has_what_runs(&self, desired: &Desired) -> bool {
+        let providers = &self.ports.providers;
+        let mut resources = desired.resources.values();
+        resources.any(|resource| {
+            let provider = providers.get(&resource.provider).ok();
+            provider.is_some_and(|provider| provider.runs(resource.address.r#type()))
+        })
+    }
+}
+
+/// An environment is at a Revision. `inputs`: what it was made from, where that is known; without
+/// it the next look reads the Revision again, and finds nothing to do.
+pub(crate) fn arrive(
+    row: &mut EnvironmentRow,
+    _: Arrival,
+    commit: &CommitId,
+    inputs: Option<(Digest, Closure)>,
+) {
+    row.revision = Some(commit.clone());
+    let (inputs, closure) = match inputs {
+        Some((inputs, closure)) => (Some(inputs), closure),
+        None => (None, Closure::default()),
+    };
+    row.inputs = inputs;
+    row.closure = closure;
+    row.hold = None;
 }
 
 /// The condition of an environment in which nothing is left to do.

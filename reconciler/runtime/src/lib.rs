@@ -1,20 +1,21 @@
-//! The loop: wake, lease, load, observe, plan, judge, apply, record.
+//! The loop. `reconciler/README.md` has the walk of one commit through these files.
 //!
 //! It knows core's ports only. The first run and recovery are the same code: whatever
 //! [`Journals::unfinished`](stratum_core::ports::Journals::unfinished) names is driven by the same
 //! [`Journal::next`](stratum_core::journal::Journal::next) as a new plan.
 
+mod admission;
 mod aim;
 mod apply;
 mod audit;
 mod calls;
-mod carry;
+mod charter;
 mod drift;
 mod driver;
 mod error;
+mod execute;
 mod front;
 mod granted;
-mod grounds;
 pub mod guard;
 mod head;
 mod judge;
@@ -29,11 +30,14 @@ mod publish;
 mod read;
 mod reconcile;
 mod recovery;
+mod refs;
 mod refuse;
 mod sealing;
+mod settle;
 mod site;
 mod step;
 mod stop;
+mod tags;
 mod task;
 mod tries;
 mod upkeep;

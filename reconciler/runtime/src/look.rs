@@ -12,12 +12,13 @@ use stratum_core::ports::{EnvironmentRow, Site, Tree};
 use stratum_core::run::Trigger;
 use stratum_core::schedule::{Cause, Causes};
 use stratum_core::settings::{DriftMode, Settings};
+use stratum_core::verdict::Verdict;
 
+use crate::admission::{Admission, Admitted, PolicyInput};
 use crate::error::RuntimeError;
-use crate::grounds::Grounds;
-use crate::guard::Said;
 use crate::head::Target;
 use crate::progress::{EnvironmentReport, Progress};
+use crate::read::Read;
 use crate::reconcile::Reconciler;
 use crate::sealing::Verified;
 
@@ -30,7 +31,7 @@ pub(crate) struct Look {
     pub(crate) desired: Arc<Desired>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) site: Arc<Site>,
-    pub(crate) grounds: Grounds,
+    pub(crate) input: PolicyInput,
     pub(crate) trigger: Trigger,
     /// Its sealed values, verified.
     pub(crate) verified: Verified,
@@ -55,7 +56,8 @@ impl Reconciler {
         match self.look_at(target, row.clone(), causes).await {
             Err(RuntimeError::Gate(error)) => {
                 let row = row.unwrap_or_else(|| self.blank_row(&target.environment));
-                self.deny_unjudged(target, row, Vec::new(), error.to_string())
+                let (none, verdict) = (Vec::new(), Verdict::default());
+                self.deny_unjudged(target, row, none, verdict, error.to_string())
                     .await
             }
             other => other,
@@ -70,31 +72,39 @@ impl Reconciler {
         causes: Causes,
     ) -> Result<EnvironmentReport, RuntimeError> {
         let mut row = row.unwrap_or_else(|| self.blank_row(&target.environment));
+        let admitted = match self.admit(target, &mut row).await? {
+            Admission::Admitted(admitted) => *admitted,
+            Admission::Unproven(verdict, reason) => {
+                return self
+                    .deny_unjudged(target, row, Vec::new(), verdict, reason)
+                    .await;
+            }
+            Admission::Unusable(findings) => {
+                let (verdict, reason) = (Verdict::default(), first_reason(&findings));
+                return self
+                    .deny_unjudged(target, row, findings, verdict, reason)
+                    .await;
+            }
+            Admission::Unreadable(findings) => {
+                row.desired_revision = Some(target.commit.clone());
+                return self.stalled(row, first_reason(&findings), findings).await;
+            }
+        };
         let tree = self.tree(&target.commit).await?;
         self.log_configuration(&target.commit, &row, &tree).await?;
+        let Admitted {
+            input,
+            target,
+            brought,
+        } = admitted;
+        let target = &target;
         if target.own().suspended {
             let reason = "`suspended = true` in `stratum.ncl`".to_owned();
             return self.suspend(target, row, reason).await;
         }
-        let grounds = match self.grounds(target, &mut row).await? {
-            Ok(grounds) => grounds,
-            Err(findings) => {
-                let reason = first_reason(&findings);
-                return self.deny_unjudged(target, row, findings, reason).await;
-            }
-        };
-        match self.suspension(&grounds).await? {
-            Said::Suspend(word) => {
-                let reason = format!("suspended by {} (`{}`)", word.by, word.tag);
-                if row.condition != Condition::Suspended || row.reason != reason {
-                    self.log_word(&target.environment, &word).await?;
-                }
-                return self.suspend(target, row, reason).await;
-            }
-            Said::Resume(word) if row.condition == Condition::Suspended => {
-                self.log_word(&target.environment, &word).await?;
-            }
-            Said::Resume(_) | Said::Nothing => {}
+        if let Some(word) = self.suspension(&input, &mut row).await? {
+            let reason = format!("suspended by {} (`{}`)", word.by, word.tag);
+            return self.suspend(target, row, reason).await;
         }
         let same = row.inputs.is_some() && {
             let (own, tree, closure) = (Arc::clone(self), Arc::clone(&tree), row.closure.clone());
@@ -103,8 +113,14 @@ impl Reconciler {
         };
         let settled = same && row.condition == Condition::Ready;
         let due = drift_every(&target.settings, &row).is_some();
-        let drifting = same && due && causes.has(Cause::DriftDue);
-        if settled && !drifting && self.admits(&grounds).await? {
+        // What runs may have stopped with the machine: it is looked at when the process starts.
+        let begins = causes.has(Cause::Start) && row.remembered.runs;
+        let drifting = same && due && (causes.has(Cause::DriftDue) || begins);
+        if settled
+            && !drifting
+            && let Some(approvals) = self.admits(&input).await?
+        {
+            row.remembered.spend(&approvals, self.ports.clock.now());
             return self.keep(target, row).await;
         }
         (self.progress)(&Progress::Looking {
@@ -123,10 +139,13 @@ impl Reconciler {
         } else {
             Trigger::Push
         };
-        match self
-            .read(target, row, tree, (trigger, causes), grounds)
-            .await?
-        {
+        let read = Read {
+            tree,
+            trigger,
+            causes,
+            brought,
+        };
+        match self.read(target, row, read, input).await? {
             Ok(look) if trigger == Trigger::Drift => self.drift(look, causes).await,
             Ok(look) => self.bring(look).await,
             Err(report) => Ok(report),
@@ -148,11 +167,9 @@ impl Reconciler {
         target: &Target,
         mut row: EnvironmentRow,
     ) -> Result<EnvironmentReport, RuntimeError> {
-        if row.revision.as_ref() != Some(&target.commit) {
-            row.revision = Some(target.commit.clone());
-            row.desired_revision = Some(target.commit.clone());
-            self.put(&mut row).await?;
-        }
+        row.revision = Some(target.commit.clone());
+        row.desired_revision = Some(target.commit.clone());
+        self.put(&mut row).await?;
         Ok(report_of(&row, Vec::new()))
     }
 
@@ -162,13 +179,10 @@ impl Reconciler {
         mut row: EnvironmentRow,
         reason: String,
     ) -> Result<EnvironmentReport, RuntimeError> {
-        let moved = row.desired_revision.as_ref() != Some(&target.commit);
-        if moved || row.condition != Condition::Suspended || row.reason != reason {
-            row.desired_revision = Some(target.commit.clone());
-            row.condition = Condition::Suspended;
-            row.reason = reason;
-            self.put(&mut row).await?;
-        }
+        row.desired_revision = Some(target.commit.clone());
+        row.condition = Condition::Suspended;
+        row.reason = reason;
+        self.put(&mut row).await?;
         Ok(report_of(&row, Vec::new()))
     }
 
@@ -215,7 +229,8 @@ pub(crate) fn drift_every(settings: &Settings, row: &EnvironmentRow) -> Option<D
     let own = settings.environments.get(&row.name)?;
     let drift = settings.drift_of(own);
     let suspended = own.suspended || row.condition == Condition::Suspended;
-    if drift.mode == DriftMode::Ignore || suspended || row.inputs.is_none() {
+    let looked_at = drift.mode != DriftMode::Ignore || row.remembered.runs;
+    if !looked_at || suspended || row.inputs.is_none() {
         return None;
     }
     Some(drift.every)
@@ -234,6 +249,7 @@ fn blank_row(name: EnvironmentName, now: Timestamp) -> EnvironmentRow {
         sealed: None,
         pin: None,
         follows: None,
+        remembered: Default::default(),
         root: None,
         last_run: None,
         observed_at: None,

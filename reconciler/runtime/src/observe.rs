@@ -12,6 +12,8 @@ use stratum_core::planning::{DriftRule, Input, PlanError, Planning, Question, co
 use stratum_core::ports::{Base, PlanCall, Proposal, ProviderError, ReadCall, Standing, contract};
 use stratum_core::resource::ResourceState;
 
+use tokio::runtime::RuntimeFlavor;
+
 use crate::calls::Calls;
 use crate::error::RuntimeError;
 use crate::ports::Providers;
@@ -30,6 +32,15 @@ pub(crate) struct Asker<'a> {
 
 /// A plan, or what stands in its way.
 pub(crate) type Planned = Result<Plan, PlanError>;
+
+/// Does work that may take long without keeping a worker of the event loop from other tasks.
+fn heavy<T>(work: impl FnOnce() -> T) -> T {
+    let runtime = tokio::runtime::Handle::try_current();
+    match runtime.map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
+    }
+}
 
 impl Asker<'_> {
     /// Reads the resources of `addresses` that the state knows.
@@ -86,14 +97,14 @@ impl Asker<'_> {
             drift,
             sealed: sealed.as_ref().and_then(Standing::sealed),
         };
-        let mut planning = match Planning::new(input) {
+        let mut planning = match heavy(|| Planning::new(input)) {
             Ok(planning) => planning,
             Err(error) => return Ok(Err(error)),
         };
         loop {
-            let questions = planning.ready();
+            let questions = heavy(|| planning.ready());
             if questions.is_empty() {
-                return Ok(planning.finish());
+                return Ok(heavy(|| planning.finish()));
             }
             // Boxed, because the compiler cannot tell that unboxed ones may move between threads.
             let asked: Vec<BoxFuture<'_, _>> = questions
@@ -104,10 +115,12 @@ impl Asker<'_> {
                 .buffer_unordered(AT_ONCE)
                 .collect()
                 .await;
-            for answer in answers {
-                let (question, answer) = answer?;
-                planning.answer(&question, answer);
-            }
+            let answers: Vec<_> = answers.into_iter().collect::<Result<_, _>>()?;
+            heavy(|| {
+                for (question, answer) in answers {
+                    planning.answer(&question, answer);
+                }
+            });
         }
     }
 

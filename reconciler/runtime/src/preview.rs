@@ -6,7 +6,7 @@ use std::sync::Arc;
 use stratum_core::check::check;
 use stratum_core::desired::Desired;
 use stratum_core::finding::{Finding, any_error};
-use stratum_core::ids::{CommitId, EnvironmentName};
+use stratum_core::ids::{CommitId, EnvironmentName, ObjectId};
 use stratum_core::observed::Observed;
 use stratum_core::plan::Plan;
 use stratum_core::planning::DriftRule;
@@ -140,7 +140,24 @@ pub async fn preview(request: PreviewRequest<'_>) -> Result<Preview, RuntimeErro
             (planned, base)
         }
     };
-    conclude(&request, planned, findings, &base, &own)
+    conclude(&request, planned, findings, &base, &budgets(&request, own))
+}
+
+/// The settings of the environment with the budgets of what is applied: those decide over a plan.
+fn budgets(request: &PreviewRequest<'_>, own: EnvironmentSettings) -> EnvironmentSettings {
+    let rules = guard(request).rules(&case(request).base);
+    let before = rules.ok().and_then(|rules| {
+        let known = rules.settings.environments.get(request.environment);
+        known.cloned()
+    });
+    match before {
+        Some(before) => EnvironmentSettings {
+            max_deletes: before.max_deletes,
+            empty: before.empty,
+            ..own
+        },
+        None => own,
+    }
 }
 
 fn conclude(
@@ -199,12 +216,21 @@ fn verify(request: &PreviewRequest<'_>, desired: &Desired) -> Result<Vec<Finding
     };
     let tags = request.repository.words()?;
     let tree = request.repository.tree(request.head)?;
+    // Which signatures a value must have is for what is applied to say.
+    let mut settings = request.settings.clone();
+    if rules
+        .settings
+        .environments
+        .contains_key(request.environment)
+    {
+        settings.secrets.signatures = rules.settings.secrets.signatures;
+    }
     let what = Verification {
         repository: request.repository,
         loader: request.loader,
         sealing: request.sealing,
         tree: tree.as_ref(),
-        settings: request.settings,
+        settings: &settings,
         environment: request.environment,
         base: Some(&case.base),
         highest: request.highest,
@@ -237,7 +263,14 @@ fn case(request: &PreviewRequest<'_>) -> Case {
         new,
         trigger: Trigger::Push,
         branch: own.and_then(|own| own.branch.clone()),
+        spent: spent(request.row),
+        protected: false,
     }
+}
+
+fn spent(row: Option<&EnvironmentRow>) -> Vec<ObjectId> {
+    let spent = row.into_iter().flat_map(|row| &row.remembered.spent);
+    spent.map(|spent| spent.object.clone()).collect()
 }
 
 /// What policy would say if this commit were pushed now.

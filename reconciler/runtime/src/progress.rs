@@ -60,6 +60,8 @@ pub enum Progress {
     },
     /// Records wait to be written to git, and why; `None` when none does any more.
     RecordsWait(Option<Waits>),
+    /// Something that people may want to know, and that is well.
+    News(String),
     /// One turn of the loop went well.
     Turned,
     /// Something outside the environments went wrong and will be tried again.

@@ -64,7 +64,7 @@ impl Reconciler {
                     commit.short()
                 );
                 tracing::info!(%environment, %commit, "secrets were proposed for review");
-                (self.progress)(&Progress::Trouble(text));
+                (self.progress)(&Progress::News(text));
                 Ok(None)
             }
             Err(error) => {

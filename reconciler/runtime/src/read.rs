@@ -9,16 +9,26 @@ use stratum_core::ports::{EnvironmentRow, Loaded, Retry, Site, Tree};
 use stratum_core::record;
 use stratum_core::run::Trigger;
 use stratum_core::schedule::{Cause, Causes};
+use stratum_core::settings::Settings;
 use stratum_core::signed::Refused;
 
+use crate::admission::PolicyInput;
 use crate::error::RuntimeError;
-use crate::grounds::Grounds;
-use crate::head::Target;
+use crate::head::{Target, own_settings};
 use crate::look::{Look, drift_every};
 use crate::ports::Ports;
 use crate::progress::EnvironmentReport;
 use crate::reconcile::Reconciler;
 use crate::site::{site_of, wanted};
+
+/// What a Revision is read with.
+pub(crate) struct Read {
+    pub(crate) tree: Arc<dyn Tree>,
+    pub(crate) trigger: Trigger,
+    pub(crate) causes: Causes,
+    /// The settings that it brings: to be compared with, and not to be obeyed.
+    pub(crate) brought: Arc<Settings>,
+}
 
 impl Reconciler {
     /// Loads the revision; the report says why when it cannot be used.
@@ -26,10 +36,15 @@ impl Reconciler {
         self: &Arc<Self>,
         target: &Target,
         mut row: EnvironmentRow,
-        tree: Arc<dyn Tree>,
-        (trigger, causes): (Trigger, Causes),
-        grounds: Grounds,
+        read: Read,
+        input: PolicyInput,
     ) -> Result<Result<Look, EnvironmentReport>, RuntimeError> {
+        let Read {
+            tree,
+            trigger,
+            causes,
+            brought,
+        } = read;
         let (revision, loaded) = self.load(target, &tree).await?;
         row.desired_revision = Some(target.commit.clone());
         let Loaded {
@@ -42,13 +57,13 @@ impl Reconciler {
                 .await?));
         };
         let (target, desired) = (target.clone(), Arc::new(desired));
-        let (verified, found) = self.verify(&target, &grounds, tree, &desired).await?;
+        let (verified, found) = self.verify(&target, &input, tree, &desired).await?;
         findings.extend(found);
         if any_error(&findings) {
             let reason = first_reason(&findings);
             return Ok(Err(self.stalled(row, reason, findings).await?));
         }
-        let site = match self.site(&target, &row).await? {
+        let site = match self.site(&target, &brought, &row).await? {
             Ok(site) => Arc::new(site),
             Err(reason) => return Ok(Err(self.stalled(row, reason, findings).await?)),
         };
@@ -60,7 +75,7 @@ impl Reconciler {
             .filter(|hold| hold.passes.is_none() || !causes.has(Cause::RetryDue));
         let (hold, void) = match hold {
             Some(hold) => {
-                let heard = self.retried(&grounds, &hold).await?;
+                let heard = self.retried(&input, &hold).await?;
                 (heard.said.is_none().then_some(hold), heard.void)
             }
             None => (None, Vec::new()),
@@ -72,7 +87,7 @@ impl Reconciler {
             desired,
             findings,
             site,
-            grounds,
+            input,
             trigger,
             verified,
             concern: None,
@@ -126,9 +141,14 @@ impl Reconciler {
     async fn site(
         &self,
         target: &Target,
+        brought: &Settings,
         row: &EnvironmentRow,
     ) -> Result<Result<Site, String>, RuntimeError> {
-        let (roots, own) = (&self.options.roots, target.own());
+        // Where it would lie is checked with what the Revision says; where it lies is as admitted.
+        let (roots, own) = (
+            &self.options.roots,
+            own_settings(brought, &target.environment),
+        );
         let fresh = match (&roots.trial, &own.root) {
             (Some(_), _) | (None, None) => {
                 site_of(roots, &target.environment, &own, row.root.as_deref())
@@ -161,6 +181,12 @@ impl Reconciler {
                 fresh.root.display()
             )));
         }
-        Ok(Ok(fresh))
+        let held = target.own();
+        // An empty environment moves, once what was admitted says so too.
+        let remembered = row
+            .root
+            .as_deref()
+            .filter(|_| !moved || held.root != own.root);
+        Ok(Ok(site_of(roots, &target.environment, &held, remembered)))
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use stratum_core::ids::{Address, EnvironmentName};
 use stratum_core::ports::Lease;
+use stratum_core::settings::Limits;
 
 use crate::driver::Driver;
 use crate::error::RuntimeError;
 use crate::front::Front;
-use crate::grounds::Words;
 use crate::guard::Known;
 use crate::head::Head;
 use crate::ports::Ports;
@@ -19,6 +19,7 @@ use crate::publish::Records;
 use crate::recovery::Runs;
 use crate::site::Roots;
 use crate::stop::Stop;
+use crate::tags::Words;
 
 /// How a reconciler works.
 #[derive(Clone)]
@@ -29,6 +30,8 @@ pub struct Options {
     pub poll: Duration,
     /// How long a lease lives when nobody can tell whether its holder does.
     pub lease_ttl: Duration,
+    /// The most memory and time of one evaluation, whatever a repository says.
+    pub most: Limits,
     /// Do blocking work on the event loop, so that a simulation in one thread is deterministic.
     pub inline: bool,
 }

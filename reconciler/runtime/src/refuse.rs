@@ -11,8 +11,8 @@ use stratum_core::record::Outcome;
 use stratum_core::run::{Run, StepCounts, Trigger};
 use stratum_core::verdict::Verdict;
 
+use crate::admission::nothing;
 use crate::error::RuntimeError;
-use crate::grounds::nothing;
 use crate::head::Target;
 use crate::judge::Judged;
 use crate::look::Look;
@@ -51,6 +51,7 @@ impl Reconciler {
         target: &Target,
         mut row: EnvironmentRow,
         findings: Vec<Finding>,
+        verdict: Verdict,
         reason: String,
     ) -> Result<EnvironmentReport, RuntimeError> {
         let plan = Arc::new(nothing(&target.environment, &target.commit));
@@ -77,7 +78,7 @@ impl Reconciler {
                     on_failure: target.own().on_failure,
                     plan,
                     findings: findings.clone(),
-                    verdict: Verdict::default(),
+                    verdict,
                 };
                 self.remember_refusal(&run, &reason).await?;
                 run.id

@@ -20,8 +20,8 @@ use stratum_core::source::Source;
 use stratum_core::trust::Trust;
 use stratum_core::value::{Path, Value};
 
+use crate::admission::PolicyInput;
 use crate::error::RuntimeError;
-use crate::grounds::Grounds;
 use crate::guard::{Case, Guard, Heard, Word};
 use crate::head::Target;
 use crate::look::Look;
@@ -258,15 +258,15 @@ impl Reconciler {
     pub(crate) async fn verify(
         self: &std::sync::Arc<Self>,
         target: &Target,
-        grounds: &Grounds,
+        input: &PolicyInput,
         tree: Arc<dyn Tree>,
         desired: &Arc<Desired>,
     ) -> Result<(Verified, Vec<Finding>), RuntimeError> {
         let highest = self.ports.vault.highest(&target.environment).await?;
         let (own, target, desired) = (Arc::clone(self), target.clone(), Arc::clone(desired));
-        let (environment, grounds) = (target.environment.clone(), grounds.clone());
+        let (environment, input) = (target.environment.clone(), input.clone());
         let verifying = self.blocking(move || {
-            let Grounds { case, rules, tags } = &grounds;
+            let PolicyInput { case, rules, tags } = &input;
             let what = Verification {
                 repository: own.ports.repository.as_ref(),
                 loader: own.ports.loader.as_ref(),

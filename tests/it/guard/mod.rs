@@ -2,6 +2,7 @@
 
 mod approvals;
 mod commits;
+mod obey;
 mod openpgp;
 mod policies;
 mod reviewed;

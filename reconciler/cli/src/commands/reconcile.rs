@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use stratum_core::condition::Condition;
+use stratum_core::duration;
 use stratum_core::ports::{Audit, EvaluationCache, RunOutcome, SecretStore, Store};
+use stratum_core::settings::Limits;
 use stratum_providers::probe::HealthProbe;
 use stratum_repo::RefWatcher;
 use stratum_runtime::{
@@ -64,6 +66,14 @@ pub(crate) struct ReconcileArguments {
     /// Put the local resources of each environment under DIR, for a trial
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
+
+    /// The most memory of one evaluation in MiB, whatever the settings of a repository say
+    #[arg(long, value_name = "MIB", default_value_t = 4096)]
+    most_memory: u64,
+
+    /// The most time of one evaluation, whatever the settings of a repository say
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = duration::parse)]
+    most_time: Duration,
 
     /// Answer at ADDRESS:PORT: /webhook, /healthz, /readyz, /metrics
     #[arg(
@@ -266,6 +276,11 @@ fn options(arguments: &ReconcileArguments, place: &Place) -> Result<Options, Com
         },
         poll: POLL,
         lease_ttl: LEASE,
+        most: Limits {
+            memory: arguments.most_memory,
+            time: arguments.most_time,
+            ..Limits::default()
+        },
         inline: false,
     })
 }

@@ -64,6 +64,7 @@ impl Health {
                 };
                 inner.records = waits.as_ref().map(reason);
             }
+            Progress::News(_) => {}
             Progress::Looking { .. }
             | Progress::Planned { .. }
             | Progress::Started { .. }

@@ -300,7 +300,10 @@ impl Metrics {
             Progress::Trouble(_) => {
                 self.troubles.inc();
             }
-            Progress::Looking { .. } | Progress::Planned { .. } | Progress::Step { .. } => {}
+            Progress::Looking { .. }
+            | Progress::Planned { .. }
+            | Progress::Step { .. }
+            | Progress::News(_) => {}
         }
     }
 

@@ -93,6 +93,7 @@ impl Board {
                 )]
             }
             Progress::Turned => Vec::new(),
+            Progress::News(news) => vec![one_line(news)],
             Progress::Trouble(reason) => {
                 let head = theme.paint(Role::Warning, "trouble");
                 vec![format!("{head}: {}", one_line(reason))]

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::digest::Digest;
 use crate::finding::Finding;
-use crate::ids::{BranchName, EnvironmentName, RunId};
+use crate::ids::{BranchName, CommitId, EnvironmentName, RunId};
 use crate::plan::Plan;
 use crate::ports::{Retry, Tree, TreeError};
 use crate::rules::Rules;
@@ -73,15 +73,18 @@ pub struct PlanRequest {
     pub now: Timestamp,
 }
 
-/// What an approval of a plan names: the plan's digest, and where the Revision changes the rules,
-/// one that covers their new content too, since no step shows it.
-pub fn ballot(plan: &Plan, rules: Option<&[(&str, Option<crate::ids::ObjectId>)]>) -> Digest {
-    match rules {
-        None => plan.digest,
-        Some(rules) => {
-            Digest::of_json(&("stratum-ballot-v1", plan.digest, &plan.environment, rules))
-        }
-    }
+/// What an approval of a plan names: the plan, on this base of this environment, and where the
+/// Revision changes the rules their new content too, since no step shows it.
+///
+/// *Guarantees*: the same change later, or in another repository, has another one.
+pub fn ballot(
+    plan: &Plan,
+    base: &CommitId,
+    rules: Option<&[(&str, Option<crate::ids::ObjectId>)]>,
+) -> Digest {
+    let (environment, serial) = (&plan.environment, plan.base.serial);
+    let version = "stratum-ballot-v2";
+    Digest::of_json(&(version, plan.digest, environment, base, serial, rules))
 }
 
 /// Who asks to do something.

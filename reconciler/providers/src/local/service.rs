@@ -294,6 +294,10 @@ impl ResourceType for Service {
         &self.schema
     }
 
+    fn runs(&self) -> bool {
+        true
+    }
+
     fn validate(&self, desired: &Record) -> Vec<Complaint> {
         let mut complaints: Vec<_> = complain_about_command(desired, "command")
             .into_iter()

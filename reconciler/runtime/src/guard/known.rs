@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use stratum_core::finding::Finding;
 use stratum_core::ids::CommitId;
 use stratum_core::rules::Rules;
 use stratum_core::signed::{Authored, SignedCommit};
+
+use super::Brought;
 
 /// So many of each kind are kept.
 const KEPT: usize = 64;
@@ -26,7 +27,7 @@ pub struct Known {
 #[derive(Default)]
 struct Inner {
     rules: VecDeque<(CommitId, Arc<Rules>)>,
-    checks: VecDeque<(CommitId, Arc<Vec<Finding>>)>,
+    brought: VecDeque<((CommitId, Option<CommitId>), Brought)>,
     ranges: VecDeque<((CommitId, CommitId, i64), Range)>,
 }
 
@@ -44,13 +45,21 @@ impl Known {
         keep(&mut self.inner().rules, commit, Arc::clone(rules));
     }
 
-    pub(super) fn check(&self, commit: &CommitId) -> Option<Arc<Vec<Finding>>> {
-        find(&self.inner().checks, commit)
+    pub(super) fn brought(&self, commit: &CommitId, base: Option<&CommitId>) -> Option<Brought> {
+        find(&self.inner().brought, &(commit.clone(), base.cloned()))
     }
 
-    pub(super) fn keep_check(&self, commit: &CommitId, findings: &[Finding]) {
-        let findings = Arc::new(findings.to_vec());
-        keep(&mut self.inner().checks, commit.clone(), findings);
+    pub(super) fn keep_brought(
+        &self,
+        commit: &CommitId,
+        base: Option<CommitId>,
+        brought: &Brought,
+    ) {
+        keep(
+            &mut self.inner().brought,
+            (commit.clone(), base),
+            brought.clone(),
+        );
     }
 
     pub(super) fn range(&self, base: &CommitId, tip: &CommitId, now: Timestamp) -> Option<Range> {

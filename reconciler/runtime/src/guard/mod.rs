@@ -17,10 +17,13 @@ mod words;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use stratum_core::finding::{Finding, first_reason};
+use stratum_core::finding::{Finding, codes, first_reason};
 use stratum_core::ids::CommitId;
 use stratum_core::ports::{Gate, GateError, Loader, Repository, RepositoryError, Signatures};
 use stratum_core::rules::{Rules, policies};
+use stratum_core::settings::{Settings, Signatures as Required};
+use stratum_core::source::Source;
+use stratum_core::trust::Trust;
 
 use crate::error::RuntimeError;
 
@@ -83,23 +86,76 @@ impl Guard<'_> {
 
     /// What is wrong with the rules that a commit brings; they hold for what comes after it.
     pub fn check(&self, commit: &CommitId) -> Result<Vec<Finding>, RuntimeError> {
-        if let Some(findings) = self.known.and_then(|known| known.check(commit)) {
-            return Ok(findings.to_vec());
+        Ok(self.brought(commit, None)?.findings)
+    }
+
+    /// The rules that a commit brings, read to be compared and to be checked: none of them holds
+    /// before it is admitted. `base`: the rules that hold.
+    pub fn brought(
+        &self,
+        commit: &CommitId,
+        base: Option<&Rules>,
+    ) -> Result<Brought, RuntimeError> {
+        let on = base.map(|base| base.commit.clone());
+        if let Some(brought) = self
+            .known
+            .and_then(|known| known.brought(commit, on.as_ref()))
+        {
+            return Ok(brought);
         }
         let tree = self.repository.tree(commit)?;
-        let Some(settings) = self.loader.settings(tree.as_ref())?.value else {
-            return Ok(Vec::new());
+        let loaded = self.loader.settings(tree.as_ref())?;
+        let mut findings = loaded.findings;
+        let Some(settings) = loaded.value else {
+            return Ok(Brought {
+                settings: None,
+                findings,
+            });
         };
         let loaded = self.loader.trust(tree.as_ref(), &settings)?;
-        let mut findings = loaded.findings;
+        findings.extend(loaded.findings);
         let trust = loaded.value.unwrap_or_default();
+        findings.extend(base.and_then(|base| unsigned_again(base, &settings, &trust)));
+        let files = policies(tree.as_ref()).map_err(stratum_core::ports::LoadError::Tree)?;
+        findings.extend(files.findings);
         let found = self.gate.check(tree.as_ref(), &trust);
-        findings.extend(found.map_err(stratum_core::ports::LoadError::Tree)?);
+        let found = found.map_err(stratum_core::ports::LoadError::Tree)?;
+        let seen = |finding: &Finding| findings.contains(finding);
+        let news: Vec<Finding> = found.into_iter().filter(|one| !seen(one)).collect();
+        findings.extend(news);
+        let brought = Brought {
+            settings: Some(Arc::new(settings)),
+            findings,
+        };
         if let Some(known) = self.known {
-            known.keep_check(commit, &findings);
+            known.keep_brought(commit, on, &brought);
         }
-        Ok(findings)
+        Ok(brought)
     }
+}
+
+/// The rules that a commit brings.
+#[derive(Debug, Clone)]
+pub struct Brought {
+    /// Its settings; `None` when they cannot be used.
+    pub settings: Option<Arc<Settings>>,
+    /// What is wrong with any of them.
+    pub findings: Vec<Finding>,
+}
+
+/// Where signatures were required, they do not end because `trust/` was emptied: only a word in
+/// the settings ends them.
+fn unsigned_again(base: &Rules, settings: &Settings, trust: &Trust) -> Option<Finding> {
+    let required = base.signatures() == Required::Required;
+    if !required || settings.signatures.is_some() || trust.has_signers() {
+        return None;
+    }
+    let message = "`trust/` has nobody left who could sign, and signatures are required";
+    let finding = Finding::error(&codes::TRUST_SHAPE, message).at(Source::start_of("trust"));
+    Some(
+        finding
+            .hint("leave somebody in `trust/people/`, or say `signatures = 'off` in `stratum.ncl`"),
+    )
 }
 
 fn undecided(reason: String) -> RuntimeError {

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use stratum_core::digest::Digest;
-use stratum_core::ids::{BranchName, CommitId, EnvironmentName, RunId};
+use stratum_core::ids::{BranchName, CommitId, EnvironmentName, ObjectId, RunId};
 use stratum_core::plan::Plan;
 use stratum_core::ports::{Act, LoadError, PlanRequest, Principal, Question, ballot};
-use stratum_core::rules::{Rules, changed, objects};
+use stratum_core::rules::{Rules, changed, content};
 use stratum_core::run::Trigger;
 use stratum_core::settings::{Settings, Signatures};
 use stratum_core::signed::{Approval, Authored, Refused, SignedCommit, SignedTag, Signer, trailer};
-use stratum_core::verdict::Decision;
+use stratum_core::verdict::{Decision, Verdict};
 
 use super::{Guard, Heard, Said, Word};
 use crate::error::RuntimeError;
@@ -23,7 +23,7 @@ use crate::head::own_settings;
 pub struct Case {
     /// The environment.
     pub environment: EnvironmentName,
-    /// The settings of the Revision.
+    /// The settings that are in force.
     pub settings: Arc<Settings>,
     /// The Revision.
     pub commit: CommitId,
@@ -35,6 +35,10 @@ pub struct Case {
     pub trigger: Trigger,
     /// The branch it is read from.
     pub branch: Option<BranchName>,
+    /// Approvals that were used before: each counts once.
+    pub spent: Vec<ObjectId>,
+    /// It is to be treated as protected, whatever its label says.
+    pub protected: bool,
 }
 
 /// Where approvals are.
@@ -42,6 +46,14 @@ const APPROVE: &str = "stratum/approve/";
 
 /// So many tags that do not count are named.
 const SHOWN: usize = 3;
+
+/// What an approval must not come from.
+struct Behind<'a> {
+    /// Approvals that were used.
+    spent: &'a [ObjectId],
+    /// Who wrote what is taken back.
+    taken_back: &'a [Authored],
+}
 
 /// The settings of an environment as policy sees them.
 pub(super) struct Facts {
@@ -60,12 +72,17 @@ impl Guard<'_> {
     ) -> Result<PlanRequest, RuntimeError> {
         let range = self.range(rules, &case.commit)?;
         let (commits, authors) = (&range.0, range.1.clone());
+        let taken_back = self.taken_back(case, rules)?;
         let (changed, objects) = self.changed(case, rules)?;
         let rewound =
             case.commit != case.base && !self.repository.follows(&case.commit, &case.base)?;
         let facts = facts(case, rules);
         let mut request = PlanRequest {
-            ballot: ballot(&plan, (!changed.is_empty()).then_some(objects.as_slice())),
+            ballot: ballot(
+                &plan,
+                &case.base,
+                (!changed.is_empty()).then_some(objects.as_slice()),
+            ),
             plan,
             rules: Arc::clone(rules),
             labels: facts.labels,
@@ -83,7 +100,11 @@ impl Guard<'_> {
             now: self.now,
         };
         let since = commits.first().map(|tip| tip.committed_at);
-        (request.approvals, request.refused) = self.approvals(&request, tags, since)?;
+        let behind = Behind {
+            spent: &case.spent,
+            taken_back: &taken_back,
+        };
+        (request.approvals, request.refused) = self.approvals(&request, tags, since, &behind)?;
         request.reviewed = reviewed(&request, commits);
         Ok(request)
     }
@@ -97,21 +118,62 @@ impl Guard<'_> {
         &self,
         case: &Case,
         rules: &Rules,
-    ) -> Result<
-        (
-            Vec<&'static str>,
-            Vec<(&'static str, Option<stratum_core::ids::ObjectId>)>,
-        ),
-        RuntimeError,
-    > {
+    ) -> Result<(Vec<&'static str>, Vec<(&'static str, Option<ObjectId>)>), RuntimeError> {
         if case.commit == rules.commit {
             return Ok((Vec::new(), Vec::new()));
         }
         let old = self.repository.tree(&rules.commit)?;
         let new = self.repository.tree(&case.commit)?;
-        let changed = changed(old.as_ref(), new.as_ref()).map_err(LoadError::Tree)?;
-        let objects = objects(new.as_ref()).map_err(LoadError::Tree)?;
-        Ok((changed, objects))
+        let settings = self.loader.settings(new.as_ref())?.value;
+        let before = (old.as_ref(), rules.settings.as_ref());
+        let after = (new.as_ref(), settings.as_ref());
+        let changed = changed(before, after).map_err(LoadError::Tree)?;
+        let content = content(new.as_ref(), settings.as_ref()).map_err(LoadError::Tree)?;
+        Ok((changed, content))
+    }
+
+    /// Whether the authors of a Revision may bring anything at all, judged on its commits alone:
+    /// nothing of what it brings is read.
+    pub fn authors(
+        &self,
+        case: &Case,
+        rules: &Arc<Rules>,
+        plan: Arc<Plan>,
+    ) -> Result<Verdict, RuntimeError> {
+        let range = self.range(rules, &case.commit)?;
+        let facts = facts(case, rules);
+        let request = PlanRequest {
+            ballot: ballot(&plan, &case.base, None),
+            plan,
+            rules: Arc::clone(rules),
+            labels: facts.labels,
+            protected: facts.protected,
+            trigger: case.trigger,
+            branch: case.branch.clone(),
+            authors: range.1.clone(),
+            changed: Vec::new(),
+            // Judged with the plan, when approvals are known.
+            rewound: false,
+            pinned: case.new && case.commit == case.base,
+            signatures: rules.signatures(),
+            approvals: Vec::new(),
+            refused: Vec::new(),
+            reviewed: Vec::new(),
+            now: self.now,
+        };
+        Ok(self.gate.judge(&request)?)
+    }
+
+    /// Who wrote what the Revision takes back, where it does not follow from the base.
+    fn taken_back(&self, case: &Case, rules: &Rules) -> Result<Vec<Authored>, RuntimeError> {
+        if case.commit == case.base || self.repository.follows(&case.commit, &case.base)? {
+            return Ok(Vec::new());
+        }
+        let taken = self.repository.signed_between(&case.commit, &case.base)?;
+        Ok(taken
+            .iter()
+            .map(|commit| self.authored(rules, commit))
+            .collect())
     }
 
     /// The approvals of this very plan that policy lets count, one for each person; and the tags
@@ -121,16 +183,19 @@ impl Guard<'_> {
         request: &PlanRequest,
         tags: &[SignedTag],
         since: Option<Timestamp>,
+        behind: &Behind<'_>,
     ) -> Result<(Vec<Approval>, Vec<Refused>), RuntimeError> {
         let digest = request.ballot.to_string();
         let mut found: BTreeMap<String, Approval> = BTreeMap::new();
         let mut void = Vec::new();
         for word in self.words(&request.rules, tags, APPROVE) {
             match word {
-                Ok(word) if names(&word.about, &digest) => match self.approval(request, word)? {
-                    Ok(approval) => drop(found.insert(approval.by.clone(), approval)),
-                    Err(refused) => void.push(refused),
-                },
+                Ok(word) if names(&word.about, &digest) => {
+                    match self.approval(request, word, behind)? {
+                        Ok(approval) => drop(found.insert(approval.by.clone(), approval)),
+                        Err(refused) => void.push(refused),
+                    }
+                }
                 Ok(word) if since.is_some_and(|since| word.at >= since) => void.push(Refused {
                     tag: word.tag,
                     why: "it names another plan".to_owned(),
@@ -152,7 +217,14 @@ impl Guard<'_> {
         &self,
         request: &PlanRequest,
         word: Word,
+        behind: &Behind<'_>,
     ) -> Result<Result<Approval, Refused>, RuntimeError> {
+        if behind.spent.contains(&word.object) {
+            return Ok(Err(Refused {
+                tag: word.tag,
+                why: "it was used already, and an approval counts once".to_owned(),
+            }));
+        }
         let valid = request.rules.settings.approvals.valid;
         let expires = word
             .expires
@@ -164,7 +236,7 @@ impl Guard<'_> {
                 why: "it is older than `approvals.valid`".to_owned(),
             }));
         }
-        let mut authors = request.authors.iter();
+        let mut authors = request.authors.iter().chain(behind.taken_back);
         let own = authors.any(|author| author.signer.name() == Some(&word.by));
         let question = Question {
             principal: principal(&word.signer),
@@ -329,7 +401,7 @@ pub(super) fn facts(case: &Case, rules: &Rules) -> Facts {
     let own = old.unwrap_or(&new);
     Facts {
         labels: own.labels.clone(),
-        protected: own.is_protected(),
+        protected: own.is_protected() || case.protected,
     }
 }
 

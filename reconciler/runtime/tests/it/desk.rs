@@ -45,7 +45,12 @@ pub struct Desk {
     pub panics: Arc<std::sync::Mutex<Option<EnvironmentName>>>,
     /// The store of the process that was started last: it is dead when the next one starts.
     last: std::sync::Mutex<Option<Arc<MemoryStore>>>,
+    /// Things that should run and do not; `None`: nothing is said to run.
+    pub stopped: Stopped,
 }
+
+/// See [`Desk::stopped`].
+pub type Stopped = Arc<std::sync::Mutex<Option<std::collections::BTreeSet<Address>>>>;
 
 impl Desk {
     pub fn new(seed: u64) -> Self {
@@ -60,6 +65,7 @@ impl Desk {
             processes: AtomicU64::new(0),
             panics: Arc::default(),
             last: std::sync::Mutex::default(),
+            stopped: Arc::default(),
         }
     }
 
@@ -87,6 +93,7 @@ impl Desk {
             inner: MemoryProvider::new(self.world.clone()).unwrap(),
             randomness: self.randomness.clone(),
             panics: Arc::clone(&self.panics),
+            stopped: Arc::clone(&self.stopped),
         });
         let ports = Ports {
             store: store.clone(),
@@ -112,6 +119,11 @@ impl Desk {
             },
             poll: Duration::from_secs(30),
             lease_ttl: Duration::from_secs(60),
+            most: stratum_core::settings::Limits {
+                memory: 1 << 20,
+                time: Duration::from_secs(3600),
+                ..Default::default()
+            },
             inline: true,
         };
         let stop = Stop::default();
@@ -485,6 +497,7 @@ struct Slow {
     inner: MemoryProvider,
     randomness: Arc<SeededRandomness>,
     panics: Arc<std::sync::Mutex<Option<EnvironmentName>>>,
+    stopped: Stopped,
 }
 
 impl Slow {
@@ -498,11 +511,22 @@ impl Provider for Slow {
     fn schema(&self) -> &ProviderSchema {
         self.inner.schema()
     }
+    fn runs(&self, _: &TypeName) -> bool {
+        self.stopped.lock().unwrap().is_some()
+    }
     fn validate(&self, r#type: &TypeName, desired: &Record) -> Vec<Complaint> {
         self.inner.validate(r#type, desired)
     }
     async fn read(&self, call: ReadCall<'_>) -> Result<Reading, ProviderError> {
-        self.inner.read(call).await
+        let stopped = self.stopped.lock().unwrap().clone().unwrap_or_default();
+        let stopped = stopped.contains(call.call.address);
+        match self.inner.read(call).await? {
+            Reading::There(instance) if stopped => Ok(Reading::Stopped {
+                instance,
+                why: "its process is gone".to_owned(),
+            }),
+            reading => Ok(reading),
+        }
     }
     async fn plan(&self, call: PlanCall<'_>) -> Result<Proposal, ProviderError> {
         let panics = self.panics.lock().unwrap().clone();
@@ -517,7 +541,11 @@ impl Provider for Slow {
     }
     async fn apply(&self, call: ApplyCall<'_>) -> Result<Option<Instance>, ApplyError> {
         self.wait().await;
+        let address = call.call.address.clone();
         let done = self.inner.apply(call).await;
+        if let (Ok(_), Some(stopped)) = (&done, self.stopped.lock().unwrap().as_mut()) {
+            stopped.remove(&address);
+        }
         self.wait().await;
         done
     }

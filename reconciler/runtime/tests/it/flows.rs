@@ -134,8 +134,13 @@ async fn an_emptied_environment_needs_a_word() {
         "{}",
         report.reason
     );
-    desk.script
-        .push(Content::of(vec![]).set(|own| own.empty = true));
+    // The word and what it allows do not come in one push.
+    let word = |things| Content::of(things).set(|own| own.empty = true);
+    desk.script.push(word(vec![]));
+    assert_eq!(desk.look().await.outcome, Some(RunOutcome::Denied));
+    desk.script.push(word(vec![thing("a", "1", &[])]));
+    assert_eq!(desk.look().await.condition, Condition::Ready);
+    desk.script.push(word(vec![]));
     let report = desk.look().await;
     assert_eq!(
         report.outcome,

@@ -399,3 +399,104 @@ async fn a_clock_that_jumps_by_years_neither_stops_the_looks_nor_makes_them_spin
         running.stop().await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_should_run_is_started_whatever_the_drift_mode() {
+    for mode in [DriftMode::Correct, DriftMode::Report, DriftMode::Ignore] {
+        let desk = Desk::new(1);
+        *desk.stopped.lock().unwrap() = Some(Default::default());
+        desk.script
+            .push(drift(content(&[("a", "1"), ("b", "1")]), mode, 60));
+        desk.look().await;
+        let stop = |address: Address| {
+            let mut stopped = desk.stopped.lock().unwrap();
+            stopped.as_mut().unwrap().insert(address)
+        };
+        let down = || !desk.stopped.lock().unwrap().as_ref().unwrap().is_empty();
+        // As after a reboot: at the first look of a new process.
+        stop(a());
+        let report = desk.look().await;
+        assert!(!down(), "{mode:?}: {}", report.reason);
+        assert_eq!(report.condition, Condition::Ready, "{mode:?}");
+        // While it runs: within the time between two looks.
+        let running = run(&desk);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        stop(a());
+        tokio::time::sleep(Duration::from_secs(70)).await;
+        assert!(!down(), "{mode:?}");
+        // Until it can be started it is not Ready.
+        always(&desk, &a(), Operation::Apply, &Fault::FailBefore);
+        stop(a());
+        tokio::time::sleep(Duration::from_secs(70)).await;
+        let row = desk.row().await;
+        assert_eq!(row.condition, Condition::Stalled, "{mode:?}");
+        assert_eq!(row.hold, None, "{mode:?}");
+        desk.world.calm();
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert!(!down(), "{mode:?}");
+        assert_eq!(desk.row().await.condition, Condition::Ready, "{mode:?}");
+        running.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_planned_for_now_is_planned_when_it_can_be() {
+    for operation in [Operation::Read, Operation::Plan] {
+        let desk = Desk::new(1);
+        desk.script.push(drift(
+            content(&[("a", "1"), ("b", "1")]),
+            DriftMode::Ignore,
+            300,
+        ));
+        desk.look().await;
+        let first = desk.row().await.revision;
+        always(&desk, &a(), operation, &Fault::FailBefore);
+        let pushed = desk.script.push(drift(
+            content(&[("a", "2"), ("b", "1")]),
+            DriftMode::Ignore,
+            300,
+        ));
+        let running = run(&desk);
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        let row = desk.row().await;
+        assert_eq!(row.revision, first, "{operation:?}: it is not there yet");
+        assert_eq!(row.condition, Condition::Stalled, "{operation:?}");
+        assert_eq!(desk.values()["a"], "1");
+        let calls = desk.world.calls().len();
+        tokio::time::sleep(HOUR).await;
+        let calls = desk.world.calls().len() - calls;
+        assert!(calls <= 60, "{operation:?}: {calls} calls in an hour");
+        desk.world.calm();
+        tokio::time::sleep(Duration::from_secs(400)).await;
+        let row = desk.row().await;
+        assert_eq!(row.revision, Some(pushed), "{operation:?}: {}", row.reason);
+        assert_eq!(
+            (row.condition, desk.values()["a"].as_str()),
+            (Condition::Ready, "2")
+        );
+        running.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_failed_for_what_may_pass_is_made_again_by_itself() {
+    let desk = Desk::new(1);
+    desk.script.push(content(&[("a", "1")]));
+    desk.look().await;
+    always(&desk, &a(), Operation::Checkpoint, &Fault::FailBefore);
+    desk.script.push(content(&[("a", "2")]));
+    let running = run(&desk);
+    tokio::time::sleep(HOUR).await;
+    let row = desk.row().await;
+    assert!(
+        row.hold.as_ref().is_some_and(|hold| hold.passes.is_some()),
+        "{row:?}"
+    );
+    let runs = desk.store.history(None, 100).await.unwrap().len();
+    assert!((3..=14).contains(&runs), "{runs} runs in an hour");
+    desk.world.calm();
+    tokio::time::sleep(Duration::from_secs(900)).await;
+    assert_eq!(desk.values()["a"], "2");
+    assert_eq!(desk.row().await.hold, None);
+    running.stop().await;
+}

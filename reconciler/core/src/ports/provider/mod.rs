@@ -30,6 +30,12 @@ pub trait Provider: Send + Sync {
     /// The types. Cheap; the same for the life of the process.
     fn schema(&self) -> &ProviderSchema;
 
+    /// Whether resources of the type run, so that [`Provider::read`] may say that one does not: such
+    /// are looked at whatever the drift mode, and when the process starts.
+    fn runs(&self, _type: &TypeName) -> bool {
+        false
+    }
+
     /// What is wrong with `desired` (which may hold unknowns and references), beyond what the
     /// schema says. Needs no credentials, no network, no world; may be called any number of times.
     fn validate(&self, r#type: &TypeName, desired: &Record) -> Vec<Complaint>;

@@ -11,6 +11,7 @@ use crate::condition::{Condition, Hold};
 use crate::desired::Closure;
 use crate::digest::Digest;
 use crate::ids::{Address, BranchName, CommitId, EnvironmentName, RunId};
+use crate::remembered::Remembered;
 use crate::resource::ResourceState;
 use crate::rules::Pin;
 
@@ -58,6 +59,9 @@ pub struct EnvironmentRow {
     /// The commit whose rules hold until the environment came to a first Revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin: Option<Pin>,
+    /// What is remembered of words and rules.
+    #[serde(default, skip_serializing_if = "Remembered::is_empty")]
+    pub remembered: Remembered,
     /// The root of its local resources, once known; absolute.
     pub root: Option<String>,
     /// The branch whose front it follows: it is settled, and at whatever commit that is at. The

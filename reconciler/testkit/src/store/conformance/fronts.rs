@@ -29,6 +29,7 @@ async fn settle(store: &dyn Store, name: &EnvironmentName, at: &CommitId) -> Kep
         hold: None,
         sealed: None,
         pin: None,
+        remembered: Default::default(),
         root: None,
         follows: Some(branch()?),
         last_run: None,

@@ -1,0 +1,311 @@
+//! Judged first, obeyed after: from a commit of which nothing was read to one that may be read, and
+//! to what holds while it is.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError};
+
+use stratum_core::approve::{Refusal, approve};
+use stratum_core::digest::Digest;
+use stratum_core::finding::codes::UNVERIFIED;
+use stratum_core::finding::{Finding, any_error};
+use stratum_core::ids::{CommitId, EnvironmentName};
+use stratum_core::plan::{BaseId, Plan};
+use stratum_core::ports::EnvironmentRow;
+use stratum_core::rules::{Pin, Rules};
+use stratum_core::run::Trigger;
+use stratum_core::settings::{EnvironmentSettings, Settings, Signatures};
+use stratum_core::signed::{Approval, Authored, SignedTag, Signer};
+use stratum_core::verdict::{Decision, Verdict};
+
+use crate::error::RuntimeError;
+use crate::guard::{Case, Guard};
+use crate::head::{Head, Target, own_settings};
+use crate::reconcile::Reconciler;
+
+/// What one look stands on.
+#[derive(Clone)]
+pub(crate) struct PolicyInput {
+    pub(crate) case: Case,
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) tags: Arc<Vec<SignedTag>>,
+}
+
+impl PolicyInput {
+    /// A warning for each commit that nobody is proven to be behind, where that is only warned of.
+    pub(crate) fn unverified(&self, verdict: &Verdict) -> Vec<Finding> {
+        if self.rules.signatures() != Signatures::Warn {
+            return Vec::new();
+        }
+        let warning = |one: &Authored| match &one.signer {
+            Signer::Person { .. } => None,
+            Signer::Nobody { why } => {
+                let message = format!("the commit {} by {}: {why}", one.commit.short(), one.author);
+                Some(Finding::warning(&UNVERIFIED, message))
+            }
+        };
+        verdict.authors.iter().filter_map(warning).collect()
+    }
+}
+
+/// What came of judging a commit before it is read.
+pub(crate) enum Admission {
+    /// It may be read.
+    Admitted(Box<Admitted>),
+    /// Policy does not let those who wrote it bring anything.
+    Unproven(Verdict, String),
+    /// Its own rules cannot be used, so that it must never become a base.
+    Unusable(Vec<Finding>),
+    /// Its settings cannot be read.
+    Unreadable(Vec<Finding>),
+}
+
+/// A commit that may be read, and what holds while it is.
+pub(crate) struct Admitted {
+    pub(crate) input: PolicyInput,
+    /// What it should come to, with the settings that are in force.
+    pub(crate) target: Target,
+    /// The settings that it brings: to be compared with, and not to be obeyed.
+    pub(crate) brought: Arc<Settings>,
+}
+
+/// Why those who wrote the commits may not bring anything, if so: by policy, on the commits alone.
+pub(crate) fn unproven(
+    guard: &Guard<'_>,
+    case: &Case,
+    rules: &Arc<Rules>,
+) -> Result<Option<Admission>, RuntimeError> {
+    if case.commit == case.base {
+        return Ok(None);
+    }
+    let plan = Arc::new(nothing(&case.environment, &case.commit));
+    let verdict = guard.authors(case, rules, Arc::clone(&plan))?;
+    Ok(match approve(plan, Vec::new(), verdict.clone()) {
+        Err(refusal @ Refusal::Denied(_)) => {
+            Some(Admission::Unproven(verdict, refusal.to_string()))
+        }
+        // What an approval could turn is decided with the plan.
+        Err(Refusal::NeedsApproval { .. } | Refusal::Findings(_)) | Ok(_) => None,
+    })
+}
+
+impl Reconciler {
+    /// Notes, at the very first look of all, which environments there are.
+    pub(crate) fn begin_trust(&self, head: &Head, rows: &[EnvironmentRow]) {
+        let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = |row: &EnvironmentRow| row.pin.is_some() || row.revision.is_some();
+        if words.first.is_none() {
+            let first = match rows.iter().any(known) {
+                true => BTreeSet::new(),
+                false => head.environments.iter().cloned().collect(),
+            };
+            words.first = Some(first);
+        }
+    }
+
+    /// The guard over this process's ports, at this moment.
+    pub(crate) fn guard(&self) -> Guard<'_> {
+        Guard {
+            repository: self.ports.repository.as_ref(),
+            loader: self.ports.loader.as_ref(),
+            gate: self.ports.gate.as_ref(),
+            signatures: self.ports.signatures.as_ref(),
+            now: self.ports.clock.now(),
+            known: Some(&self.known),
+        }
+    }
+
+    /// Judges a commit before anything of it is obeyed: who wrote it, on the commits alone, by the
+    /// trust and the policies of the base; then whether its own rules can be used.
+    ///
+    /// The first time, the commit itself is pinned: nothing older could vouch for it.
+    pub(crate) async fn admit(
+        self: &Arc<Self>,
+        target: &Target,
+        row: &mut EnvironmentRow,
+    ) -> Result<Admission, RuntimeError> {
+        let pin = match (&row.revision, &row.pin) {
+            (None, None) => self.pin(target).await?,
+            _ => row.pin.clone(),
+        };
+        let held = row.revision.clone();
+        let base = held.or(pin.as_ref().map(|pin| pin.commit.clone()));
+        let case = Case {
+            environment: target.environment.clone(),
+            settings: Arc::clone(&target.settings),
+            commit: target.commit.clone(),
+            new: row.revision.is_none(),
+            branch: target.branch.clone(),
+            trigger: Trigger::Push,
+            base: base.unwrap_or_else(|| target.commit.clone()),
+            spent: row
+                .remembered
+                .spent
+                .iter()
+                .map(|one| one.object.clone())
+                .collect(),
+            protected: false,
+        };
+        let (own, tags) = (Arc::clone(self), self.tags());
+        let target_then = target.clone();
+        let admission = self
+            .blocking(move || own.admission(&target_then, case, tags))
+            .await?;
+        if let Admission::Admitted(admitted) = &admission
+            && let Some(pin) = pin.as_ref().filter(|pin| row.pin.as_ref() != Some(pin))
+        {
+            let trust = &admitted.input.rules.trust;
+            self.log_pin(&target.environment, pin, trust).await?;
+        }
+        row.pin = pin;
+        Ok(admission)
+    }
+
+    fn admission(
+        &self,
+        target: &Target,
+        mut case: Case,
+        tags: Arc<Vec<SignedTag>>,
+    ) -> Result<Admission, RuntimeError> {
+        let guard = self.guard();
+        let rules = guard.rules(&case.base)?;
+        if let Some(refused) = unproven(&guard, &case, &rules)? {
+            return Ok(refused);
+        }
+        let mut brought = None;
+        if case.new || case.base != case.commit {
+            let read = guard.brought(&case.commit, Some(&rules))?;
+            if any_error(&read.findings) || read.settings.is_none() {
+                return Ok(match read.settings {
+                    None => Admission::Unreadable(read.findings),
+                    Some(_) => Admission::Unusable(read.findings),
+                });
+            }
+            brought = read.settings;
+        }
+        let settings = Arc::new(self.in_force(target, &rules));
+        case.settings = Arc::clone(&settings);
+        let input = PolicyInput { case, rules, tags };
+        Ok(Admission::Admitted(Box::new(Admitted {
+            brought: brought.unwrap_or_else(|| Arc::clone(&settings)),
+            target: Target {
+                settings,
+                ..target.clone()
+            },
+            input,
+        })))
+    }
+
+    /// The settings that hold for an environment while a Revision of it is judged and applied:
+    /// those of the last HEAD that was admitted, but what decides over the Revision itself is what
+    /// the base says: budgets, the stage of secret signatures, and of a protected environment all
+    /// that is its own.
+    fn in_force(&self, target: &Target, rules: &Rules) -> Settings {
+        let mut settings = target.settings.as_ref().clone();
+        let name = &target.environment;
+        let most = &self.options.most;
+        settings.limits.memory = settings.limits.memory.min(most.memory);
+        settings.limits.time = settings.limits.time.min(most.time);
+        let Some(before) = rules.settings.environments.get(name) else {
+            return settings;
+        };
+        settings.secrets.signatures = rules.settings.secrets.signatures;
+        let mut own = own_settings(&settings, name);
+        if target.on_head && before.is_protected() {
+            own = EnvironmentSettings {
+                branch: own.branch,
+                suspended: own.suspended,
+                drift: Some(rules.settings.drift_of(before).clone()),
+                ..before.clone()
+            };
+        }
+        own.max_deletes = before.max_deletes;
+        own.empty = before.empty;
+        settings.environments.insert(name.clone(), own);
+        settings
+    }
+
+    /// The pin of an environment that never came to any Revision: at the very first look its own
+    /// commit, later the oldest pin there is, so that a new environment is no way round the trust.
+    async fn pin(&self, target: &Target) -> Result<Option<Pin>, RuntimeError> {
+        let own = Pin {
+            commit: target.commit.clone(),
+            at: self.ports.clock.now(),
+        };
+        let first = {
+            let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+            let first = words.first.as_ref();
+            first.is_some_and(|first| first.contains(&target.environment))
+        };
+        if first {
+            return Ok(Some(own));
+        }
+        let rows = self.ports.store.environments().await?;
+        let pins = rows.into_iter().filter_map(|row| {
+            let of_before = row.revision.map(|commit| Pin {
+                commit,
+                at: row.changed_at,
+            });
+            row.pin.or(of_before)
+        });
+        Ok(Some(pins.min_by_key(|pin| pin.at).unwrap_or(own)))
+    }
+
+    /// Judges a plan on this input.
+    pub(crate) async fn verdict(
+        self: &Arc<Self>,
+        input: &PolicyInput,
+        trigger: Trigger,
+        plan: &Arc<Plan>,
+    ) -> Result<Verdict, RuntimeError> {
+        let (own, input, plan) = (Arc::clone(self), input.clone(), Arc::clone(plan));
+        self.blocking(move || {
+            let case = Case {
+                trigger,
+                ..input.case
+            };
+            let request = own
+                .guard()
+                .request(&case, &input.rules, plan, &input.tags)?;
+            Ok(own.ports.gate.judge(&request)?)
+        })
+        .await
+    }
+
+    /// Whether the environment may come to a Revision that changes nothing in it.
+    ///
+    /// Answers the approvals that it took, `None` when it may not.
+    pub(crate) async fn admits(
+        self: &Arc<Self>,
+        input: &PolicyInput,
+    ) -> Result<Option<Vec<Approval>>, RuntimeError> {
+        let case = &input.case;
+        if case.commit == case.base && !case.new {
+            return Ok(Some(Vec::new()));
+        }
+        let plan = Arc::new(nothing(&case.environment, &case.commit));
+        let verdict = self.verdict(input, Trigger::Push, &plan).await?;
+        let whole = verdict.whole.as_ref().map(|whole| &whole.decision);
+        let admitted = whole == Some(&Decision::Allow);
+        if admitted {
+            self.log_admitted(&plan, &verdict).await?;
+        }
+        Ok(admitted.then_some(verdict.approvals))
+    }
+}
+
+/// A plan without steps: for what is judged, or refused, before there is one.
+pub(crate) fn nothing(environment: &EnvironmentName, commit: &CommitId) -> Plan {
+    let digest = Digest::of_bytes(commit.as_str().as_bytes());
+    Plan {
+        environment: environment.clone(),
+        revision: commit.clone(),
+        inputs: digest,
+        base: BaseId { serial: 0, digest },
+        digest,
+        steps: Vec::new(),
+        drifted: Vec::new(),
+        blocked: Vec::new(),
+        warnings: Vec::new(),
+        resources: 0,
+    }
+}

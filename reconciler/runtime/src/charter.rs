@@ -1,0 +1,276 @@
+//! HEAD is judged as a thing of its own: its settings hold for no environment before the rules of
+//! the last HEAD that was admitted let its authors bring them.
+
+use std::sync::{Arc, PoisonError};
+
+use stratum_core::approve::{Refusal, approve};
+use stratum_core::finding::{Finding, any_error, first_reason};
+use stratum_core::ids::{BranchName, CommitId, EnvironmentName};
+use stratum_core::ports::{EnvironmentRow, Loaded, Tips};
+use stratum_core::remembered::{CHARTER, Charter, spend};
+use stratum_core::rules::Rules;
+use stratum_core::run::Trigger;
+use stratum_core::settings::Settings;
+use stratum_core::signed::Approval;
+
+use crate::admission::{Admission, nothing, unproven};
+use crate::error::RuntimeError;
+use crate::guard::{Case, Guard};
+use crate::head::Head;
+use crate::progress::Progress;
+use crate::reconcile::Reconciler;
+
+/// What came of judging HEAD.
+enum Judged {
+    /// Its settings hold, and these approvals were used.
+    Admitted(Arc<Settings>, Vec<Approval>),
+    /// They do not, and why; those before go on to hold.
+    Refused(String),
+}
+
+impl Reconciler {
+    /// What the last admitted HEAD says; judged again only when HEAD or the tags moved.
+    pub(crate) async fn head(self: &Arc<Self>) -> Result<(Arc<Head>, Tips), RuntimeError> {
+        let (mut rows, mut kept) = (Vec::new(), None);
+        let before = self.cached().map(|head| head.charter.clone());
+        if before.is_none() {
+            rows = self.ports.store.environments().await?;
+            let facts = self.ports.store.facts(CHARTER).await?;
+            let fact = facts.into_iter().find(|(name, _)| name == CHARTER);
+            kept = fact.and_then(|(_, value)| serde_json::from_slice::<Charter>(&value).ok());
+        }
+        let known = before.or(kept.clone());
+        let own = Arc::clone(self);
+        let (head, tips) = self.blocking(move || own.read_head(kept, &rows)).await?;
+        if known.as_ref() != Some(&head.charter)
+            && let Ok(value) = serde_json::to_vec(&head.charter)
+        {
+            let fact = (CHARTER.to_owned(), Some(value));
+            self.ports.store.put_facts(vec![fact]).await?;
+        }
+        Ok((head, tips))
+    }
+
+    fn read_head(
+        &self,
+        kept: Option<Charter>,
+        rows: &[EnvironmentRow],
+    ) -> Result<(Arc<Head>, Tips), RuntimeError> {
+        let repository = &self.ports.repository;
+        let tips = repository.tips()?;
+        self.hear(repository.words()?);
+        let commit = self.tip(&tips)?;
+        let words = self.words_by_name();
+        let before = self.cached();
+        if let Some(head) = &before
+            && head.commit == commit
+            && (head.refused.is_none() || head.words == words)
+        {
+            return Ok((Arc::clone(head), tips));
+        }
+        let base = match &before {
+            Some(head) => Some(head.charter.clone()),
+            None => match kept {
+                Some(charter) => Some(charter),
+                None => self.last_applied(rows, &commit),
+            },
+        };
+        let told = before.and_then(|head| head.refused.clone());
+        let mut head = match base {
+            None => self.first(&commit)?,
+            Some(base) if base.commit == commit => Head {
+                charter: base,
+                ..self.first(&commit)?
+            },
+            Some(base) => self.next_head(&base, &commit, tips.head.as_ref())?,
+        };
+        head.words = words;
+        head.branch = tips.head.clone();
+        if let Some(why) = head
+            .refused
+            .as_ref()
+            .filter(|why| told.as_ref() != Some(why))
+        {
+            let short = head.commit.short();
+            let text = format!("the settings of {short} do not hold: {why}");
+            tracing::warn!(commit = %head.commit, %why, "the settings of HEAD do not hold");
+            (self.progress)(&Progress::Trouble(text));
+        }
+        let head = Arc::new(head);
+        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&head));
+        Ok((head, tips))
+    }
+
+    fn tip(&self, tips: &Tips) -> Result<CommitId, RuntimeError> {
+        let repository = &self.ports.repository;
+        Ok(match &tips.head {
+            Some(branch) => tips.branches.get(branch).cloned().ok_or_else(|| {
+                stratum_core::ports::RepositoryError::NoSuchRevision {
+                    name: branch.to_string(),
+                }
+            })?,
+            None => repository.resolve("HEAD")?,
+        })
+    }
+
+    /// Where nothing is kept of HEAD, from before it was: the newest commit that was applied or
+    /// pinned, of those that HEAD follows from; the newest of all where it follows from none.
+    fn last_applied(&self, rows: &[EnvironmentRow], head: &CommitId) -> Option<Charter> {
+        let mut rows: Vec<&EnvironmentRow> = rows.iter().collect();
+        rows.sort_by_key(|row| std::cmp::Reverse(row.changed_at));
+        let known = rows.iter().filter_map(|row| {
+            let pin = row.pin.as_ref().map(|pin| &pin.commit);
+            row.revision.as_ref().or(pin)
+        });
+        let known: Vec<&CommitId> = known.collect();
+        let repository = &self.ports.repository;
+        let mut followed = known.iter();
+        let followed = followed.find(|commit| repository.follows(head, commit).unwrap_or(false));
+        let commit = followed.or(known.first())?;
+        Some(charter((*commit).clone()))
+    }
+
+    /// What a commit says that holds: the first that was ever seen, or one that was admitted.
+    fn first(&self, commit: &CommitId) -> Result<Head, RuntimeError> {
+        let tree = self.ports.repository.tree(commit)?;
+        let loaded = self.ports.loader.settings(tree.as_ref())?;
+        let settings = loaded.value.map(Arc::new);
+        let environments = match &settings {
+            Some(settings) => self.ports.loader.environments(tree.as_ref(), settings)?,
+            None => Vec::new(),
+        };
+        Ok(Head {
+            commit: commit.clone(),
+            charter: charter(commit.clone()),
+            settings: Loaded {
+                value: settings,
+                findings: loaded.findings,
+            },
+            environments,
+            branch: None,
+            refused: None,
+            words: Default::default(),
+        })
+    }
+
+    /// HEAD moved: it is judged by what held before.
+    fn next_head(
+        &self,
+        base: &Charter,
+        commit: &CommitId,
+        branch: Option<&BranchName>,
+    ) -> Result<Head, RuntimeError> {
+        let judged = match self.judge_head(base, commit, branch) {
+            Err(RuntimeError::Gate(error)) => Judged::Refused(error.to_string()),
+            other => other?,
+        };
+        match judged {
+            Judged::Admitted(settings, approvals) => {
+                let tree = self.ports.repository.tree(commit)?;
+                let environments = self.ports.loader.environments(tree.as_ref(), &settings)?;
+                let mut charter = Charter {
+                    commit: commit.clone(),
+                    ..base.clone()
+                };
+                spend(&mut charter.spent, &approvals, self.ports.clock.now());
+                Ok(Head {
+                    commit: commit.clone(),
+                    charter,
+                    settings: Loaded {
+                        value: Some(settings),
+                        findings: Vec::new(),
+                    },
+                    environments,
+                    branch: None,
+                    refused: None,
+                    words: Default::default(),
+                })
+            }
+            Judged::Refused(why) => Ok(Head {
+                commit: commit.clone(),
+                refused: Some(why),
+                charter: base.clone(),
+                ..self.first(&base.commit)?
+            }),
+        }
+    }
+
+    fn judge_head(
+        &self,
+        base: &Charter,
+        commit: &CommitId,
+        branch: Option<&BranchName>,
+    ) -> Result<Judged, RuntimeError> {
+        let guard = self.guard();
+        let rules = match guard.rules(&base.commit) {
+            // Settings that never could be used hold nothing up.
+            Err(RuntimeError::Gate(_)) if self.first(&base.commit)?.settings.value.is_none() => {
+                return self.unheld(&guard, commit);
+            }
+            rules => rules?,
+        };
+        let mut case = Case {
+            environment: EnvironmentName::repository(),
+            settings: Arc::clone(&rules.settings),
+            commit: commit.clone(),
+            base: base.commit.clone(),
+            new: false,
+            trigger: Trigger::Push,
+            branch: branch.cloned(),
+            spent: base.spent.iter().map(|one| one.object.clone()).collect(),
+            protected: false,
+        };
+        if let Some(Admission::Unproven(_, why)) = unproven(&guard, &case, &rules)? {
+            return Ok(Judged::Refused(why));
+        }
+        let brought = guard.brought(commit, Some(&rules))?;
+        let Some(settings) = brought.settings.filter(|_| !any_error(&brought.findings)) else {
+            return Ok(Judged::Refused(first_reason(&brought.findings)));
+        };
+        case.protected = touches_protected(&rules, &settings, branch);
+        let plan = Arc::new(nothing(&case.environment, commit));
+        let tags = self.tags();
+        let request = guard.request(&case, &rules, Arc::clone(&plan), &tags)?;
+        let verdict = self.ports.gate.judge(&request)?;
+        Ok(
+            match approve(plan, Vec::<Finding>::new(), verdict.clone()) {
+                Ok(_) => Judged::Admitted(settings, verdict.approvals),
+                Err(refusal @ (Refusal::Denied(_) | Refusal::NeedsApproval { .. })) => {
+                    Judged::Refused(refusal.to_string())
+                }
+                Err(Refusal::Findings(findings)) => Judged::Refused(first_reason(&findings)),
+            },
+        )
+    }
+
+    /// The first commit whose settings can be used, after some that could not.
+    fn unheld(&self, guard: &Guard<'_>, commit: &CommitId) -> Result<Judged, RuntimeError> {
+        let brought = guard.brought(commit, None)?;
+        Ok(
+            match brought.settings.filter(|_| !any_error(&brought.findings)) {
+                Some(settings) => Judged::Admitted(settings, Vec::new()),
+                None => Judged::Refused(first_reason(&brought.findings)),
+            },
+        )
+    }
+}
+
+fn charter(commit: CommitId) -> Charter {
+    Charter {
+        commit,
+        spent: Vec::new(),
+    }
+}
+
+/// Whether settings of a protected environment change that is read from another branch: those that
+/// are read from HEAD judge HEAD themselves.
+fn touches_protected(rules: &Rules, new: &Settings, head: Option<&BranchName>) -> bool {
+    let mut before = rules.settings.environments.iter();
+    before.any(|(name, own)| {
+        let elsewhere = own
+            .branch
+            .as_ref()
+            .is_some_and(|branch| Some(branch) != head);
+        own.is_protected() && elsewhere && new.environments.get(name) != Some(own)
+    })
+}

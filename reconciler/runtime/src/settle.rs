@@ -1,0 +1,219 @@
+//! What the end of a run means for its environment: it arrived, its inputs are held, or a
+//! correction failed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use stratum_core::condition::{Condition, Hold};
+use stratum_core::desired::Closure;
+use stratum_core::ids::Address;
+use stratum_core::journal::{End, Event, Journal, Left};
+use stratum_core::observed::Report;
+use stratum_core::ports::{EnvironmentRow, Observation, Retry, RunOutcome};
+use stratum_core::record;
+use stratum_core::resource::ResourceState;
+use stratum_core::run::{Run, Trigger};
+use stratum_core::value::Record;
+
+use crate::error::RuntimeError;
+use crate::execute::Origin;
+use crate::judge::{arrive, condition};
+use crate::look::report_of;
+use crate::progress::EnvironmentReport;
+use crate::reconcile::Reconciler;
+
+impl Reconciler {
+    /// What the end of a run means for its environment.
+    pub(crate) async fn settle(
+        &self,
+        run: &Run,
+        journal: &Journal,
+        mut row: EnvironmentRow,
+        origin: Origin,
+        failed: &[Retry],
+    ) -> Result<EnvironmentReport, RuntimeError> {
+        row.last_run = Some(run.id.clone());
+        row.desired_revision = Some(run.revision.commit.clone());
+        let end = journal.end().ok_or(RuntimeError::Stopped)?;
+        let retry;
+        let outcome = match end {
+            End::Applied => {
+                if run.plan.arrival().is_ok() {
+                    self.mark_in_force(&run.environment, &origin.versions)
+                        .await?;
+                }
+                retry = settle_applied(run, &mut row, &origin);
+                self.settle_observed(run, &mut row).await?;
+                RunOutcome::Applied
+            }
+            End::RolledBack | End::Stuck(_) => {
+                let failure = self.failure(run).await?;
+                retry = match run.trigger {
+                    Trigger::Drift => Some(self.correction_failed(run, &mut row, failure)),
+                    Trigger::Push => hold(run, end, &mut row, failure.why, failed),
+                };
+                match end {
+                    End::Stuck(_) => RunOutcome::Stuck,
+                    End::RolledBack | End::Applied => RunOutcome::RolledBack,
+                }
+            }
+        };
+        self.put(&mut row).await?;
+        let mut report = report_of(&row, origin.findings);
+        report.run = Some(run.id.clone());
+        report.outcome = Some(outcome);
+        report.failed = retry;
+        Ok(report)
+    }
+
+    /// What was changed is no longer drifted, but for what was kept as it is.
+    async fn settle_observed(
+        &self,
+        run: &Run,
+        row: &mut EnvironmentRow,
+    ) -> Result<(), RuntimeError> {
+        let steps = run.plan.steps.iter();
+        let kept: BTreeMap<&Address, &Record> =
+            steps.map(|step| (&step.address, &step.kept)).collect();
+        let mut drifted = self.ports.store.drifted(&run.environment).await?;
+        drifted.retain(|seen| kept.contains_key(&seen.address));
+        if drifted.is_empty() {
+            return Ok(());
+        }
+        let base = self.ports.store.base(&run.environment).await?;
+        let at = self.ports.clock.now();
+        let settled = |seen: Observation| {
+            let state = base.resources.get(&seen.address);
+            let kept = kept.get(&seen.address).copied();
+            left_of(seen, at, state, kept.unwrap_or(&Record::new()))
+        };
+        let seen: Vec<Observation> = drifted.into_iter().map(settled).collect();
+        let lease = self.lease(&row.name).await?;
+        Ok(self.ports.store.observe(&lease, &seen).await?)
+    }
+
+    /// Why a run did not come to its end, and at which resources.
+    async fn failure(&self, run: &Run) -> Result<Failure, RuntimeError> {
+        let stored = self.ports.store.run(&run.id).await?;
+        let events = stored.map(|stored| stored.events).unwrap_or_default();
+        let outcome = record::outcome(&run.plan, &events);
+        let failed = events.iter().filter_map(|(_, event)| match event {
+            Event::Failed { step, .. } | Event::Unknown { step, .. } => run.plan.step(*step),
+            _ => None,
+        });
+        Ok(Failure {
+            at: failed.map(|step| step.address.clone()).collect(),
+            why: outcome.map(|outcome| outcome.reason).unwrap_or_default(),
+        })
+    }
+}
+
+/// Every step is done. Where something could not be planned for now, the environment is not at its
+/// Revision yet; the answer says when that is tried again.
+fn settle_applied(run: &Run, row: &mut EnvironmentRow, origin: &Origin) -> Option<Retry> {
+    match run.plan.arrival() {
+        Ok(arrival) => {
+            let known = origin.closure != Closure::default();
+            let inputs = known.then(|| (run.plan.inputs, origin.closure.clone()));
+            arrive(row, arrival, &run.revision.commit, inputs);
+            (row.condition, row.reason) = condition(&run.plan, origin.concern.clone());
+            None
+        }
+        Err(unplannable) => {
+            row.condition = Condition::Stalled;
+            row.reason = unplannable.reason;
+            Some(unplannable.retry)
+        }
+    }
+}
+
+/// Why a run did not come to its end.
+pub(crate) struct Failure {
+    /// The resources whose step failed.
+    pub(crate) at: BTreeSet<Address>,
+    /// One sentence.
+    pub(crate) why: String,
+}
+
+/// Holds the inputs of a run that was rolled back or got stuck. What failed only for now is tried
+/// again by itself; the answer says when.
+fn hold(
+    run: &Run,
+    end: &End,
+    row: &mut EnvironmentRow,
+    why: String,
+    failed: &[Retry],
+) -> Option<Retry> {
+    let stuck = matches!(end, End::Stuck(_));
+    let passes = passes(failed).filter(|_| !stuck);
+    let hold = Hold {
+        inputs: run.plan.inputs,
+        revision: run.revision.commit.clone(),
+        run: run.id.clone(),
+        reason: match end {
+            End::Stuck(left) => format!("{}{why}", listed(left)),
+            End::RolledBack | End::Applied => why,
+        },
+        stuck,
+        passes,
+    };
+    row.condition = Condition::Stalled;
+    row.reason = record::held(&hold);
+    row.hold = Some(hold);
+    passes.map(Retry::Later)
+}
+
+fn listed(left: &[Left]) -> String {
+    let names = left.iter();
+    let names = names.map(|left| format!("`{}` is {}; ", left.address, left.is));
+    names.collect()
+}
+
+/// How long to wait at least before what failed is tried again, where all of it may pass.
+fn passes(failed: &[Retry]) -> Option<Duration> {
+    let waits = failed.iter().map(|retry| match retry {
+        Retry::Later(wait) => Some(*wait),
+        Retry::WhenInputChanges | Retry::NeedsPerson => None,
+    });
+    let waits: Option<Vec<Duration>> = waits.collect();
+    Some(waits?.into_iter().max()?.max(AGAIN))
+}
+
+/// The shortest time before a run is made again that failed for what may pass.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// What is left of a drift after a step on the resource.
+fn left_of(
+    seen: Observation,
+    at: Timestamp,
+    state: Option<&ResourceState>,
+    kept: &Record,
+) -> Observation {
+    let Some(state) = state else {
+        return Observation {
+            at,
+            drifted: Vec::new(),
+            report: Report::Gone,
+            ..seen
+        };
+    };
+    let mut there = state.instance.clone();
+    if let Some(before) = seen.report.instance() {
+        for name in kept.keys() {
+            if let Some(value) = before.attributes.get(name) {
+                there.attributes.insert(name.clone(), value.clone());
+            }
+        }
+    }
+    Observation {
+        at,
+        drifted: kept
+            .keys()
+            .filter(|name| seen.drifted.contains(name))
+            .cloned()
+            .collect(),
+        report: Report::Present(there),
+        ..seen
+    }
+}
