@@ -262,9 +262,7 @@ fn a_log_that_cannot_be_written_stops_the_work_and_nothing_is_applied() {
 
 #[test]
 fn entries_are_kept_as_long_as_the_applied_settings_say() {
-    let found = Command::new("faketime").arg("--version").output();
-    if found.is_err() {
-        eprintln!("skipped: `faketime` is not installed");
+    if !can_fake_time() {
         return;
     }
     let ground = Ground::with_a_file();
@@ -301,14 +299,20 @@ fn entries_are_kept_as_long_as_the_applied_settings_say() {
     ground.once().ends_with(0);
     ground.once().ends_with(0);
     assert!(entries.exists());
-    // What was pushed and not yet applied deletes nothing.
+    // What was pushed and is not applied deletes nothing.
+    ground.write("infra/staging.ncl", "{ local_data.b = { input = ");
     keep(12);
-    let answer = ground.once().ends_with(0);
+    let answer = ground.once();
     assert!(
-        entries.exists() && !answer.side.contains("is over"),
+        answer.code != 0 && entries.exists() && !answer.side.contains("is over"),
         "{}",
         answer.side
     );
+    ground.write(
+        "infra/staging.ncl",
+        "{ local_data.b = { input = \"c\" } }\n",
+    );
+    ground.push("mended");
     let answer = ground.once().ends_with(0);
     assert!(
         answer.side.contains("the time of part 0001-2019-03"),
@@ -336,6 +340,77 @@ fn entries_are_kept_as_long_as_the_applied_settings_say() {
     }
 }
 
+/// Whether `faketime` is here, which lets a program see another time.
+fn can_fake_time() -> bool {
+    let found = Command::new("faketime").arg("--version").output();
+    if found.is_err() {
+        eprintln!("skipped: `faketime` is not installed");
+    }
+    found.is_ok()
+}
+
+/// A look by a clock that says something else.
+fn once_at(ground: &Ground, time: &str) {
+    let mut command = Command::new("faketime");
+    command
+        .args(["-f", time, PROGRAM, "reconcile", "--once", "--root"])
+        .arg(ground.made(""));
+    run(&ground.bare(), &mut command);
+}
+
+#[test]
+fn a_clock_that_is_years_off_deletes_nothing() {
+    if !can_fake_time() {
+        return;
+    }
+    let ground = Ground::with_a_file();
+    ground.push("first");
+    ground.once().ends_with(0);
+    let before = listed(&ground);
+    assert!(!before.is_empty());
+    let kept = || {
+        let now = listed(&ground);
+        let lost = before.iter().filter(|entry| !now.contains(entry)).count();
+        assert_eq!(lost, 0, "{lost} entries are gone");
+        assert!(now.iter().all(|entry| entry["kind"] != "pruned"));
+    };
+    for time in ["+3650d", "+3651d", "+7300d", "+7301d"] {
+        once_at(&ground, time);
+        // What it wrote with that clock must not bear it out for the next one.
+        ground.write(
+            "infra/staging.ncl",
+            &format!("{{ local_data.x = {{ input = \"{time}\" }} }}\n"),
+        );
+        ground.push(time);
+        once_at(&ground, time);
+        kept();
+    }
+    ground.once();
+    kept();
+    ground.stratum(&["audit", "verify"]).ends_with(0);
+}
+
+#[test]
+fn what_was_written_by_a_clock_of_1970_is_kept_when_the_time_is_known() {
+    if !can_fake_time() {
+        return;
+    }
+    let ground = Ground::with_a_file();
+    ground.push("first");
+    once_at(&ground, "@1970-01-03 10:00:00");
+    let before = listed(&ground);
+    assert!(before.iter().any(|entry| entry["kind"] == "apply"));
+    for name in ["b", "c"] {
+        let text = format!("{{ local_data.{name} = {{ input = \"1\" }} }}\n");
+        ground.write("infra/staging.ncl", &text);
+        ground.push(name);
+        ground.once().ends_with(0);
+    }
+    let now = listed(&ground);
+    assert!(before.iter().all(|entry| now.contains(entry)), "{now:?}");
+    ground.stratum(&["audit", "verify"]).ends_with(0);
+}
+
 /// The log of a program that kept steps and addresses apart is valid, and what cannot be relied on
 /// in it is counted.
 #[test]
@@ -344,13 +419,18 @@ fn entries_that_may_name_another_resource_are_counted() {
         .join("reconciler/store/tests/fixtures/format-6/audit");
     let log = log.to_str().unwrap();
     let ground = Ground::new();
-    let said = ground.stratum(&["audit", "verify", "--log", log]);
-    let said = said.ends_with(0).out;
+    let said = ground
+        .stratum(&["audit", "verify", "--log", log])
+        .ends_with(0);
     let wanted = "may be that of another resource of the same run";
-    assert!(said.contains(wanted), "{said}");
-    let json = ground.stratum(&["--json", "audit", "verify", "--log", log]);
-    let json = json.json();
-    assert_eq!(json["parts"][0]["doubtful"], 18, "{json}");
+    assert!(said.out.contains(wanted), "{}", said.out);
+    let json = ground
+        .stratum(&["--json", "audit", "verify", "--log", log])
+        .json();
+    assert!(
+        json["parts"][0]["doubtful"].as_u64().unwrap() > 10,
+        "{json}"
+    );
     let own = Ground::with_a_file();
     own.push("first");
     own.once().ends_with(0);

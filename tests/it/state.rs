@@ -65,9 +65,12 @@ fn a_second_look_beside_a_reconciler_at_work_says_who_works_and_ends_with_1() {
 /// Takes away what later formats added, as a file of the first format does not have it.
 const AGE: &str = "import sqlite3, sys
 state = sqlite3.connect(sys.argv[1])
+for index in ['runs_with_checkpoints', 'runs_with_journal', 'environments_follow']:
+    state.execute(f'DROP INDEX {index}')
+state.execute('ALTER TABLE runs DROP COLUMN kept')
+state.execute('ALTER TABLE plans DROP COLUMN wrapped_by')
 for table in sys.argv[2:]:
     state.execute(f'DROP TABLE {table}')
-state.execute('DROP INDEX IF EXISTS environments_follow')
 state.execute('PRAGMA user_version = 1')
 state.commit()
 state.execute('PRAGMA wal_checkpoint(TRUNCATE)')
@@ -90,6 +93,9 @@ fn a_state_of_the_first_format_is_read_as_it_is_and_brought_up_by_the_next_recon
         "forge_trouble",
         "made_secrets",
         "facts",
+        "wrapped",
+        "upkeep",
+        "copies",
     ];
     let mut age = Command::new("python3");
     age.args(["-c", AGE]).arg(&path).args(later);
@@ -133,4 +139,62 @@ fn a_state_of_the_first_format_is_read_as_it_is_and_brought_up_by_the_next_recon
     ground.once().ends_with(0);
     assert!(fs::read(&path).unwrap() != before, "it was not brought up");
     ground.stratum(&["audit", "verify"]).ends_with(0);
+}
+
+/// The lease of a process that works is not broken by mistake, and is with `--force`: then it can
+/// write nothing more, and the log says who took it and why.
+#[test]
+fn a_lease_is_broken_by_a_person_with_a_reason() {
+    let ground = Ground::new();
+    let (begun, gate) = (ground.made("begun"), ground.made("gate"));
+    fs::create_dir_all(ground.made("")).unwrap();
+    ground.write(
+        "stratum.ncl",
+        "{ name = \"t\", environments = { staging = {} } }\n",
+    );
+    let script = format!(
+        "touch {}; while [ ! -e {} ]; do sleep 0.05; done",
+        begun.display(),
+        gate.display()
+    );
+    ground.write(
+        "infra/staging.ncl",
+        &format!(
+            "{{ local_exec.slow = {{ inputs = {{}}, create = [\"sh\", \"-c\", \"{script}\"], \
+             delete = [\"true\"] }} }}\n"
+        ),
+    );
+    ground.push("slow");
+    let mut first = Command::new(PROGRAM)
+        .args(["reconcile", "--once", "--repo"])
+        .arg(ground.bare())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for(&begun);
+    let leases = ground.stratum(&["--json", "lease", "list"]).json();
+    assert_eq!(leases["leases"][0]["life"], "alive", "{leases}");
+    let broken = ["lease", "break", "staging", "--reason", "it hangs"];
+    let refused = ground.stratum(&broken).ends_with(2);
+    assert!(refused.side.contains("--force"), "{}", refused.side);
+    let forced = [&broken[..], &["--force"]].concat();
+    ground.stratum(&forced).ends_with(0);
+    fs::write(&gate, "").unwrap();
+    assert!(!first.wait().unwrap().success(), "it lost its lease");
+    let said = ground
+        .stratum(&["audit", "list", "--kind", "lease-broken"])
+        .ends_with(0);
+    assert!(
+        said.out.contains("it hangs") && said.out.contains("alive"),
+        "{}",
+        said.out
+    );
+    ground
+        .stratum(&["lease", "break", "staging", "--reason", "x"])
+        .ends_with(2);
+    let none = ground.stratum(&["lease", "list"]).ends_with(0);
+    assert!(none.out.contains("nobody holds a lease"), "{}", none.out);
+    ground.stratum(&["reconcile", "--once"]).ends_with(0);
 }

@@ -207,6 +207,10 @@ impl From<StoreError> for CommandError {
                  `--state PATH` names a state elsewhere"
             }
             StoreError::Newer { .. } => "use the newer stratum that wrote it",
+            StoreError::Unsafe { .. } => {
+                "the state belongs to the user who reconciles: `chown` and `chmod` make it so, or \
+                 `--state PATH` names a place of your own"
+            }
             StoreError::Damaged { .. } => {
                 "it was not touched; `stratum doctor` says how to make the state again"
             }
@@ -246,6 +250,9 @@ impl From<LeaseError> for CommandError {
             LeaseError::Store(error) => error.into(),
             LeaseError::Held { .. } => Self::of(Fault::Given, &error)
                 .hint("`stratum status` shows what it does; it picks up new commits by itself"),
+            LeaseError::Free { .. } => {
+                Self::of(Fault::Given, &error).hint("`stratum lease list` shows who holds which")
+            }
         }
     }
 }

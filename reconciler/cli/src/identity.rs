@@ -69,9 +69,9 @@ impl Guarded {
         }
         keeper.tried_by(trial(Arc::clone(&place.repository), crypto.clone()));
         unseal(&keeper, &crypto, named).await?;
-        let count = store.wrap_again().await?;
-        if count > 0 {
-            tracing::info!(rows = count, "the state is wrapped under its data key now");
+        let rows = store.wrap_again().await?.rewritten;
+        if rows > 0 {
+            tracing::info!(rows, "the state is wrapped under its data key now");
         }
         Ok(Self {
             keeper,
@@ -89,7 +89,7 @@ impl Guarded {
             tokio::spawn(async move {
                 // Until nothing is left: what was being written meanwhile may be under the old key.
                 loop {
-                    match store.wrap_again().await {
+                    match store.wrap_again().await.map(|done| done.rewritten) {
                         Ok(0) => return,
                         Ok(rows) => tracing::info!(rows, "wrapped again under the data key"),
                         Err(error) => {

@@ -15,8 +15,8 @@ use stratum_core::finding::codes::{
 use stratum_core::ids::{CommitId, EnvironmentName, ObjectId};
 use stratum_core::kinds::secret::{SUFFIX, SealedValue};
 use stratum_core::ports::{
-    SealCheck, SealReport, SealRequest, SealedSecret, SecretKey, SecretStore as _, Store as _,
-    Tree, TreeError, TreeKind,
+    SealCheck, SealReport, SealRequest, SealedSecret, SecretKey, SecretStore, States as _, Tree,
+    TreeError, TreeKind,
 };
 use stratum_core::settings::Settings;
 use stratum_core::source::Source;

@@ -166,6 +166,17 @@ pub enum What {
         /// The process.
         holder: String,
     },
+    /// A person took a lease away from its holder.
+    LeaseBroken {
+        /// The fencing number that it had.
+        number: u64,
+        /// The process that held it.
+        holder: String,
+        /// Whether that process lived: `alive`, `dead` or `unknown`.
+        life: String,
+        /// Why, as the person said.
+        reason: String,
+    },
     /// The log goes on in a new part; the first entry of every part but the first.
     Continued {
         /// The part before it.
@@ -251,6 +262,7 @@ impl What {
             Self::TrustPinned { .. } => "trust-pinned",
             Self::Unsealed { .. } => "unsealed",
             Self::LeaseTaken { .. } => "lease-taken",
+            Self::LeaseBroken { .. } => "lease-broken",
             Self::Continued { .. } => "continued",
             Self::Pruned { .. } => "pruned",
         }

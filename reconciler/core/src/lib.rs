@@ -25,6 +25,7 @@ pub mod record;
 pub mod redact;
 pub mod remembered;
 pub mod resource;
+pub mod retention;
 pub mod rules;
 pub mod run;
 pub mod schedule;

@@ -39,6 +39,9 @@ pub struct Settings {
     /// The audit log.
     #[serde(default)]
     pub audit: AuditSettings,
+    /// What the state keeps for how long.
+    #[serde(default)]
+    pub retention: RetentionSettings,
 }
 
 /// The settings of one environment.
@@ -318,6 +321,52 @@ impl Default for AuditSettings {
     }
 }
 
+/// What the state keeps for how long. What is beyond the count *or* the days goes; open runs, the
+/// last run of an environment and the newest observation of a resource stay in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetentionSettings {
+    /// Of how many runs of an environment the plan and the events are kept.
+    pub journals: u32,
+    /// For how many days they are.
+    pub journal_days: u32,
+    /// How many runs of an environment are in the history.
+    pub history: u32,
+    /// For how many days they are.
+    pub history_days: u32,
+    /// How many observations of a resource are kept.
+    pub observations: u32,
+    /// For how many days they are.
+    pub observation_days: u32,
+}
+
+impl Default for RetentionSettings {
+    fn default() -> Self {
+        Self {
+            journals: 200,
+            journal_days: 90,
+            history: 20_000,
+            history_days: 2 * 365,
+            observations: 200,
+            observation_days: 90,
+        }
+    }
+}
+
+impl RetentionSettings {
+    /// What keeps at least as much as both.
+    pub fn longest(self, other: Self) -> Self {
+        Self {
+            journals: self.journals.max(other.journals),
+            journal_days: self.journal_days.max(other.journal_days),
+            history: self.history.max(other.history),
+            history_days: self.history_days.max(other.history_days),
+            observations: self.observations.max(other.observations),
+            observation_days: self.observation_days.max(other.observation_days),
+        }
+    }
+}
+
 /// Which signatures a sealed value must have: the stages of the way to post-quantum signatures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "kebab-case")]
@@ -364,6 +413,18 @@ mod tests {
         assert_eq!(staging, &EnvironmentSettings::default());
         assert_eq!(settings.records.branch.as_str(), "stratum/records");
         assert_eq!(settings.drift_of(staging).mode, DriftMode::Report);
+    }
+
+    #[test]
+    fn the_longest_of_two_retentions_keeps_what_either_keeps() {
+        let default = RetentionSettings::default();
+        let few = RetentionSettings {
+            journals: 1,
+            history_days: 9_999,
+            ..default
+        };
+        let longest = few.longest(default);
+        assert_eq!((longest.journals, longest.history_days), (200, 9_999));
     }
 
     #[test]

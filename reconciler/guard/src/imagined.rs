@@ -148,6 +148,7 @@ impl Scene<'_> {
                 knowledge: Default::default(),
                 secrets: Default::default(),
                 audit: Default::default(),
+                retention: Default::default(),
             }),
         }))
     }

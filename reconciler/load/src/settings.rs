@@ -71,6 +71,17 @@ const SETTINGS: &[Key] = &[
         "audit",
         Outline::Object(&[key("months", Outline::Accepted(is_months))]),
     ),
+    key(
+        "retention",
+        Outline::Object(&[
+            key("journals", Outline::Count(10)),
+            key("journal_days", Outline::Count(1)),
+            key("history", Outline::Count(10)),
+            key("history_days", Outline::Count(1)),
+            key("observations", Outline::Count(1)),
+            key("observation_days", Outline::Count(1)),
+        ]),
+    ),
 ];
 
 fn is_branch(json: &serde_json::Value) -> Result<(), String> {

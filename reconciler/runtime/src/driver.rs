@@ -87,6 +87,7 @@ impl Driver {
             self.begin();
         }
         self.reconciler.publish_once().await;
+        self.reconciler.upkeep(false).await;
         Ok(reports.into_values().collect())
     }
 
@@ -99,6 +100,9 @@ impl Driver {
                 self.refs(&mut refs).await?;
             }
             self.begin();
+            if self.schedule.is_idle() {
+                self.reconciler.upkeep(true).await;
+            }
             let wait = refs.wait(self.now().monotonic);
             let due = self.schedule.due(self.now()).unwrap_or(wait).min(wait);
             let reconciler = Arc::clone(&self.reconciler);

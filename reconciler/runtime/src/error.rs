@@ -51,7 +51,9 @@ impl RuntimeError {
         match self {
             Self::Repository(error) => error.retry(),
             Self::Store(error) | Self::Lease(LeaseError::Store(error)) => error.retry(),
-            Self::Lease(LeaseError::Held { .. }) => Retry::Later(std::time::Duration::from_secs(2)),
+            Self::Lease(LeaseError::Held { .. } | LeaseError::Free { .. }) => {
+                Retry::Later(std::time::Duration::from_secs(2))
+            }
             Self::Audit(error) => error.retry(),
             Self::Load(error) => error.retry(),
             Self::Gate(error) => error.retry(),

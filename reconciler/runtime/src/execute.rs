@@ -183,6 +183,7 @@ impl Reconciler {
                 knowledge: Default::default(),
                 secrets: Default::default(),
                 audit: Default::default(),
+                retention: Default::default(),
             })
         }))
     }

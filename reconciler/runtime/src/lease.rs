@@ -15,14 +15,8 @@ impl Reconciler {
         if let Some(lease) = self.held(environment) {
             return Ok(lease);
         }
-        let alive = |holder: &str| (self.options.alive)(holder);
-        let now = self.ports.clock.now();
-        let (holder, ttl) = (&self.options.holder, self.options.lease_ttl);
-        let lease = self
-            .ports
-            .store
-            .acquire(environment, holder, now, ttl, &alive)
-            .await?;
+        let ttl = self.options.lease_ttl;
+        let lease = self.ports.store.acquire(environment, ttl).await?;
         let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         leases.insert(environment.clone(), lease.clone());
         drop(leases);
@@ -59,17 +53,15 @@ impl Reconciler {
                 let leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
                 leases.values().cloned().collect()
             };
-            let now = self.ports.clock.now();
-            let renewals = held.iter().map(|lease| self.ports.store.renew(lease, now));
-            for renewed in futures_util::future::join_all(renewals).await {
-                match renewed {
-                    Err(StoreError::Fenced { environment }) => {
+            match self.ports.store.renew(&held).await {
+                Ok(lost) => {
+                    for lease in lost {
+                        let environment = &lease.environment;
                         tracing::warn!(%environment, "the lease was lost; nothing more is begun");
-                        self.lost(&environment);
+                        self.lost(environment);
                     }
-                    Err(error) => tracing::warn!(%error, "a lease was not renewed"),
-                    Ok(()) => {}
                 }
+                Err(error) => tracing::warn!(%error, "the leases were not renewed"),
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The loop. `reconciler/README.md` has the walk of one commit through these files.
 //!
 //! It knows core's ports only. The first run and recovery are the same code: whatever
-//! [`Store::unfinished`](stratum_core::ports::Store::unfinished) names is driven by the same
+//! [`Journals::unfinished`](stratum_core::ports::Journals::unfinished) names is driven by the same
 //! [`Journal::next`](stratum_core::journal::Journal::next) as a new plan.
 
 mod admission;
@@ -41,13 +41,14 @@ mod stop;
 mod tags;
 mod task;
 mod tries;
+mod upkeep;
 mod visit;
 
 pub use error::RuntimeError;
 pub use ports::{Ports, Providers};
 pub use preview::{Preview, PreviewBase, PreviewRequest, preview};
 pub use progress::{EnvironmentReport, Progress, ProgressSink, StepProgress};
-pub use reconcile::{Alive, Options, Reconciler};
+pub use reconcile::{Options, Reconciler};
 pub use sealing::{Verification, verify_sealed};
 pub use site::{Roots, site_of};
 pub use stop::Stop;

@@ -21,16 +21,9 @@ use crate::site::Roots;
 use crate::stop::Stop;
 use crate::tags::Words;
 
-/// Tells whether the holder of a lease still lives; `None` when it cannot be told.
-pub type Alive = Arc<dyn Fn(&str) -> Option<bool> + Send + Sync>;
-
 /// How a reconciler works.
 #[derive(Clone)]
 pub struct Options {
-    /// Who holds leases: `host boot pid start`.
-    pub holder: String,
-    /// Whether another holder still lives.
-    pub alive: Alive,
     /// Where local resources lie.
     pub roots: Roots,
     /// The longest time between two looks at the refs.
@@ -53,6 +46,10 @@ pub struct Reconciler {
     pub(crate) read: Mutex<Option<Arc<Head>>>,
     pub(crate) words: Mutex<Words>,
     pub(crate) runs: Mutex<Runs>,
+    /// What the monotonic clock said when the time of day was last read for upkeep.
+    pub(crate) clock_read: Mutex<Option<Duration>>,
+    /// What it said when it was last asked whether upkeep is due.
+    pub(crate) upkeep_asked: Mutex<Option<Duration>>,
     pub(crate) records: Records,
     pub(crate) front: Mutex<Front>,
     pub(crate) known: Known,
@@ -74,6 +71,7 @@ impl Reconciler {
     pub fn new(ports: Ports, options: Options, progress: ProgressSink, stop: Stop) -> Arc<Self> {
         let (leases, read, words, runs, records, obstacles) = Default::default();
         let (front, known) = Default::default();
+        let (clock_read, upkeep_asked) = Default::default();
         Arc::new(Self {
             ports,
             options,
@@ -83,6 +81,8 @@ impl Reconciler {
             read,
             words,
             runs,
+            clock_read,
+            upkeep_asked,
             records,
             front,
             known,

@@ -91,7 +91,7 @@ impl Reconciler {
         let left = self.unsettled(&row.name, stored.as_ref()).await?;
         for run in &left {
             self.begins(&row.name, run);
-            if let Some(left) = self.ports.store.run(run).await? {
+            if let Some(left) = self.ports.store.journal(run).await? {
                 let row = self.ports.store.environment(&row.name).await?;
                 let report = self.resume(left, row).await?;
                 (self.progress)(&Progress::Ended(report));

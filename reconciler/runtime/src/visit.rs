@@ -175,7 +175,7 @@ impl Reconciler {
         environment: &EnvironmentName,
     ) -> Result<(), RuntimeError> {
         for run in self.begun(environment) {
-            if let Some(left) = self.ports.store.run(&run).await? {
+            if let Some(left) = self.ports.store.journal(&run).await? {
                 let row = self.ports.store.environment(environment).await?;
                 let report = self.resume(left, row).await?;
                 (self.progress)(&Progress::Ended(report));

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 use stratum_core::ids::EnvironmentName;
-use stratum_core::ports::{Lease, Store};
+use stratum_core::ports::{Journals, Lease, Leases, States, Work};
 use stratum_core::run::Run;
 use stratum_store::{Access, SqliteStore};
 use stratum_testkit::store::sample;
@@ -96,9 +96,7 @@ async fn start(
 ) -> Result<(Arc<Lease>, Arc<Run>), Box<dyn Error + Send + Sync>> {
     let name = EnvironmentName::new("bench")?;
     let ttl = Duration::from_secs(30);
-    let lease = store
-        .acquire(&name, "measure", sample::at(0), ttl, &|_| None)
-        .await?;
+    let lease = store.acquire(&name, ttl).await?;
     let run = sample::run(&name, "r-1", 0, steps)?;
     let plan = serde_json::to_string(&run)?.len();
     let meter = Meter::read();
@@ -150,8 +148,8 @@ async fn reopen(path: &std::path::Path) -> Measured {
         let store = SqliteStore::open(path, access).await?;
         meter.tell(&format!("open {name}"))?;
         store.environments().await?;
-        store.due(sample::at(10)).await?;
-        meter.tell(&format!("open {name}, environments and due"))?;
+        store.queue().await?;
+        meter.tell(&format!("open {name}, environments and queue"))?;
         let meter = Meter::read();
         store.base(&EnvironmentName::new("bench")?).await?;
         meter.tell("base")?;

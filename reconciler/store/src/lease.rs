@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use stratum_core::ports::Life;
 
 /// A lease as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,24 +16,30 @@ pub(crate) struct Held {
     pub(crate) renewed_at: Timestamp,
 }
 
-impl Held {
-    /// Who stands in the way of taking it now: a holder that lives, or one of which nobody can
-    /// tell and that renewed less than `ttl` ago.
-    pub(crate) fn in_the_way(
-        &self,
-        now: Timestamp,
-        ttl: Duration,
-        alive: &(dyn for<'h> Fn(&'h str) -> Option<bool> + Sync),
-    ) -> Option<&str> {
-        let holder = self.holder.as_deref()?;
-        let stands = alive(holder).unwrap_or_else(|| self.is_fresh(now, ttl));
-        stands.then_some(holder)
-    }
+/// What a lease is to somebody else who wants it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It may be taken.
+    Free,
+    /// Its holder stands in the way.
+    Held,
+    /// Nobody can tell whether its holder lives, and it was renewed in the future: a clock was
+    /// wrong. It stands in the way for one life of a lease, counted from now.
+    Ahead,
+}
 
-    /// A clock that went backwards makes a lease fresh, never old.
-    fn is_fresh(&self, now: Timestamp, ttl: Duration) -> bool {
+impl Held {
+    /// What it is to somebody else: a holder that lives stands in the way, and one of which nobody
+    /// can tell and that renewed less than `ttl` ago.
+    pub(crate) fn standing(&self, life: Life, now: Timestamp, ttl: Duration) -> Standing {
         let age = now.duration_since(self.renewed_at);
-        age.is_negative() || age.unsigned_abs() < ttl
+        match (&self.holder, life) {
+            (None, _) | (Some(_), Life::Dead) => Standing::Free,
+            (Some(_), Life::Alive) => Standing::Held,
+            (Some(_), Life::Unknown) if age.is_negative() => Standing::Ahead,
+            (Some(_), Life::Unknown) if age.unsigned_abs() < ttl => Standing::Held,
+            (Some(_), Life::Unknown) => Standing::Free,
+        }
     }
 }
 
@@ -48,29 +55,28 @@ mod tests {
         }
     }
 
-    fn way(held: &Held, now: i64, alive: Option<bool>) -> bool {
+    fn standing(held: &Held, now: i64, life: Life) -> Standing {
         let now = Timestamp::from_second(now).unwrap();
-        let ttl = Duration::from_secs(10);
-        held.in_the_way(now, ttl, &|_| alive).is_some()
+        held.standing(life, now, Duration::from_secs(10))
     }
 
     #[test]
     fn a_living_holder_stands_in_the_way_however_long_it_was_silent() {
-        assert!(way(&held(0), 1_000_000, Some(true)));
-        assert!(!way(&held(0), 0, Some(false)));
+        assert_eq!(standing(&held(0), 1_000_000, Life::Alive), Standing::Held);
+        assert_eq!(standing(&held(0), 0, Life::Dead), Standing::Free);
     }
 
     #[test]
     fn a_holder_nobody_can_tell_about_stands_in_the_way_for_the_ttl() {
-        assert!(way(&held(100), 109, None));
-        assert!(!way(&held(100), 110, None));
-        assert!(way(&held(100), 5, None), "the clock went backwards");
+        let at = |now| standing(&held(100), now, Life::Unknown);
+        assert_eq!((at(109), at(110)), (Standing::Held, Standing::Free));
+        assert_eq!(at(5), Standing::Ahead, "the clock went backwards");
     }
 
     #[test]
     fn a_lease_that_was_given_back_stands_in_nobodys_way() {
         let mut held = held(100);
         held.holder = None;
-        assert!(!way(&held, 100, Some(true)));
+        assert_eq!(standing(&held, 100, Life::Alive), Standing::Free);
     }
 }

@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use stratum_core::ports::StoreError;
 
@@ -82,7 +82,7 @@ pub(crate) async fn create(path: &Path) -> Result<(), StoreError> {
         return Ok(());
     }
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(|error| io_failure(error, "creating its folder"))?;
+        private_folder(folder).map_err(|error| io_failure(error, "creating its folder"))?;
     }
     static DRAFTS: AtomicU32 = AtomicU32::new(0);
     let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
@@ -92,6 +92,64 @@ pub(crate) async fn create(path: &Path) -> Result<(), StoreError> {
     let made = fill(&draft).await.and_then(|()| publish(&draft, path));
     discard(&draft);
     made
+}
+
+/// Makes a folder that only its owner may enter, where there is none.
+fn private_folder(folder: &Path) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+}
+
+/// Refuses to write a state that another user could have laid there: through a link, in a file of
+/// another, in a folder of another or that everybody may write.
+///
+/// *Errors*: [`StoreError::Unsafe`].
+pub(crate) fn own(path: &Path) -> Result<(), StoreError> {
+    let own = rustix::process::geteuid().as_raw();
+    let unsafe_for = |path: &Path, what: String| StoreError::Unsafe {
+        path: path.display().to_string(),
+        what,
+    };
+    let look = |path: &Path, follow: bool| {
+        let found = match follow {
+            true => fs::metadata(path),
+            false => fs::symlink_metadata(path),
+        };
+        found.map_err(|error| io_failure(error, "looking whose the state is"))
+    };
+    for file in ["", "-wal", "-shm"].map(|suffix| with_suffix(path, suffix)) {
+        if !file.exists() && !file.is_symlink() {
+            continue;
+        }
+        let found = look(&file, false)?;
+        if !found.is_file() {
+            return Err(unsafe_for(&file, "it is a link, or no file".to_owned()));
+        }
+        if found.uid() != own {
+            let what = format!("it belongs to user {}, and this is user {own}", found.uid());
+            return Err(unsafe_for(&file, what));
+        }
+        if found.mode() & 0o022 != 0 {
+            let what = "others than its owner may write it".to_owned();
+            return Err(unsafe_for(&file, what));
+        }
+    }
+    let Some(folder) = path.parent() else {
+        return Ok(());
+    };
+    for found in [look(folder, false)?, look(folder, true)?] {
+        if found.uid() != own && found.uid() != 0 {
+            let what = format!("it belongs to user {}, and this is user {own}", found.uid());
+            return Err(unsafe_for(folder, what));
+        }
+        if found.is_dir() && found.mode() & 0o1002 == 0o002 {
+            let what = "everybody may put files there".to_owned();
+            return Err(unsafe_for(folder, what));
+        }
+    }
+    Ok(())
 }
 
 fn discard(draft: &Path) {
@@ -109,6 +167,7 @@ async fn fill(draft: &Path) -> Result<(), StoreError> {
     private.map_err(|error| io_failure(error, DOING))?;
     let options = options(draft)
         .page_size(PAGE_BYTES)
+        .auto_vacuum(SqliteAutoVacuum::Incremental)
         .journal_mode(SqliteJournalMode::Wal);
     let opened = options.connect().await;
     let mut connection = opened.map_err(|error| outside(error.into()))?;
@@ -141,21 +200,84 @@ fn remove(path: &Path) {
     }
 }
 
-/// Brings the file to the newest format.
-pub(crate) async fn migrate(reader: &Reader, bytes: u64) -> Result<(), StoreError> {
+/// Brings the file to the newest format, after a copy of it was made that is as it was; see
+/// [`copy_of`].
+pub(crate) async fn migrate(reader: &Reader, format: i64, bytes: u64) -> Result<(), StoreError> {
     reader.before_writing().await;
-    let connection = writer(reader.path(), bytes).await?;
+    let path = reader.path();
+    let copy = copy_of(path, format);
+    keep_copy(path, &copy, bytes).await?;
+    let mut connection = writer(path, bytes).await?;
+    let noted = note_copy(&mut connection, &copy, format).await;
+    noted.map_err(|failure| failure.outside(path, "noting where its copy is"))?;
+    // Room that nothing needs can be given back from now on. A disk that is too full for it now
+    // keeps nobody from going on.
+    for sql in ["PRAGMA auto_vacuum = INCREMENTAL", "VACUUM"] {
+        if let Err(error) = sqlx::query(sql).execute(&mut connection).await {
+            tracing::warn!(%error, "the state cannot give room back");
+        }
+    }
     let closed = connection.close().await;
     closed.map_err(|error| Failure::from(error).outside(reader.path(), "closing the state"))
+}
+
+/// Where the copy of a state lies that was of this format.
+pub(crate) fn copy_of(path: &Path, format: i64) -> PathBuf {
+    with_suffix(path, &format!(".format-{format}"))
+}
+
+/// Makes the copy, as a whole or not at all; one that is there is replaced.
+async fn keep_copy(path: &Path, copy: &Path, bytes: u64) -> Result<(), StoreError> {
+    const DOING: &str = "keeping a copy of the state before it is brought to a newer format";
+    let draft = with_suffix(copy, ".new");
+    remove(&draft);
+    let mut private = fs::OpenOptions::new();
+    let private = private.write(true).create_new(true).mode(0o600);
+    let file = private
+        .open(&draft)
+        .map_err(|error| io_failure(error, DOING))?;
+    let outside = |error: sqlx::Error| Failure::from(error).outside(path, DOING);
+    let mut connection = connect(path, bytes).await.map_err(outside)?;
+    let made = sqlx::query("VACUUM main INTO ?")
+        .bind(draft.display().to_string())
+        .execute(&mut connection)
+        .await;
+    let closed = connection.close().await;
+    made.map(drop).and(closed).map_err(|error| {
+        remove(&draft);
+        outside(error)
+    })?;
+    file.sync_all()
+        .and_then(|()| fs::rename(&draft, copy))
+        .map_err(|error| io_failure(error, DOING))
+}
+
+async fn note_copy(
+    connection: &mut SqliteConnection,
+    copy: &Path,
+    format: i64,
+) -> Result<(), Failure> {
+    let sql = "INSERT OR REPLACE INTO copies (path, format, run) \
+               VALUES (?, ?, coalesce((SELECT max(key) FROM runs), 0))";
+    sqlx::query(sql)
+        .bind(copy.display().to_string())
+        .bind(format)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn connect(path: &Path, bytes: u64) -> Result<SqliteConnection, sqlx::Error> {
+    let pages = (bytes / u64::from(PAGE_BYTES)).min(MOST_PAGES);
+    let options = options(path).pragma("max_page_count", pages.to_string());
+    options.connect().await
 }
 
 /// Opens the connection that writes, and brings the file to the newest format. The file will not
 /// grow beyond `bytes`.
 pub(crate) async fn writer(path: &Path, bytes: u64) -> Result<SqliteConnection, StoreError> {
     const DOING: &str = "opening the state to write it";
-    let pages = (bytes / u64::from(PAGE_BYTES)).min(MOST_PAGES);
-    let options = options(path).pragma("max_page_count", pages.to_string());
-    let opened = options.connect().await;
+    let opened = connect(path, bytes).await;
     let mut connection = opened.map_err(|error| Failure::from(error).outside(path, DOING))?;
     schema::migrate(&mut connection)
         .await

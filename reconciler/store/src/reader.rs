@@ -26,6 +26,8 @@ use crate::error::Failure;
 pub(crate) struct Reader {
     path: PathBuf,
     idle: Mutex<Option<Idle>>,
+    /// The file and its log as they were when somebody last asked whether they were touched.
+    touched: Mutex<Option<(Stamp, Option<Stamp>)>>,
     /// This process has the file open to write it, or is about to. Who reads without locks holds
     /// this for reading.
     writing: RwLock<bool>,
@@ -60,6 +62,7 @@ impl Reader {
         Self {
             path,
             idle: Mutex::new(None),
+            touched: Mutex::new(None),
             writing: RwLock::new(false),
         }
     }
@@ -101,6 +104,15 @@ impl Reader {
             connection,
             unlocked: unlocked.map(|stamp| (stamp, writing)),
         })
+    }
+
+    /// Whether somebody wrote since this was asked last; `false` when it was never asked.
+    pub(crate) fn was_touched(&self) -> Result<bool, StoreError> {
+        let log = with_suffix(&self.path, "-wal");
+        let now = (Stamp::of(&self.path)?, Stamp::of(&log).ok());
+        let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = touched.replace(now.clone());
+        Ok(before.is_some_and(|before| before != now))
     }
 
     /// Closes the connection that was kept.

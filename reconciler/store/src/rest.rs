@@ -361,6 +361,18 @@ pub(crate) enum Table {
     Observations,
 }
 
+impl Table {
+    /// Its name in the table of marks.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Resources => "resources",
+            Self::Events => "events",
+            Self::Plans => "plans",
+            Self::Observations => "observations",
+        }
+    }
+}
+
 fn taken(step: &mut Map<String, Value>) -> Map<String, Value> {
     STEP.iter()
         .filter_map(|name| Some(((*name).to_owned(), step.remove(*name)?)))

@@ -14,6 +14,7 @@ const SCRIPTS: &[&str] = &[
     include_str!("../schema/6.sql"),
     include_str!("../schema/7.sql"),
     include_str!("../schema/8.sql"),
+    include_str!("../schema/9.sql"),
 ];
 
 /// The newest format this version knows.

@@ -15,10 +15,23 @@ use crate::rest::Table;
 use crate::store::{SqliteStore, look};
 use crate::write::Write;
 use crate::write::made::{Forget, Made, Rewrapped};
+use crate::write::mark;
 use crate::write::secret::{Again, AgainRow, InForce, Keys, Secrets};
+
+/// What wrapping again did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wrapped {
+    /// How many rows were looked at.
+    pub examined: usize,
+    /// How many of them were wrapped.
+    pub rewritten: usize,
+}
 
 /// How many rows are wrapped again in one transaction.
 const AT_ONCE: u32 = 200;
+
+/// How often it is tried to get past one place.
+const PATIENCE: u32 = 8;
 
 /// The tables that are wrapped.
 const TABLES: [Table; 4] = [
@@ -157,31 +170,56 @@ impl SqliteStore {
     /// Wraps again, under the key in use, what is wrapped under another or not at all. Others go
     /// on reading and writing meanwhile; a row that changes under it is new anyway.
     ///
-    /// *Shape*: answers how many rows were wrapped; 0 means that nothing was left, or that there
-    /// is no key.
-    pub async fn wrap_again(&self) -> Result<usize, StoreError> {
+    /// *Shape*: answers what was done; nothing, when nothing was left or there is no key. What was
+    /// found wrapped once is not looked at again: a start costs nothing that grows with history.
+    pub async fn wrap_again(&self) -> Result<Wrapped, StoreError> {
+        let mut done = Wrapped::default();
         let Some(key) = self.rest.key() else {
-            return Ok(0);
+            return Ok(done);
         };
-        let mut count = self.rewrap_made(&key).await?;
+        done.rewritten = self.rewrap_made(&key).await?;
+        let mut is_new = false;
         for table in TABLES {
-            let mut after = -1;
+            let (mut last, mut same) = (None, 0_u32);
             loop {
-                let stale: Vec<Stale> = self.stale(table, &key, after).await?;
-                let Some(last) = stale.last() else { break };
-                after = last.0;
-                let rows = self.ready(self.rewritten(table, &key, stale), DOING)?;
-                count += rows.len();
-                if !rows.is_empty() {
-                    self.write(Write::Again(Again { table, rows })).await?;
+                let from = self.mark(table, &key).await?;
+                same = if last == Some(from) { same + 1 } else { 0 };
+                last = Some(from);
+                // A row that changes again and again is written under the key by whoever does it.
+                if from == Some(mark::ALL) || same > PATIENCE {
+                    break;
                 }
+                is_new |= from.is_none();
+                let stale: Vec<Stale> = self.stale(table, &key, from.unwrap_or(-1)).await?;
+                done.examined += stale.len();
+                let rows = self.ready(self.rewritten(table, stale), DOING)?;
+                done.rewritten += rows.len();
+                let again = Again {
+                    table,
+                    key: key.clone(),
+                    from,
+                    rows,
+                };
+                self.write(Write::Again(again)).await?;
             }
         }
-        if let Some(writer) = self.shared_writer().filter(|_| count > 0) {
-            let done = writer.compact().await;
-            self.ready(done, DOING)?;
+        if let Some(writer) = self.shared_writer().filter(|_| done.rewritten > 0) {
+            // The whole file is written anew for a new key only; what was written anew otherwise is
+            // overwritten where it stood (`secure_delete`), and the log is cut.
+            let compacted = writer.compact(is_new).await;
+            self.ready(compacted, DOING)?;
         }
-        Ok(count)
+        Ok(done)
+    }
+
+    async fn mark(&self, table: Table, key: &str) -> Result<Option<i64>, StoreError> {
+        look!(
+            self.reader,
+            "reading what is to be wrapped again",
+            read::secret::mark,
+            table,
+            key
+        )
     }
 
     async fn rewrap_made(&self, key: &str) -> Result<usize, StoreError> {
@@ -218,12 +256,7 @@ impl SqliteStore {
         )
     }
 
-    fn rewritten(
-        &self,
-        table: Table,
-        key: &str,
-        stale: Vec<Stale>,
-    ) -> Result<Vec<AgainRow>, Failure> {
+    fn rewritten(&self, table: Table, stale: Vec<Stale>) -> Result<Vec<AgainRow>, Failure> {
         let mut rows = Vec::with_capacity(stale.len());
         for (id, name, before) in stale {
             let odd = |why: String| unreadable(format!("a row of `{name}`"), why);
@@ -233,9 +266,6 @@ impl SqliteStore {
                     String::from_utf8(before.clone()).map_err(|error| odd(error.to_string()))?
                 }
             };
-            if table == Table::Plans && text.contains(&format!("\"key\":\"{key}\"")) {
-                continue;
-            }
             let again = self.rest.again(table, &name, &text)?;
             let after = match table {
                 Table::Plans => pack(&again),

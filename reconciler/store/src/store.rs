@@ -1,20 +1,22 @@
 //! The store: what it is opened from, and what of it is no port.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use stratum_core::audit::{AuditEntry, Principal, What};
 use stratum_core::ids::EnvironmentName;
-use stratum_core::ports::{AtRest, Audit, AuditError, ForgeTrouble, NoteSigner, StoreError};
+use stratum_core::ports::{AtRest, Clock, ForgeTrouble, NoteSigner, StoreError};
 use stratum_core::run::RunSummary;
 use tokio::runtime::Handle;
+use tokio::sync::Mutex;
 
 use crate::error::Failure;
 use crate::lease::Held;
 use crate::log::{Expected, Keeper, log_folder};
 use crate::open::{self, Access};
+use crate::presence::Presence;
 use crate::read;
 use crate::read::environment::Counts;
 use crate::reader::Reader;
@@ -23,7 +25,6 @@ use crate::write::Write;
 use crate::writer::Writer;
 
 /// The state store, queue and cache of evaluations in one SQLite file.
-#[derive(Debug)]
 pub struct SqliteStore {
     pub(crate) reader: Arc<Reader>,
     /// `None`: opened for reading only.
@@ -32,6 +33,10 @@ pub struct SqliteStore {
     pub(crate) log: Option<Arc<Keeper>>,
     runtime: Handle,
     pub(crate) rest: Rest,
+    /// What tells others that this process lives, once it has held a lease.
+    pub(crate) presence: Mutex<Option<Presence>>,
+    /// `None`: the clock of this machine.
+    clock: Option<Arc<dyn Clock>>,
 }
 
 /// Reads with one of the functions of [`read`], again if a writer came in between.
@@ -89,8 +94,10 @@ impl SqliteStore {
             }
             Access::ReadWrite => {
                 open::create(&path).await?;
-                if open::check(&reader).await?.is_old() {
-                    open::migrate(&reader, bytes).await?;
+                open::own(&path)?;
+                let header = open::check(&reader).await?;
+                if header.is_old() {
+                    open::migrate(&reader, header.format, bytes).await?;
                 }
                 Some(Writer::start(Arc::clone(&reader), bytes, signer.is_some()))
             }
@@ -108,7 +115,29 @@ impl SqliteStore {
             log,
             runtime: Handle::current(),
             rest: Rest::default(),
+            presence: Mutex::default(),
+            clock: None,
         })
+    }
+
+    /// The same, with a clock of its own: what tests and simulations move.
+    pub fn timed_by(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// The same, as a holder of leases of which nobody can tell whether it lives: what another
+    /// machine looks like, for tests.
+    pub fn known_as(mut self, holder: &str) -> Self {
+        self.presence = Mutex::new(Some(Presence::elsewhere(holder)));
+        self
+    }
+
+    /// The time of the store.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock
+            .as_ref()
+            .map_or_else(Timestamp::now, |clock| clock.now())
     }
 
     /// The same, with what it holds wrapped by `at_rest` while that has a key.
@@ -127,6 +156,7 @@ impl SqliteStore {
         if let Some(writer) = &self.writer {
             writer.close().await;
         }
+        self.presence.lock().await.take();
     }
 
     /// Looks at every page of the file: what `doctor` calls. Takes a second for a gigabyte or so.
@@ -160,20 +190,6 @@ impl SqliteStore {
         look!(self.reader, "reading the history", read::run::last_of_each)
     }
 
-    /// Who holds the lease of an environment, if anyone does.
-    pub async fn holder(
-        &self,
-        environment: &EnvironmentName,
-    ) -> Result<Option<String>, StoreError> {
-        let held = look!(
-            self.reader,
-            "reading the lease",
-            read::environment::lease,
-            environment
-        );
-        held.map(|held| held.and_then(|held| held.holder))
-    }
-
     /// What the state knows of its audit log, and how many transactions have entries that are not
     /// yet in its tree.
     pub async fn expected_log(&self) -> Result<(Expected, u64), StoreError> {
@@ -183,43 +199,6 @@ impl SqliteStore {
             ..Expected::default()
         };
         Ok((expected, waiting))
-    }
-
-    /// Whether the audit log has entries that are more than a month old.
-    pub async fn has_old_entries(&self, now: Timestamp) -> Result<bool, AuditError> {
-        match &self.log {
-            Some(log) => Ok(!log.overdue(now, 1).await?.is_empty()),
-            None => Ok(false),
-        }
-    }
-
-    /// Deletes the entries of every part of the audit log whose month lies more than `months` months
-    /// back, after the log says so; answers the parts. Their hashes stay, and all proofs hold.
-    pub async fn prune_log(&self, now: Timestamp, months: u32) -> Result<Vec<String>, AuditError> {
-        let Some(log) = &self.log else {
-            return Ok(Vec::new());
-        };
-        let overdue = log.overdue(now, months).await?;
-        if overdue.is_empty() {
-            return Ok(Vec::new());
-        }
-        let entry = |what: &What| AuditEntry {
-            at: now,
-            environment: None,
-            run: None,
-            principal: Principal::Reconciler,
-            what: what.clone(),
-            people: Vec::new(),
-        };
-        let entries: Vec<_> = overdue.iter().map(|(_, what)| entry(what)).collect();
-        self.log(&entries).await?;
-        self.bring_in().await?;
-        let mut pruned = Vec::new();
-        for (part, _) in overdue {
-            log.prune(part.clone()).await?;
-            pruned.push(part);
-        }
-        Ok(pruned)
     }
 
     /// Brings the entries that wait into the tree of the audit log, now.
@@ -318,12 +297,28 @@ impl SqliteStore {
         }
     }
 
+    /// The key that rows were wrapped under which were made between reading `before` and now; `None`
+    /// when it changed meanwhile, or there is none.
+    pub(crate) fn under(&self, before: Option<String>) -> Option<String> {
+        let now = self.rest.key();
+        before.filter(|before| now.as_ref() == Some(before))
+    }
+
     pub(crate) fn ready<T>(
         &self,
         made: Result<T, Failure>,
         doing: &'static str,
     ) -> Result<T, StoreError> {
         made.map_err(|failure| failure.outside(self.reader.path(), doing))
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore")
+            .field("path", &self.reader.path())
+            .field("logged", &self.log.is_some())
+            .finish_non_exhaustive()
     }
 }
 

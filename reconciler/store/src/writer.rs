@@ -30,8 +30,13 @@ struct Job {
 
 enum Message {
     Job(Box<Job>),
-    /// Write the file anew, so that nothing of what was overwritten stays in it.
-    Compact(oneshot::Sender<Result<(), Failure>>),
+    /// Let nothing of what was overwritten stay in the log of SQLite; when told so, write the file
+    /// anew too.
+    Compact(bool, oneshot::Sender<Result<(), Failure>>),
+    /// Give some of the room back that nothing needs.
+    GiveBack(oneshot::Sender<Result<(), Failure>>),
+    /// Say whether another process committed something since this was asked last.
+    Others(oneshot::Sender<Result<bool, Failure>>),
     Close(oneshot::Sender<()>),
 }
 
@@ -49,6 +54,8 @@ struct Desk {
     bytes: u64,
     /// Opened by the first write: a process that only looks has none.
     connection: Option<SqliteConnection>,
+    /// What SQLite said of the commits of others when that was last asked.
+    others: Option<i64>,
     transactions: Arc<AtomicU64>,
     ledger: Ledger,
 }
@@ -63,6 +70,7 @@ impl Writer {
             reader,
             bytes,
             connection: None,
+            others: None,
             transactions: Arc::clone(&transactions),
             ledger: Ledger::new(logged),
         };
@@ -91,18 +99,34 @@ impl Writer {
         answer.await.map_err(|_| closed())?
     }
 
-    /// Writes the file anew, so that nothing of what was overwritten stays in it or in its log.
-    pub(crate) async fn compact(&self) -> Result<(), Failure> {
-        let closed = || {
-            Failure::Refused(StoreError::Database {
-                doing: "writing the state anew",
-                source: "the state is closed".into(),
-            })
-        };
+    /// Lets nothing of what was overwritten stay in the log of SQLite; with `anew` the file is
+    /// written anew too, so that nothing of it stays there either.
+    pub(crate) async fn compact(&self, anew: bool) -> Result<(), Failure> {
+        const DOING: &str = "writing the state anew";
         let (reply, answer) = oneshot::channel();
-        let sent = self.sender.send(Message::Compact(reply)).await;
-        sent.map_err(|_| closed())?;
-        answer.await.map_err(|_| closed())?
+        let sent = self.sender.send(Message::Compact(anew, reply)).await;
+        sent.map_err(|_| closed(DOING))?;
+        answer.await.map_err(|_| closed(DOING))?
+    }
+
+    /// Whether another process committed something since this was asked last; `false` when it is
+    /// asked for the first time.
+    pub(crate) async fn others_committed(&self) -> Result<bool, Failure> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.sender.send(Message::Others(reply)).await;
+        sent.map_err(|_| closed("looking for what others wrote"))?;
+        answer
+            .await
+            .map_err(|_| closed("looking for what others wrote"))?
+    }
+
+    /// Gives some of the room back that nothing needs, so much that nobody waits long for it.
+    pub(crate) async fn give_room_back(&self) -> Result<(), Failure> {
+        const DOING: &str = "giving room back";
+        let (reply, answer) = oneshot::channel();
+        let sent = self.sender.send(Message::GiveBack(reply)).await;
+        sent.map_err(|_| closed(DOING))?;
+        answer.await.map_err(|_| closed(DOING))?
     }
 
     /// Writes what waits, folds the log into the file and closes it.
@@ -115,10 +139,17 @@ impl Writer {
     }
 }
 
+fn closed(doing: &'static str) -> Failure {
+    Failure::Refused(StoreError::Database {
+        doing,
+        source: "the state is closed".into(),
+    })
+}
+
 async fn serve(mut desk: Desk, mut receiver: mpsc::Receiver<Message>) {
     let mut messages = Vec::new();
     let mut closing = Vec::new();
-    let mut compacting = Vec::new();
+    let (mut compacting, mut asking, mut giving) = (Vec::new(), Vec::new(), Vec::new());
     while closing.is_empty() && receiver.recv_many(&mut messages, WAITING).await > 0 {
         // Others that are ready now get the chance to come along.
         tokio::task::yield_now().await;
@@ -129,14 +160,24 @@ async fn serve(mut desk: Desk, mut receiver: mpsc::Receiver<Message>) {
         for message in messages.drain(..) {
             match message {
                 Message::Job(job) => jobs.push(*job),
-                Message::Compact(reply) => compacting.push(reply),
+                Message::Compact(anew, reply) => compacting.push((anew, reply)),
+                Message::GiveBack(reply) => giving.push(reply),
+                Message::Others(reply) => asking.push(reply),
                 Message::Close(reply) => closing.push(reply),
             }
         }
         desk.write_all(jobs).await;
-        for reply in compacting.drain(..) {
+        for reply in asking.drain(..) {
             // Whoever stopped waiting need not be told.
-            let _ = reply.send(desk.compact().await);
+            let _ = reply.send(desk.others_committed().await);
+        }
+        for reply in giving.drain(..) {
+            // Whoever stopped waiting need not be told.
+            let _ = reply.send(desk.give_room_back().await);
+        }
+        for (anew, reply) in compacting.drain(..) {
+            // Whoever stopped waiting need not be told.
+            let _ = reply.send(desk.compact(anew).await);
         }
     }
     drop(receiver);
@@ -183,13 +224,7 @@ impl Desk {
         if writes.is_empty() {
             return Ok(Vec::new());
         }
-        let connection = match &mut self.connection {
-            Some(connection) => connection,
-            closed @ None => {
-                self.reader.before_writing().await;
-                closed.insert(open::writer(self.reader.path(), self.bytes).await?)
-            }
-        };
+        let connection = opened(&mut self.connection, &self.reader, self.bytes).await?;
         let done = attempt(connection, writes, &mut self.ledger).await;
         match done {
             Ok(_) => {
@@ -205,12 +240,52 @@ impl Desk {
     }
 }
 
+/// The connection that writes, opened when it is not.
+async fn opened<'c>(
+    connection: &'c mut Option<SqliteConnection>,
+    reader: &Reader,
+    bytes: u64,
+) -> Result<&'c mut SqliteConnection, Failure> {
+    match connection {
+        Some(connection) => Ok(connection),
+        closed @ None => {
+            reader.before_writing().await;
+            Ok(closed.insert(open::writer(reader.path(), bytes).await?))
+        }
+    }
+}
+
 impl Desk {
-    async fn compact(&mut self) -> Result<(), Failure> {
+    /// *Source*: <https://www.sqlite.org/pragma.html#pragma_data_version>: the number changes with
+    /// the commits of other connections only.
+    async fn others_committed(&mut self) -> Result<bool, Failure> {
+        let connection = opened(&mut self.connection, &self.reader, self.bytes).await?;
+        let version: i64 = sqlx::query_scalar("PRAGMA data_version")
+            .fetch_one(connection)
+            .await?;
+        let before = self.others.replace(version);
+        Ok(before.is_some_and(|before| before != version))
+    }
+
+    /// Does nothing in a file that was not made for it.
+    async fn give_room_back(&mut self) -> Result<(), Failure> {
         let Some(connection) = &mut self.connection else {
             return Ok(());
         };
-        run(connection, "VACUUM").await?;
+        // A page at a time: some megabytes in all.
+        sqlx::query("PRAGMA incremental_vacuum(4096)")
+            .fetch_all(connection)
+            .await?;
+        Ok(())
+    }
+
+    async fn compact(&mut self, anew: bool) -> Result<(), Failure> {
+        let Some(connection) = &mut self.connection else {
+            return Ok(());
+        };
+        if anew {
+            run(connection, "VACUUM").await?;
+        }
         // A reader may keep the log from being cut now; it is at the next fold.
         run(connection, "PRAGMA wal_checkpoint(TRUNCATE)").await
     }

@@ -15,6 +15,8 @@ use tokio::sync::watch;
 pub struct ManualClock {
     start: Timestamp,
     passed: watch::Sender<Duration>,
+    /// By how much the time of day was set back.
+    back: watch::Sender<Duration>,
 }
 
 impl ManualClock {
@@ -23,12 +25,18 @@ impl ManualClock {
         Self {
             start,
             passed: watch::Sender::new(Duration::ZERO),
+            back: watch::Sender::new(Duration::ZERO),
         }
     }
 
     /// Moves the clock on, and wakes who slept long enough.
     pub fn advance(&self, by: Duration) {
         self.passed.send_modify(|passed| *passed += by);
+    }
+
+    /// Moves the time of day back; the monotonic time stays.
+    pub fn set_back(&self, by: Duration) {
+        self.back.send_modify(|back| *back += by);
     }
 
     /// How many sleeps are waiting.
@@ -47,8 +55,9 @@ impl Default for ManualClock {
 #[async_trait]
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        let passed = *self.passed.borrow();
-        self.start.checked_add(passed).unwrap_or(Timestamp::MAX)
+        let (passed, back) = (*self.passed.borrow(), *self.back.borrow());
+        let ahead = self.start.checked_add(passed).unwrap_or(Timestamp::MAX);
+        ahead.checked_sub(back).unwrap_or(Timestamp::MIN)
     }
 
     fn monotonic(&self) -> Duration {

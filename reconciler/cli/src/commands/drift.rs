@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use stratum_core::ids::{Address, EnvironmentName};
 use stratum_core::observed::Report;
-use stratum_core::ports::{Observation, Store as _};
+use stratum_core::ports::{Journals as _, Observation, Observations as _, States as _};
 use stratum_core::resource::ResourceState;
 use stratum_core::value::{Path, Value, shown};
 use stratum_store::SqliteStore;

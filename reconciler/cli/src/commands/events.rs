@@ -7,7 +7,7 @@ use serde::Serialize;
 use stratum_core::ids::{Address, EnvironmentName, RunId};
 use stratum_core::journal::Event;
 use stratum_core::plan::Step;
-use stratum_core::ports::{RunOutcome, Store as _, Unfinished};
+use stratum_core::ports::{Journals as _, RunOutcome, Unfinished};
 use stratum_core::run::RunSummary;
 use stratum_store::SqliteStore;
 

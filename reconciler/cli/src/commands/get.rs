@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use stratum_core::ids::{Address, EnvironmentName};
 use stratum_core::journal::Event;
-use stratum_core::ports::{Observation, Store as _};
+use stratum_core::ports::{Journals as _, Observation, Observations as _, States as _};
 use stratum_core::resource::ResourceState;
 use stratum_store::SqliteStore;
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use stratum_core::ids::EnvironmentName;
-use stratum_core::ports::{Repository as _, Store as _};
+use stratum_core::ports::{Journals as _, Repository as _};
 use stratum_core::run::RunSummary;
 
 use crate::commands::plan::known_environments;

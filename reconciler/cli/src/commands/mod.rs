@@ -15,6 +15,7 @@ pub(crate) mod history;
 pub(crate) mod hook;
 pub(crate) mod init;
 pub(crate) mod install;
+pub(crate) mod lease;
 pub(crate) mod man;
 pub(crate) mod plan;
 pub(crate) mod probe;

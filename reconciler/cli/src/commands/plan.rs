@@ -7,7 +7,7 @@ use stratum_core::finding::{Finding, any_error};
 use stratum_core::ids::{CommitId, EnvironmentName};
 use stratum_core::ports::{
     Base, EnvironmentRow, Loaded, Loader, NoSecrets, Repository as _, SealCheck, SecretStore as _,
-    Store as _,
+    States as _,
 };
 use stratum_core::settings::Settings;
 use stratum_core::suggest;

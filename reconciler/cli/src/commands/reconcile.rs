@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use stratum_core::condition::Condition;
 use stratum_core::duration;
 use stratum_core::ports::{Audit, EvaluationCache, RunOutcome, SecretStore, Store};
@@ -26,11 +25,9 @@ use crate::context::{Context, Place, absolute};
 use crate::exit::Exit;
 use crate::failure::CommandError;
 use crate::forge::ForgeArguments;
-use crate::holder;
 use crate::identity::{Guarded, NOT_LOCKED};
 use crate::log;
 use crate::proposals::Proposals;
-use crate::retention::{self, Retention};
 use crate::serve::{self, Desk, Sources, Webhook};
 use crate::show;
 use crate::show::live::Board;
@@ -199,10 +196,6 @@ async fn work(
     let sink = sink(voice, Arc::clone(&desk), told);
     let options = options(arguments, place)?;
     let ports = ports(arguments, place, &guarded, Arc::clone(&wake))?;
-    let retention = Retention::new(&store, &ports);
-    for part in retention.prune(Timestamp::now()).await? {
-        voice.say(&retention::over(&part));
-    }
     let reconciler = Reconciler::new(ports, options, sink, stop.clone());
     listen(voice, &desk, wake, stop.clone())?;
     if arguments.once {
@@ -210,7 +203,6 @@ async fn work(
         telling::tell_once(announcer.as_deref()).await;
         return finish_once(context, place, &store, &reports).await;
     }
-    retention.watch();
     if let Some(listener) = listener {
         if let Ok(address) = listener.local_addr() {
             voice.say(&format!("answering at http://{address}"));
@@ -283,8 +275,6 @@ fn ports(
 fn options(arguments: &ReconcileArguments, place: &Place) -> Result<Options, CommandError> {
     let trial = arguments.root.as_deref().map(absolute).transpose()?;
     Ok(Options {
-        holder: holder::this_process(),
-        alive: Arc::new(holder::is_alive),
         roots: Roots {
             state_folder: place.state_folder().to_owned(),
             own: place.own_folder(),

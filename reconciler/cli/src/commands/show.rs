@@ -7,7 +7,7 @@ use serde_json::json;
 use stratum_core::ids::{Address, RunId};
 use stratum_core::journal::Event;
 use stratum_core::plan::Step;
-use stratum_core::ports::{Store as _, Unfinished};
+use stratum_core::ports::{Journals as _, States as _, Unfinished};
 use stratum_core::resource::ResourceState;
 use stratum_core::run::RunSummary;
 use stratum_core::suggest;

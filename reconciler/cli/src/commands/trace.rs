@@ -8,7 +8,9 @@ use stratum_core::desired::Revision;
 use stratum_core::ids::{Address, CommitId, RunId};
 use stratum_core::journal::Event;
 use stratum_core::plan::Step;
-use stratum_core::ports::{Repository as _, Store as _, Tree, Unfinished};
+use stratum_core::ports::{
+    Journals as _, Observations as _, Repository as _, States as _, Tree, Unfinished,
+};
 use stratum_core::record;
 use stratum_core::run::RunSummary;
 use stratum_core::source::Source;

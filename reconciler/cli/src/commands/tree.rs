@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use stratum_core::ids::{Address, CommitId, EnvironmentName};
-use stratum_core::ports::{EnvironmentRow, Store as _};
+use stratum_core::ports::{EnvironmentRow, Observations as _, States as _};
 use stratum_core::suggest;
 use stratum_store::SqliteStore;
 

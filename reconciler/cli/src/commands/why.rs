@@ -4,7 +4,7 @@ use serde::Serialize;
 use stratum_core::approve::{Refusal, approve, command};
 use stratum_core::finding::{Finding, any_error};
 use stratum_core::ids::EnvironmentName;
-use stratum_core::ports::{EnvironmentRow, Store as _};
+use stratum_core::ports::{EnvironmentRow, States as _};
 use stratum_core::signed::{NOT_LOOKED_AT, Signer};
 use stratum_core::verdict::{Decision, Judgement, Policy, Verdict};
 use stratum_runtime::Preview;

@@ -16,7 +16,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use stratum_core::condition::Condition;
 use stratum_core::ids::EnvironmentName;
-use stratum_core::ports::{Store as _, StoreError};
+use stratum_core::ports::{States as _, StoreError, Work as _};
 use stratum_runtime::Progress;
 
 use crate::serve::Sources;

@@ -52,7 +52,9 @@ pub use sealing::{
 };
 pub use signatures::Signatures;
 pub use store::{
-    Base, Entry, EnvironmentRow, EvaluationRow, Lease, LeaseError, Observation, QueueEntry,
-    RunOutcome, StateChange, Store, StoreError, Unfinished, who,
+    Base, Break, Change, Changes, ClockReading, Dropped, Entry, EnvironmentRow, HeldLease,
+    Journals, Keep, Lease, LeaseError, Leases, Life, Observation, Observations, OpenRun, PartSize,
+    QueueEntry, Retention, RunOutcome, StateChange, States, Store, StoreError, Transaction,
+    Transactions, Unfinished, Work, who,
 };
 pub use tree::{Tree, TreeEntry, TreeError, TreeKind};

@@ -9,10 +9,12 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use stratum_core::ids::{Address, BranchName, CommitId, EnvironmentName, RunId, TypeName};
 use stratum_core::ports::{
-    Advance, ApplyCall, ApplyError, Base, CheckpointCall, Clock, Complaint, Entry, EnvironmentRow,
-    FactChange, Facts, Fronts, ImportCall, Lease, LeaseError, LocateCall, Located, NoProposals,
-    Observation, PlanCall, Probe, ProbeError, Proposal, Provider, ProviderError, ProviderSchema,
-    QueueEntry, Randomness, ReadCall, Reading, RestoreCall, Store, StoreError, Unfinished,
+    Advance, ApplyCall, ApplyError, AuditError, Base, Break, Changes, CheckpointCall, Clock,
+    ClockReading, Complaint, Dropped, Entry, EnvironmentRow, FactChange, Facts, Fronts, HeldLease,
+    ImportCall, Journals, Keep, Lease, LeaseError, Leases, LocateCall, Located, NoProposals,
+    Observation, Observations, OpenRun, PartSize, PlanCall, Probe, ProbeError, Proposal, Provider,
+    ProviderError, ProviderSchema, QueueEntry, Randomness, ReadCall, Reading, RestoreCall,
+    Retention, States, StoreError, Transaction, Transactions, Unfinished, Work,
 };
 use stratum_core::resource::{HealthCheck, Instance, Opaque};
 use stratum_core::run::{Run, RunSummary};
@@ -30,9 +32,6 @@ use stratum_testkit::store::MemoryStore;
 use stratum_testkit::world::{MemoryProvider, World};
 use tokio::sync::Notify;
 
-/// A holder of leases that lives, besides the processes of a desk.
-pub const LIVING: &str = "living";
-
 /// The world outside a process: what survives when it is killed.
 pub struct Desk {
     pub script: Script,
@@ -47,6 +46,8 @@ pub struct Desk {
     pub processes: AtomicU64,
     /// The environment whose provider panics when it is asked to plan.
     pub panics: Arc<std::sync::Mutex<Option<EnvironmentName>>>,
+    /// The store of the process that was started last: it is dead when the next one starts.
+    last: std::sync::Mutex<Option<Arc<MemoryStore>>>,
     /// Things that should run and do not; `None`: nothing is said to run.
     pub stopped: Stopped,
 }
@@ -56,6 +57,7 @@ pub type Stopped = Arc<std::sync::Mutex<Option<std::collections::BTreeSet<Addres
 
 impl Desk {
     pub fn new(seed: u64) -> Self {
+        let clock = Arc::new(SimulatedClock::default());
         Self {
             script: Script::new(),
             world: World::new(),
@@ -65,12 +67,13 @@ impl Desk {
                     .with("cloud", "eu", Some(1), b"key-of-eu")
                     .with("cloud", "us", Some(1), b"key-of-us"),
             ),
-            store: Arc::new(MemoryStore::new()),
+            store: Arc::new(MemoryStore::new().timed_by(clock.clone())),
             audit: Arc::new(MemoryAudit::new()),
-            clock: Arc::new(SimulatedClock::default()),
+            clock,
             randomness: Arc::new(SeededRandomness::new(seed)),
             processes: AtomicU64::new(0),
             panics: Arc::default(),
+            last: std::sync::Mutex::default(),
             stopped: Arc::default(),
         }
     }
@@ -82,9 +85,14 @@ impl Desk {
 
     /// Starts a process that is killed at a write.
     pub fn start_killed_at(&self, kill: Option<Kill>) -> Process {
-        let number = self.processes.fetch_add(1, Ordering::SeqCst);
+        self.processes.fetch_add(1, Ordering::SeqCst);
+        let inner = Arc::new(self.store.another());
+        let mut last = self.last.lock().unwrap();
+        if let Some(before) = last.replace(Arc::clone(&inner)) {
+            before.dies();
+        }
         let store = Arc::new(KillingStore {
-            inner: Arc::clone(&self.store),
+            inner,
             writes: AtomicU64::new(0),
             kill,
             dead: AtomicBool::new(false),
@@ -114,11 +122,7 @@ impl Desk {
             randomness: self.randomness.clone(),
             wake: Arc::new(self.script.clone()),
         };
-        let holder = format!("process-{number}");
-        let me = holder.clone();
         let options = Options {
-            holder,
-            alive: Arc::new(move |other| Some(other == me || other == LIVING)),
             roots: Roots {
                 state_folder: "/simulated".into(),
                 own: "/simulated/own".into(),
@@ -230,7 +234,7 @@ pub enum Kill {
 
 /// A store whose process is killed at a write: whoever calls it then never gets an answer.
 pub struct KillingStore {
-    inner: Arc<MemoryStore>,
+    pub inner: Arc<MemoryStore>,
     writes: AtomicU64,
     kill: Option<Kill>,
     dead: AtomicBool,
@@ -285,26 +289,45 @@ impl Fronts for KillingStore {
 }
 
 #[async_trait]
-impl Store for KillingStore {
+impl Leases for KillingStore {
+    async fn holder(&self) -> Result<String, StoreError> {
+        self.inner.holder().await
+    }
     async fn acquire(
         &self,
         environment: &EnvironmentName,
-        holder: &str,
-        now: Timestamp,
         ttl: Duration,
-        alive: &(dyn for<'holder> Fn(&'holder str) -> Option<bool> + Sync),
     ) -> Result<Lease, LeaseError> {
-        self.write(self.inner.acquire(environment, holder, now, ttl, alive))
-            .await
+        self.write(self.inner.acquire(environment, ttl)).await
     }
-    async fn renew(&self, lease: &Lease, now: Timestamp) -> Result<(), StoreError> {
-        self.write(self.inner.renew(lease, now)).await
+    async fn renew(&self, leases: &[Lease]) -> Result<Vec<Lease>, StoreError> {
+        self.write(self.inner.renew(leases)).await
     }
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
         self.write(self.inner.release(lease)).await
     }
+    async fn leases(&self) -> Result<Vec<HeldLease>, StoreError> {
+        self.inner.leases().await
+    }
+    async fn break_lease(
+        &self,
+        environment: &EnvironmentName,
+        how: &Break,
+    ) -> Result<Lease, LeaseError> {
+        self.write(self.inner.break_lease(environment, how)).await
+    }
+}
+
+#[async_trait]
+impl States for KillingStore {
     async fn environments(&self) -> Result<Vec<EnvironmentRow>, StoreError> {
         self.inner.environments().await
+    }
+    async fn environment(
+        &self,
+        environment: &EnvironmentName,
+    ) -> Result<Option<EnvironmentRow>, StoreError> {
+        self.inner.environment(environment).await
     }
     async fn put_environment(&self, lease: &Lease, row: &EnvironmentRow) -> Result<(), StoreError> {
         self.write(self.inner.put_environment(lease, row)).await
@@ -312,6 +335,10 @@ impl Store for KillingStore {
     async fn base(&self, environment: &EnvironmentName) -> Result<Base, StoreError> {
         self.inner.base(environment).await
     }
+}
+
+#[async_trait]
+impl Journals for KillingStore {
     async fn start(&self, lease: &Lease, run: &Run, started: &Entry) -> Result<(), StoreError> {
         self.write(self.inner.start(lease, run, started)).await
     }
@@ -326,8 +353,18 @@ impl Store for KillingStore {
     async fn note_run(&self, lease: &Lease, summary: &RunSummary) -> Result<(), StoreError> {
         self.write(self.inner.note_run(lease, summary)).await
     }
+    async fn open_runs(
+        &self,
+        after: Option<&RunId>,
+        limit: u32,
+    ) -> Result<Vec<OpenRun>, StoreError> {
+        self.inner.open_runs(after, limit).await
+    }
     async fn unfinished(&self) -> Result<Vec<Unfinished>, StoreError> {
         self.inner.unfinished().await
+    }
+    async fn journal(&self, run: &RunId) -> Result<Option<Unfinished>, StoreError> {
+        self.inner.journal(run).await
     }
     async fn run(&self, run: &RunId) -> Result<Option<Unfinished>, StoreError> {
         self.inner.run(run).await
@@ -339,6 +376,10 @@ impl Store for KillingStore {
     ) -> Result<Vec<RunSummary>, StoreError> {
         self.inner.history(environment, limit).await
     }
+}
+
+#[async_trait]
+impl Observations for KillingStore {
     async fn observe(&self, lease: &Lease, seen: &[Observation]) -> Result<(), StoreError> {
         self.write(self.inner.observe(lease, seen)).await
     }
@@ -358,17 +399,54 @@ impl Store for KillingStore {
     ) -> Result<Vec<Observation>, StoreError> {
         self.inner.observations(address, limit).await
     }
+}
+
+#[async_trait]
+impl Work for KillingStore {
     async fn push(&self, entry: &QueueEntry) -> Result<(), StoreError> {
         self.write(self.inner.push(entry)).await
-    }
-    async fn due(&self, now: Timestamp) -> Result<Vec<QueueEntry>, StoreError> {
-        self.inner.due(now).await
     }
     async fn queue(&self) -> Result<Vec<QueueEntry>, StoreError> {
         self.inner.queue().await
     }
     async fn ack(&self, entry: &QueueEntry) -> Result<(), StoreError> {
         self.write(self.inner.ack(entry)).await
+    }
+}
+
+#[async_trait]
+impl Transactions for KillingStore {
+    async fn commit(&self, transaction: Transaction) -> Result<(), AuditError> {
+        self.write(self.inner.commit(transaction)).await
+    }
+}
+
+#[async_trait]
+impl Retention for KillingStore {
+    async fn is_upkeep_due(&self) -> Result<bool, StoreError> {
+        self.inner.is_upkeep_due().await
+    }
+    async fn retain(&self, keep: &Keep) -> Result<Dropped, StoreError> {
+        self.write(self.inner.retain(keep)).await
+    }
+    async fn lived(&self, reading: ClockReading) -> Result<Timestamp, StoreError> {
+        self.write(self.inner.lived(reading)).await
+    }
+    async fn sizes(&self) -> Result<Vec<PartSize>, StoreError> {
+        self.inner.sizes().await
+    }
+    async fn has_old_entries(&self, now: Timestamp) -> Result<bool, AuditError> {
+        self.inner.has_old_entries(now).await
+    }
+    async fn prune_log(&self, now: Timestamp, months: u32) -> Result<Vec<String>, AuditError> {
+        self.write(self.inner.prune_log(now, months)).await
+    }
+}
+
+#[async_trait]
+impl Changes for KillingStore {
+    async fn changed(&self) -> Result<(), StoreError> {
+        self.inner.changed().await
     }
 }
 

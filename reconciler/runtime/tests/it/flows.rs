@@ -1,7 +1,7 @@
 //! The ordinary life: a push, another, a bad one, a revert.
 
 use stratum_core::condition::Condition;
-use stratum_core::ports::{RunOutcome, Store};
+use stratum_core::ports::{Journals as _, RunOutcome};
 use stratum_testkit::script::{Content, thing};
 use stratum_testkit::world::{Fault, Operation};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use stratum_core::ids::{Address, CommitId, EnvironmentName};
-use stratum_core::ports::{Fronts as _, Store as _};
+use stratum_core::ports::{Fronts as _, States as _};
 use stratum_core::settings::EnvironmentSettings;
 use stratum_testkit::script::{Content, thing};
 

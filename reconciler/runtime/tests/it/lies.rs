@@ -4,7 +4,7 @@
 use stratum_core::condition::Condition;
 use stratum_core::ids::Address;
 use stratum_core::journal::Event;
-use stratum_core::ports::{Retry, RunOutcome, Store};
+use stratum_core::ports::{Journals, Observations, Retry, RunOutcome, States};
 use stratum_core::resource::Resource;
 use stratum_core::value::{Path, Reference, Value};
 use stratum_testkit::script::{Content, environment, thing};

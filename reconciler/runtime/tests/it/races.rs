@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use stratum_core::condition::Condition;
 use stratum_core::ids::{Address, BranchName};
-use stratum_core::ports::{RunOutcome, Store as _};
+use stratum_core::ports::{Journals as _, Leases as _, RunOutcome, States as _};
 use stratum_testkit::script::{Content, environment, thing};
 use stratum_testkit::world::{Fault, Operation};
 
-use crate::desk::{Desk, LIVING};
+use crate::desk::Desk;
+
+const TTL: Duration = Duration::from_secs(60);
 
 fn one(value: &str) -> Content {
     Content::of(vec![thing("a", value, &[])])
@@ -61,36 +63,24 @@ async fn pushes_during_an_apply_are_skipped_to_the_newest_and_that_is_recorded()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_process_waits_while_the_first_lives() {
+async fn a_lease_of_a_dead_process_is_taken_over_and_it_can_write_nothing_more() {
     let desk = Desk::new(1);
     desk.script.push(one("1"));
     desk.look().await;
-    let alive = |_: &str| Some(true);
-    let now = stratum_core::ports::Clock::now(desk.clock.as_ref());
-    let ttl = Duration::from_secs(60);
-    let other = desk
-        .store
-        .acquire(&environment(), "other", now, ttl, &alive)
-        .await
-        .unwrap();
+    let other = desk.store.another();
+    let taken = other.acquire(&environment(), TTL).await.unwrap();
+    other.dies();
     desk.script.push(one("2"));
-    // The other process is dead for this one, so the lease is taken over with a larger number.
     assert_eq!(desk.look().await.condition, Condition::Ready);
-    // And the old holder can write nothing any more.
     let row = desk.row().await;
-    assert!(desk.store.put_environment(&other, &row).await.is_err());
+    assert!(other.put_environment(&taken, &row).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_living_holder_is_asked_now_and_then_and_taken_over_from_when_it_ends() {
     let desk = Desk::new(1);
-    let now = stratum_core::ports::Clock::now(desk.clock.as_ref());
-    let ttl = Duration::from_secs(60);
-    let other = desk
-        .store
-        .acquire(&environment(), LIVING, now, ttl, &|_| None)
-        .await
-        .unwrap();
+    let other = desk.store.another();
+    let taken = other.acquire(&environment(), TTL).await.unwrap();
     desk.script.push(one("1"));
     let process = desk.start();
     let running = tokio::spawn({
@@ -103,7 +93,7 @@ async fn a_living_holder_is_asked_now_and_then_and_taken_over_from_when_it_ends(
         (10..=60).contains(&asked),
         "asked {asked} times in a minute"
     );
-    desk.store.release(&other).await.unwrap();
+    other.release(&taken).await.unwrap();
     until(async || desk.values().get("a").is_some_and(|value| value == "1")).await;
     process.stop.stop();
     running.await.unwrap().unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stratum_core::ports::{Facts as _, RunOutcome, Store as _};
+use stratum_core::ports::{Facts as _, Journals as _, RunOutcome};
 use stratum_core::waiting::{LAST, LOST, Last, Lost, WAITS, Waits};
 use stratum_testkit::script::{Content, thing};
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use stratum_core::ids::Address;
 use stratum_core::plan::Action;
-use stratum_core::ports::{Randomness as _, Store as _, StoreError};
+use stratum_core::ports::{Journals as _, Randomness as _, StoreError};
 use stratum_core::resource::Resource;
 use stratum_core::settings::{DriftMode, DriftSettings};
 use stratum_core::value::{Record, Value};

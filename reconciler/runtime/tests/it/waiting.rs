@@ -5,13 +5,13 @@ use std::time::Duration;
 use stratum_core::condition::Condition;
 use stratum_core::finding::{Finding, codes};
 use stratum_core::ids::{Address, EnvironmentName};
-use stratum_core::ports::{Clock as _, RunOutcome, Store as _, StoreError};
+use stratum_core::ports::{Journals as _, Leases as _, Observations as _, RunOutcome, StoreError};
 use stratum_core::settings::{DriftMode, DriftSettings, OnFailure};
 use stratum_core::value::Value;
 use stratum_testkit::script::{Content, environment, thing};
 use stratum_testkit::world::{Fault, Operation};
 
-use crate::desk::{Desk, Kill, LIVING, Process};
+use crate::desk::{Desk, Kill, Process};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -297,11 +297,9 @@ async fn a_panic_concerns_its_own_environment_only() {
 #[tokio::test(start_paused = true)]
 async fn an_environment_of_another_process_stops_no_other() {
     let desk = Desk::new(1);
-    let (now, ttl) = (desk.clock.now(), Duration::from_secs(60));
-    desk.store
-        .acquire(&environment(), LIVING, now, ttl, &|_| None)
-        .await
-        .unwrap();
+    let other = desk.store.another();
+    let ttl = Duration::from_secs(60);
+    other.acquire(&environment(), ttl).await.unwrap();
     desk.script.push(with_f(content(&[("a", "1")]), "1"));
     let reports = desk.once().await;
     assert_eq!(reports.len(), 2);
@@ -348,17 +346,14 @@ async fn a_lease_is_kept_while_the_process_lives_also_when_there_is_nothing_to_d
     desk.script.push(content(&[("a", "1")]));
     let running = run(&desk);
     tokio::time::sleep(HOUR).await;
-    let (now, ttl) = (desk.clock.now(), Duration::from_secs(60));
-    let taken = desk
-        .store
-        .acquire(&environment(), "other", now, ttl, &|_| None)
-        .await;
+    // As another machine sees it: it goes by what the process says itself.
+    running.process.store.inner.cannot_be_told();
+    let other = desk.store.another();
+    let ttl = Duration::from_secs(60);
+    let taken = other.acquire(&environment(), ttl).await;
     assert!(taken.is_err(), "{taken:?}");
     running.stop().await;
-    let taken = desk
-        .store
-        .acquire(&environment(), "other", now, ttl, &|_| None)
-        .await;
+    let taken = other.acquire(&environment(), ttl).await;
     assert!(taken.is_ok(), "{taken:?}");
 }
 

@@ -224,7 +224,7 @@ impl Growing<'_> {
 }
 
 /// The month before `month`.
-fn before(month: &str) -> String {
+pub(crate) fn before(month: &str) -> String {
     let (year, number) = month.split_once('-').unwrap_or((month, "01"));
     let (year, number): (i32, u32) = (year.parse().unwrap_or(0), number.parse().unwrap_or(1));
     match number {

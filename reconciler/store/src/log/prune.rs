@@ -8,24 +8,28 @@ use stratum_core::audit::What;
 use stratum_core::ports::NoteSigner;
 
 use crate::log::files;
-use crate::log::integrate::digest;
+use crate::log::integrate::{before, digest};
 use crate::log::part::{self, LogError, at};
 use crate::log::place::ENTRIES;
 
-/// The parts in `folder` whose month lies more than `months` months before `now`, with what the log
-/// must say before their entries are deleted. The newest part is never among them.
+/// The parts in `folder` that ended more than `months` months before `now`, with what the log must say
+/// before their entries are deleted. The newest part is never among them.
+///
+/// A part ends with its month, or when the next one begins, whichever is later: one that was begun
+/// with a clock of 1970 is as old as what came after it.
 pub(crate) fn overdue(
     folder: &Path,
     signer: &dyn NoteSigner,
     now: Timestamp,
     months: u32,
 ) -> Result<Vec<(String, What)>, LogError> {
-    let mut parts = part::parts(folder)?;
-    parts.pop();
+    let parts = part::parts(folder)?;
+    let next = parts.clone().into_iter().skip(1);
     let mut found = Vec::new();
-    for name in parts {
+    for (name, next) in parts.into_iter().zip(next) {
         let path = folder.join(&name);
-        if !is_over(part::month(&name), now, months) || !path.join(ENTRIES).exists() {
+        let end = last_month(part::month(&name), part::month(&next));
+        if !is_over(&end, now, months) || !path.join(ENTRIES).exists() {
             continue;
         }
         let (checkpoint, _) = part::checkpoint(&path, signer)?;
@@ -45,6 +49,11 @@ pub(crate) fn prune(folder: &Path, name: &str) -> Result<(), LogError> {
     at(&entries, files::remove_folder(&entries))
 }
 
+/// The last month of a part that begins in `first`, when the next one begins in `next`.
+fn last_month(first: &str, next: &str) -> String {
+    first.max(&before(next)).to_owned()
+}
+
 /// Whether the whole of a month (`2026-11`) lies more than `months` months back.
 fn is_over(month: &str, now: Timestamp, months: u32) -> bool {
     let count = |date: Date| i64::from(date.year()) * 12 + i64::from(date.month());
@@ -58,6 +67,22 @@ fn is_over(month: &str, now: Timestamp, months: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_ends_when_the_next_one_begins() {
+        assert_eq!(last_month("2026-11", "2026-12"), "2026-11");
+        assert_eq!(
+            last_month("2026-11", "2027-03"),
+            "2027-02",
+            "nothing came meanwhile"
+        );
+        assert_eq!(
+            last_month("1970-01", "2026-11"),
+            "2026-10",
+            "a clock was wrong"
+        );
+        assert_eq!(last_month("2036-11", "2036-12"), "2036-11");
+    }
 
     #[test]
     fn a_month_is_kept_for_its_whole_time() {

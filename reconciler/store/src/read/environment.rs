@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use sqlx::SqliteConnection;
 use stratum_core::ids::{CommitId, EnvironmentName};
-use stratum_core::ports::{Base, EnvironmentRow, FRONT};
+use stratum_core::ports::{Base, EnvironmentRow, FRONT, Lease};
 
 use crate::error::{Failure, from_json, unreadable};
 use crate::lease::Held;
@@ -83,6 +84,27 @@ pub(crate) async fn lease(
         holder,
         renewed_at: from_nanoseconds(renewed_at).map_err(|error| unreadable(what(), error))?,
     }))
+}
+
+/// The leases that are held, by environment, and when each was renewed.
+pub(crate) async fn leases(
+    connection: &mut SqliteConnection,
+) -> Result<Vec<(Lease, Timestamp)>, Failure> {
+    let sql = "SELECT environment, number, holder, renewed_at FROM leases \
+               WHERE holder IS NOT NULL ORDER BY environment";
+    let rows: Vec<(String, i64, String, i64)> = sqlx::query_as(sql).fetch_all(connection).await?;
+    let read = |(environment, number, holder, renewed_at): (String, i64, String, i64)| {
+        let what = format!("the lease of `{environment}`");
+        let lease = Lease {
+            environment: EnvironmentName::new(environment)
+                .map_err(|error| unreadable(what.clone(), error))?,
+            number: u64::try_from(number).map_err(|error| unreadable(what.clone(), error))?,
+            holder,
+        };
+        let renewed_at = from_nanoseconds(renewed_at).map_err(|error| unreadable(what, error))?;
+        Ok((lease, renewed_at))
+    };
+    rows.into_iter().map(read).collect()
 }
 
 /// The serial of an environment; 0 when it is new.

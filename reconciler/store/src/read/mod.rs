@@ -8,5 +8,6 @@ pub(crate) mod facts;
 pub(crate) mod made;
 pub(crate) mod observation;
 pub(crate) mod queue;
+pub(crate) mod retain;
 pub(crate) mod run;
 pub(crate) mod secret;

@@ -6,15 +6,10 @@ use stratum_core::ports::QueueEntry;
 use crate::error::{Failure, from_json, unreadable};
 use crate::time::from_nanoseconds;
 
-/// The entries that may be looked at until `now` (nanoseconds), oldest first.
-pub(crate) async fn due(
-    connection: &mut SqliteConnection,
-    now: i64,
-) -> Result<Vec<QueueEntry>, Failure> {
-    let sql = "SELECT environment, not_before, entry FROM queue WHERE not_before <= ? \
-               ORDER BY not_before, rowid";
-    let rows: Vec<(String, i64, String)> =
-        sqlx::query_as(sql).bind(now).fetch_all(connection).await?;
+/// All entries, oldest first.
+pub(crate) async fn all(connection: &mut SqliteConnection) -> Result<Vec<QueueEntry>, Failure> {
+    let sql = "SELECT environment, not_before, entry FROM queue ORDER BY not_before, rowid";
+    let rows: Vec<(String, i64, String)> = sqlx::query_as(sql).fetch_all(connection).await?;
     rows.iter().map(entry).collect()
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use sqlx::SqliteConnection;
 use stratum_core::ids::{Address, EnvironmentName, RunId, StepId};
-use stratum_core::ports::Unfinished;
+use stratum_core::ports::{OpenRun, Unfinished};
 use stratum_core::run::RunSummary;
 
 use crate::error::{Failure, from_json, unreadable};
@@ -15,7 +15,33 @@ use crate::rest::{Read, Rest};
 use crate::steps::Steps;
 use crate::time::from_nanoseconds;
 
-/// The runs that have not ended, or whose record is not yet in git, oldest first.
+/// The open runs after a run, oldest first; told from their summaries.
+pub(crate) async fn open(
+    connection: &mut SqliteConnection,
+    after: Option<&RunId>,
+    limit: u32,
+) -> Result<Vec<OpenRun>, Failure> {
+    let sql = "SELECT id, summary FROM runs WHERE open = 1 \
+               AND key > coalesce((SELECT key FROM runs WHERE id = ?), 0) ORDER BY key LIMIT ?";
+    let rows: Vec<(String, String)> = sqlx::query_as(sql)
+        .bind(after.map(RunId::as_str))
+        .bind(limit)
+        .fetch_all(connection)
+        .await?;
+    let read = |(id, text): &(String, String)| {
+        let summary: RunSummary = from_json(text, || format!("run `{id}`"))?;
+        Ok(OpenRun {
+            id: summary.id,
+            environment: summary.environment,
+            revision: summary.revision,
+            outcome: summary.outcome,
+        })
+    };
+    rows.iter().map(read).collect()
+}
+
+/// The open runs with all their events, oldest first. One that is wrapped and cannot be read is left
+/// out.
 pub(crate) async fn unfinished(
     connection: &mut SqliteConnection,
     rest: &Rest,
@@ -24,34 +50,51 @@ pub(crate) async fn unfinished(
     let open: Vec<(i64, String)> = sqlx::query_as(sql).fetch_all(&mut *connection).await?;
     let mut runs = Vec::with_capacity(open.len());
     for (key, id) in open {
-        let journal = journal(connection, key, &id, rest).await?;
-        runs.extend(journal.map(Read::whole).transpose()?);
+        let read = events(connection, key, &id, rest).await?;
+        runs.extend(read.and_then(|read| read.whole().ok()));
     }
     Ok(runs)
 }
 
-/// One run with its events; `None` when there is none, or when it has no journal. What is wrapped
-/// and cannot be read is left out.
+/// One run with its events, to go on with it; `None` when there is none, or when it has no journal.
+pub(crate) async fn journal(
+    connection: &mut SqliteConnection,
+    id: &RunId,
+    rest: &Rest,
+) -> Result<Option<Unfinished>, Failure> {
+    match found(connection, id, rest).await? {
+        Some(read) => read.whole().map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The same, to show it: what is wrapped and cannot be read is left out.
 pub(crate) async fn run(
     connection: &mut SqliteConnection,
     id: &RunId,
     rest: &Rest,
 ) -> Result<Option<Unfinished>, Failure> {
+    let read = found(connection, id, rest).await?;
+    Ok(read.map(|read| read.value))
+}
+
+async fn found(
+    connection: &mut SqliteConnection,
+    id: &RunId,
+    rest: &Rest,
+) -> Result<Option<Read<Unfinished>>, Failure> {
     let sql = "SELECT key FROM runs WHERE id = ?";
     let key: Option<i64> = sqlx::query_scalar(sql)
         .bind(id.as_str())
         .fetch_optional(&mut *connection)
         .await?;
     match key {
-        Some(key) => {
-            let journal = journal(connection, key, id.as_str(), rest).await?;
-            Ok(journal.map(|journal| journal.value))
-        }
+        Some(key) => events(connection, key, id.as_str(), rest).await,
         None => Ok(None),
     }
 }
 
-async fn journal(
+async fn events(
     connection: &mut SqliteConnection,
     key: i64,
     id: &str,
@@ -70,15 +113,18 @@ async fn journal(
         .bind(event_id(key.saturating_add(1), 0))
         .fetch_all(connection)
         .await?;
-    let mut events = Vec::with_capacity(rows.len());
+    let mut journal = Vec::with_capacity(rows.len());
     for (number, (at, text)) in rows.iter().enumerate() {
         let what = || format!("event {number} of run `{id}`");
         let at = from_nanoseconds(*at).map_err(|error| unreadable(what(), error))?;
         let event = rest.read_event(id, text, what)?;
         sealed = sealed.or(event.sealed);
-        events.push((at, event.value));
+        journal.push((at, event.value));
     }
-    let value = Unfinished { run, events };
+    let value = Unfinished {
+        run,
+        events: journal,
+    };
     Ok(Some(Read { value, sealed }))
 }
 

@@ -82,6 +82,20 @@ pub(crate) async fn keys(connection: &mut SqliteConnection) -> Result<Vec<KeyRow
     rows.into_iter().map(read).collect()
 }
 
+/// Up to which row a table is wrapped under `key`; `None` when that was never begun.
+pub(crate) async fn mark(
+    connection: &mut SqliteConnection,
+    table: Table,
+    key: &str,
+) -> Result<Option<i64>, Failure> {
+    let sql = "SELECT up_to FROM wrapped WHERE part = ? AND key = ?";
+    Ok(sqlx::query_scalar(sql)
+        .bind(table.name())
+        .bind(key)
+        .fetch_optional(connection)
+        .await?)
+}
+
 /// A row that is not wrapped under the key in use: its id, what it is bound to, and its bytes.
 pub(crate) type Stale = (i64, String, Vec<u8>);
 
@@ -113,13 +127,14 @@ pub(crate) async fn stale(
         }
         Table::Plans => {
             "SELECT p.run, r.id, p.body FROM plans p JOIN runs r ON r.key = p.run \
-             WHERE p.run > ?1 AND ?2 <> '' ORDER BY p.run LIMIT ?3"
+             WHERE p.run > ?1 AND p.wrapped_by IS NOT ?4 ORDER BY p.run LIMIT ?3"
         }
     };
     Ok(sqlx::query_as(sql)
         .bind(after)
         .bind(mark)
         .bind(limit)
+        .bind(key)
         .fetch_all(connection)
         .await?)
 }

@@ -14,11 +14,12 @@ use crate::error::{Failure, from_json, to_json};
 use crate::event::event_id;
 use crate::log::Veiled;
 use crate::read;
-use crate::rest::Rest;
+use crate::rest::{Rest, Table};
 use crate::time::to_nanoseconds;
 use crate::write::Answer;
 use crate::write::audit::{Journalled, Ledger};
 use crate::write::lease::fenced;
+use crate::write::mark;
 use crate::write::run::number_addresses;
 
 /// Append to a journal.
@@ -29,6 +30,8 @@ pub(crate) struct Append {
     pub(crate) run: RunId,
     /// What is appended, in order.
     pub(crate) entries: Vec<Line>,
+    /// The key that it is wrapped under, if there is one.
+    pub(crate) under: Option<String>,
 }
 
 /// One event, ready to be written.
@@ -84,6 +87,8 @@ struct Sheet<'a> {
     events: Vec<(i64, i64, &'a str)>,
     /// The last change of each address.
     changes: BTreeMap<&'a Address, Option<&'a str>>,
+    /// The first event that was written under each key, or under none.
+    begun: BTreeMap<Option<&'a str>, i64>,
 }
 
 /// Appends all calls, in order; each is answered for itself.
@@ -128,6 +133,8 @@ impl<'a> Sheet<'a> {
             }
             let id = event_id(head.key, head.events);
             self.events.push((id, to_nanoseconds(line.at), &line.text));
+            let first = self.begun.entry(append.under.as_deref()).or_insert(id);
+            *first = id.min(*first);
             head.events = head.events.saturating_add(1);
             head.fold(connection, line).await?;
             for (address, state) in &line.change {
@@ -146,6 +153,11 @@ impl<'a> Sheet<'a> {
             .await?;
         self.put(connection).await?;
         self.remove(connection).await?;
+        for (key, id) in &self.begun {
+            mark::lower(connection, Table::Events, *id, *key).await?;
+            // Which rows of resources these are is not worth asking: all of them are looked at.
+            mark::lower(connection, Table::Resources, 0, *key).await?;
+        }
         for head in self.heads.values() {
             head.write(connection).await?;
         }

@@ -59,6 +59,16 @@ impl Ledger {
         self.entries.clear();
     }
 
+    /// How much the transaction adds so far.
+    pub(crate) fn mark(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Forgets what was added after the mark was taken.
+    pub(crate) fn back_to(&mut self, mark: usize) {
+        self.entries.truncate(mark);
+    }
+
     /// Whether the transaction adds something.
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()

@@ -2,32 +2,60 @@
 
 use sqlx::SqliteConnection;
 use stratum_core::ids::EnvironmentName;
-use stratum_core::ports::Lease;
+use stratum_core::ports::{EnvironmentRow, Lease};
 
-use crate::error::Failure;
+use crate::error::{Failure, to_json};
 use crate::write::fronts;
 use crate::write::lease::fence;
 
 /// Write what is remembered of an environment.
 pub(crate) struct Put {
     /// Who asks.
-    pub(crate) lease: Lease,
+    lease: Lease,
     /// The environment.
-    pub(crate) environment: EnvironmentName,
+    environment: EnvironmentName,
     /// Its row, as JSON.
-    pub(crate) row: String,
+    row: String,
     /// The front it follows and where that must stand, with the row as it is otherwise.
-    pub(crate) following: Option<Following>,
+    following: Option<Following>,
 }
 
 /// What a row says that follows a front.
-pub(crate) struct Following {
+struct Following {
     /// The branch.
-    pub(crate) branch: String,
+    branch: String,
     /// The commit that the front must be at.
-    pub(crate) commit: String,
+    commit: String,
     /// The row where it is elsewhere.
-    pub(crate) otherwise: String,
+    otherwise: String,
+}
+
+impl Put {
+    /// Takes the JSON form, in the task of the caller.
+    pub(crate) fn new(lease: &Lease, row: &EnvironmentRow) -> Result<Self, Failure> {
+        Ok(Self {
+            lease: lease.clone(),
+            environment: row.name.clone(),
+            row: to_json(row)?,
+            following: following(row)?,
+        })
+    }
+}
+
+/// The row as it is written where the front that it follows is elsewhere.
+fn following(row: &EnvironmentRow) -> Result<Option<Following>, Failure> {
+    let (Some(branch), Some(commit)) = (&row.follows, &row.revision) else {
+        return Ok(None);
+    };
+    let otherwise = EnvironmentRow {
+        follows: None,
+        ..row.clone()
+    };
+    Ok(Some(Following {
+        branch: branch.to_string(),
+        commit: commit.to_string(),
+        otherwise: to_json(&otherwise)?,
+    }))
 }
 
 /// Writes the row; its serial stays.

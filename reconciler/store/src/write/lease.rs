@@ -5,7 +5,7 @@ use sqlx::SqliteConnection;
 use stratum_core::ids::EnvironmentName;
 use stratum_core::ports::{Lease, StoreError};
 
-use crate::error::Failure;
+use crate::error::{Failure, to_json};
 use crate::lease::Held;
 use crate::read;
 use crate::time::to_nanoseconds;
@@ -21,12 +21,44 @@ pub(crate) struct Take {
     pub(crate) at: Timestamp,
 }
 
-/// Say that the holder lives.
+/// Say that the holder of these leases lives.
 pub(crate) struct Renew {
-    /// The lease.
-    pub(crate) lease: Lease,
+    /// Environment and number of each, as JSON.
+    leases: String,
+    count: u64,
+    /// When (nanoseconds).
+    at: i64,
+}
+
+impl Renew {
+    /// Takes the JSON form, in the task of the caller.
+    pub(crate) fn new(leases: &[Lease], at: Timestamp) -> Result<Self, Failure> {
+        let pairs = leases.iter();
+        let pairs: Vec<_> = pairs.map(|one| (&one.environment, one.number)).collect();
+        Ok(Self {
+            leases: to_json(&pairs)?,
+            count: pairs.len() as u64,
+            at: to_nanoseconds(at),
+        })
+    }
+}
+
+/// Put the time of a lease down to now, unless its holder renewed it meanwhile.
+pub(crate) struct Clamp {
+    /// The environment.
+    pub(crate) environment: EnvironmentName,
+    /// The lease as it was.
+    pub(crate) before: Held,
     /// When (nanoseconds).
     pub(crate) at: i64,
+}
+
+/// Take a lease away from its holder, if it is still as it was when that was decided.
+pub(crate) struct Taken {
+    /// The lease.
+    pub(crate) lease: Lease,
+    /// As it was.
+    pub(crate) before: Held,
 }
 
 /// Give a lease back.
@@ -80,15 +112,50 @@ pub(crate) async fn take(
     Ok(true)
 }
 
-/// Writes the time, when the lease is still held.
+/// Writes the time of those that are still held; `false` when not all of them are.
 pub(crate) async fn renew(
     connection: &mut SqliteConnection,
     renew: &Renew,
 ) -> Result<bool, Failure> {
-    let environment = &renew.lease.environment;
-    fence(connection, &renew.lease, environment).await?;
-    sqlx::query("UPDATE leases SET renewed_at = ? WHERE environment = ?")
+    let sql = "UPDATE leases SET renewed_at = ?1 FROM json_each(?2) AS own \
+               WHERE leases.environment = own.value ->> 0 AND leases.number = own.value ->> 1 \
+                 AND leases.holder IS NOT NULL";
+    let renewed = sqlx::query(sql)
         .bind(renew.at)
+        .bind(&renew.leases)
+        .execute(connection)
+        .await?;
+    Ok(renewed.rows_affected() == renew.count)
+}
+
+/// Puts the time down, when the lease is still as it was.
+pub(crate) async fn clamp(
+    connection: &mut SqliteConnection,
+    clamp: &Clamp,
+) -> Result<bool, Failure> {
+    let held = read::environment::lease(connection, &clamp.environment).await?;
+    if held.as_ref() != Some(&clamp.before) {
+        return Ok(false);
+    }
+    sqlx::query("UPDATE leases SET renewed_at = ? WHERE environment = ?")
+        .bind(clamp.at)
+        .bind(clamp.environment.as_str())
+        .execute(connection)
+        .await?;
+    Ok(true)
+}
+
+/// Frees the lease and leaves its number; `false` when it is no longer as it was.
+pub(crate) async fn take_away(
+    connection: &mut SqliteConnection,
+    taken: &Taken,
+) -> Result<bool, Failure> {
+    let environment = &taken.lease.environment;
+    let held = read::environment::lease(connection, environment).await?;
+    if held.as_ref() != Some(&taken.before) {
+        return Ok(false);
+    }
+    sqlx::query("UPDATE leases SET holder = NULL WHERE environment = ?")
         .bind(environment.as_str())
         .execute(connection)
         .await?;

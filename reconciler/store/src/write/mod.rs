@@ -12,8 +12,10 @@ pub(crate) mod facts;
 pub(crate) mod fronts;
 pub(crate) mod lease;
 pub(crate) mod made;
+pub(crate) mod mark;
 pub(crate) mod observation;
 pub(crate) mod queue;
+pub(crate) mod retain;
 pub(crate) mod run;
 pub(crate) mod secret;
 
@@ -29,6 +31,10 @@ pub(crate) enum Write {
     Take(lease::Take),
     /// Say that a holder lives.
     Renew(lease::Renew),
+    /// Put the time of a lease down to now.
+    Clamp(lease::Clamp),
+    /// Take a lease away.
+    Break(lease::Taken),
     /// Give a lease back.
     Release(lease::Release),
     /// Write what is remembered of an environment.
@@ -61,6 +67,16 @@ pub(crate) enum Write {
     Keys(secret::Keys),
     /// Put rows back that were wrapped again.
     Again(secret::Again),
+    /// All of these, or none.
+    Together(Vec<Write>),
+    /// Drop what of runs is over.
+    Drop(retain::Drop),
+    /// Drop observations.
+    Unsee(retain::Forget),
+    /// Say that upkeep was done.
+    Upkept(retain::Done),
+    /// Say how much time the state has lived through.
+    Lived(retain::Lived),
     /// Append to the audit log.
     Audit(audit::Note),
     /// Say that entries of the audit log are in its tree.
@@ -80,7 +96,10 @@ impl Write {
     pub(crate) fn is_logged(&self) -> bool {
         match self {
             Self::Take(_) | Self::Start(_) | Self::Append(_) | Self::Audit(_) => true,
+            Self::Together(writes) => writes.iter().any(Self::is_logged),
             Self::Renew(_)
+            | Self::Clamp(_)
+            | Self::Break(_)
             | Self::Release(_)
             | Self::Environment(_)
             | Self::Note(_)
@@ -95,6 +114,10 @@ impl Write {
             | Self::Rewrapped(_)
             | Self::Keys(_)
             | Self::Again(_)
+            | Self::Drop(_)
+            | Self::Unsee(_)
+            | Self::Upkept(_)
+            | Self::Lived(_)
             | Self::Integrated(_)
             | Self::Announce(_)
             | Self::Trouble(_)
@@ -138,6 +161,9 @@ fn as_append(write: &Write) -> Option<&append::Append> {
         Write::Append(append) => Some(append),
         Write::Take(_)
         | Write::Renew(_)
+        | Write::Clamp(_)
+        | Write::Break(_)
+        | Write::Together(_)
         | Write::Release(_)
         | Write::Environment(_)
         | Write::Start(_)
@@ -154,6 +180,10 @@ fn as_append(write: &Write) -> Option<&append::Append> {
         | Write::Keys(_)
         | Write::Again(_)
         | Write::Audit(_)
+        | Write::Drop(_)
+        | Write::Unsee(_)
+        | Write::Upkept(_)
+        | Write::Lived(_)
         | Write::Integrated(_)
         | Write::Announce(_)
         | Write::Trouble(_)
@@ -179,6 +209,9 @@ async fn one(
     match write {
         Write::Take(take) => lease::take(connection, take, ledger).await,
         Write::Renew(renew) => lease::renew(connection, renew).await,
+        Write::Clamp(clamp) => lease::clamp(connection, clamp).await,
+        Write::Break(taken) => lease::take_away(connection, taken).await,
+        Write::Together(writes) => together(connection, writes, ledger).await,
         Write::Release(release) => lease::release(connection, release).await,
         Write::Environment(put) => environment::put(connection, put).await,
         Write::Start(start) => run::start(connection, start, ledger).await,
@@ -203,6 +236,10 @@ async fn one(
             ledger.note(note);
             Ok(true)
         }
+        Write::Drop(drop) => retain::drop(connection, drop).await,
+        Write::Unsee(forget) => retain::forget(connection, forget).await,
+        Write::Upkept(done) => retain::done(connection, done).await,
+        Write::Lived(lived) => retain::lived(connection, lived).await,
         Write::Integrated(done) => audit::integrated(connection, done).await,
         Write::Announce(announce) => announced::announce(connection, announce).await,
         Write::Trouble(trouble) => announced::trouble(connection, trouble).await,
@@ -211,11 +248,42 @@ async fn one(
     }
 }
 
+/// Does all of it, or nothing: when one of them is refused, or is not done because something came
+/// in between, the others leave no trace either.
+async fn together(
+    connection: &mut SqliteConnection,
+    writes: &[Write],
+    ledger: &mut Ledger,
+) -> Result<bool, Failure> {
+    run(connection, "SAVEPOINT together").await?;
+    let before = ledger.mark();
+    for write in writes {
+        let done = match answer(Box::pin(one(connection, write, ledger)).await)? {
+            Ok(true) => continue,
+            undone => undone,
+        };
+        run(connection, "ROLLBACK TO together").await?;
+        run(connection, "RELEASE together").await?;
+        ledger.back_to(before);
+        return done.map_err(Failure::Refused);
+    }
+    run(connection, "RELEASE together").await?;
+    Ok(true)
+}
+
+async fn run(connection: &mut SqliteConnection, sql: &'static str) -> Result<(), Failure> {
+    sqlx::query(sql).execute(connection).await?;
+    Ok(())
+}
+
 /// What is being done, for errors.
 pub(crate) fn doing(write: &Write) -> &'static str {
     match write {
         Write::Take(_) => "taking a lease",
-        Write::Renew(_) => "renewing a lease",
+        Write::Renew(_) => "renewing leases",
+        Write::Clamp(_) => "putting down the time of a lease",
+        Write::Break(_) => "breaking a lease",
+        Write::Together(_) => "writing changes that belong together",
         Write::Release(_) => "giving a lease back",
         Write::Environment(_) => "writing what is remembered of an environment",
         Write::Start(_) => "starting a run",
@@ -233,6 +301,10 @@ pub(crate) fn doing(write: &Write) -> &'static str {
         Write::Keys(_) => "writing the keys of the state",
         Write::Again(_) => "wrapping the state again",
         Write::Audit(_) => "writing the audit log",
+        Write::Drop(_) => "dropping what is old",
+        Write::Unsee(_) => "dropping old observations",
+        Write::Upkept(_) => "writing that upkeep was done",
+        Write::Lived(_) => "writing the time that was lived through",
         Write::Integrated(_) => "bringing entries into the audit log",
         Write::Announce(_) => "remembering an announcement",
         Write::Trouble(_) => "noting how the forge is reached",

@@ -8,9 +8,10 @@ use stratum_core::ports::{Lease, Observation};
 
 use crate::error::{Failure, to_json};
 use crate::read::observation::Seen;
-use crate::rest::Rest;
+use crate::rest::{Rest, Table};
 use crate::time::to_nanoseconds;
 use crate::write::lease::{fence, fenced};
+use crate::write::mark;
 use crate::write::run::number_addresses;
 
 /// How many differing observations of one address are kept.
@@ -24,6 +25,8 @@ pub(crate) struct Observe {
     pub(crate) stranger: Option<EnvironmentName>,
     /// Rounds, one after the other; in each, every address stands once.
     pub(crate) rounds: Vec<Round>,
+    /// The key that they are wrapped under, if there is one.
+    pub(crate) under: Option<String>,
 }
 
 /// Addresses, and what was seen of them, each a list in JSON.
@@ -41,6 +44,7 @@ impl Observe {
             lease: lease.clone(),
             stranger,
             rounds: rounds(seen, rest)?,
+            under: None,
         })
     }
 }
@@ -81,6 +85,18 @@ pub(crate) async fn observe(
         return Err(fenced(stranger));
     }
     fence(connection, &observe.lease, &observe.lease.environment).await?;
+    let newest = "SELECT coalesce(max(id), 0) FROM observations";
+    let newest: i64 = sqlx::query_scalar(newest)
+        .fetch_one(&mut *connection)
+        .await?;
+    let under = observe.under.as_deref();
+    mark::lower(
+        connection,
+        Table::Observations,
+        newest.saturating_add(1),
+        under,
+    )
+    .await?;
     for round in &observe.rounds {
         number_addresses(connection, &round.addresses).await?;
         keep(connection, round).await?;

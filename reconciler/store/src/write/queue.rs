@@ -2,27 +2,51 @@
 
 use sqlx::SqliteConnection;
 use stratum_core::ids::EnvironmentName;
+use stratum_core::ports::QueueEntry;
 
-use crate::error::Failure;
+use crate::error::{Failure, to_json};
+use crate::time::to_nanoseconds;
 
 /// Put an entry into the queue.
 pub(crate) struct Push {
     /// The environment.
-    pub(crate) environment: EnvironmentName,
+    environment: EnvironmentName,
     /// The tree of its inputs.
-    pub(crate) inputs: String,
+    inputs: String,
     /// Not before this (nanoseconds).
-    pub(crate) not_before: i64,
+    not_before: i64,
     /// The entry, as JSON.
-    pub(crate) entry: String,
+    entry: String,
 }
 
 /// Take an entry out of the queue.
 pub(crate) struct Ack {
     /// The environment.
-    pub(crate) environment: EnvironmentName,
+    environment: EnvironmentName,
     /// The inputs it had.
-    pub(crate) inputs: String,
+    inputs: String,
+}
+
+impl Push {
+    /// Takes the JSON form, in the task of the caller.
+    pub(crate) fn new(entry: &QueueEntry) -> Result<Self, Failure> {
+        Ok(Self {
+            environment: entry.environment.clone(),
+            inputs: entry.inputs.clone(),
+            not_before: to_nanoseconds(entry.not_before),
+            entry: to_json(entry)?,
+        })
+    }
+}
+
+impl Ack {
+    /// For this entry.
+    pub(crate) fn new(entry: &QueueEntry) -> Self {
+        Self {
+            environment: entry.environment.clone(),
+            inputs: entry.inputs.clone(),
+        }
+    }
 }
 
 /// Replaces the entry of the environment; the same inputs keep the earlier time.

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use sqlx::SqliteConnection;
 use stratum_core::ids::{EnvironmentName, RunId};
 use stratum_core::ports::{Lease, StoreError};
+use stratum_core::run::RunSummary;
 
-use crate::error::Failure;
+use crate::error::{Failure, to_json};
 use crate::read;
+use crate::rest::Table;
 use crate::steps::Steps;
 use crate::write::append::{self, Append};
 use crate::write::audit::Ledger;
 use crate::write::lease::{fence, stored};
+use crate::write::mark;
 
 /// Start a run.
 pub(crate) struct Start {
@@ -34,13 +37,25 @@ pub(crate) struct Start {
 /// Write a run that has no journal.
 pub(crate) struct Note {
     /// Who asks.
-    pub(crate) lease: Lease,
+    lease: Lease,
     /// The run.
-    pub(crate) id: RunId,
+    id: RunId,
     /// Its environment.
-    pub(crate) environment: EnvironmentName,
+    environment: EnvironmentName,
     /// Its summary, as JSON.
-    pub(crate) summary: String,
+    summary: String,
+}
+
+impl Note {
+    /// Takes the JSON form, in the task of the caller.
+    pub(crate) fn new(lease: &Lease, summary: &RunSummary) -> Result<Self, Failure> {
+        Ok(Self {
+            lease: lease.clone(),
+            id: summary.id.clone(),
+            environment: summary.environment.clone(),
+            summary: to_json(summary)?,
+        })
+    }
 }
 
 /// Writes the run, its plan and its first event, and moves the head on by one.
@@ -83,12 +98,14 @@ async fn insert(connection: &mut SqliteConnection, start: &Start) -> Result<(), 
         .execute(&mut *connection)
         .await?
         .last_insert_rowid();
-    sqlx::query("INSERT INTO plans (run, body) VALUES (?, ?)")
+    let under = start.started.under.as_deref();
+    sqlx::query("INSERT INTO plans (run, body, wrapped_by) VALUES (?, ?, ?)")
         .bind(key)
         .bind(&start.body)
-        .execute(connection)
+        .bind(under)
+        .execute(&mut *connection)
         .await?;
-    Ok(())
+    mark::lower(connection, Table::Plans, key, under).await
 }
 
 /// Gives a number to every address (a JSON list) that has none, in this order.
@@ -106,7 +123,8 @@ pub(crate) async fn number_addresses(
 /// Writes the summary of a run without a journal, again if need be.
 pub(crate) async fn note(connection: &mut SqliteConnection, note: &Note) -> Result<bool, Failure> {
     fence(connection, &note.lease, &note.environment).await?;
-    let sql = "INSERT INTO runs (id, environment, summary, events, open) VALUES (?, ?, ?, 0, 0) \
+    let sql = "INSERT INTO runs (id, environment, summary, events, open, kept) \
+               VALUES (?, ?, ?, 0, 0, 0) \
                ON CONFLICT (id) DO UPDATE SET summary = excluded.summary WHERE events = 0";
     let written = sqlx::query(sql)
         .bind(note.id.as_str())

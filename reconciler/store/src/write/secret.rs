@@ -8,6 +8,7 @@ use crate::error::Failure;
 use crate::rest::Table;
 use crate::time::to_nanoseconds;
 use crate::write::lease::stored;
+use crate::write::mark;
 
 /// How many sealed values of one key are kept, the newest first.
 const KEPT: u32 = 20;
@@ -32,6 +33,10 @@ pub(crate) struct Keys {
 /// Put rows back that were wrapped again, unless they changed meanwhile.
 pub(crate) struct Again {
     pub(crate) table: Table,
+    /// The key.
+    pub(crate) key: String,
+    /// Where the mark of the table was seen.
+    pub(crate) from: Option<i64>,
     pub(crate) rows: Vec<AgainRow>,
 }
 
@@ -134,15 +139,17 @@ pub(crate) async fn again(
             "UPDATE observations SET seen = CAST(?3 AS TEXT) \
              WHERE id = ?1 AND CAST(seen AS BLOB) = ?2"
         }
-        Table::Plans => "UPDATE plans SET body = ?3 WHERE run = ?1 AND body = ?2",
+        Table::Plans => "UPDATE plans SET body = ?3, wrapped_by = ?4 WHERE run = ?1 AND body = ?2",
     };
     for row in &again.rows {
         sqlx::query(sql)
             .bind(row.id)
             .bind(&row.before)
             .bind(&row.after)
+            .bind(&again.key)
             .execute(&mut *connection)
             .await?;
     }
+    mark::advance(connection, again.table, &again.key, again.from).await?;
     Ok(true)
 }

@@ -3,7 +3,7 @@
 use jiff::{Timestamp, ToSpan as _};
 use stratum_core::digest::Digest;
 use stratum_core::ids::{CommitId, RunId};
-use stratum_core::ports::{Announcements, ForgeTrouble, RunOutcome, Store};
+use stratum_core::ports::{Announcements, ForgeTrouble, Journals, RunOutcome};
 use stratum_core::run::{RunSummary, StepCounts, Trigger};
 use stratum_store::SqliteStore;
 use stratum_testkit::store::sample;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use stratum_core::ids::RunId;
 use stratum_core::journal::Event;
-use stratum_core::ports::Store;
+use stratum_core::ports::{Journals, Store};
 
 use crate::support::{child, child_path, environment, lease, open, start, step};
 

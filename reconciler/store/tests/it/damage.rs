@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use stratum_core::ports::{Store, StoreError};
+use stratum_core::ports::{Journals, States, StoreError};
 use stratum_store::{Access, SqliteStore};
 
 use crate::support::{lease, open, start, step};

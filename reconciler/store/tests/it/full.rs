@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use stratum_core::ports::{EvaluationCache, Store, StoreError};
+use stratum_core::ports::{EvaluationCache, Journals, Store, StoreError};
 use stratum_store::{Access, SqliteStore};
 
 use crate::support::{environment, lease, start, step};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stratum_core::ports::{LeaseError, Store, StoreError};
+use stratum_core::ports::{Journals, LeaseError, Leases, States, Store, StoreError};
 use stratum_testkit::store::sample;
 
 use crate::support::{environment, lease, open, start, step};
@@ -119,13 +119,7 @@ async fn two_processes_share_the_file_and_the_lease_decides() {
     let old = lease(&first, "a").await;
     let run = start(&first, &old, "r-1", 2).await;
     let held = second
-        .acquire(
-            &environment("a"),
-            "second",
-            sample::at(1),
-            std::time::Duration::from_secs(30),
-            &|_| Some(true),
-        )
+        .acquire(&environment("a"), std::time::Duration::from_secs(30))
         .await;
     assert!(matches!(held, Err(LeaseError::Held { .. })), "{held:?}");
     first.append(&old, &run.id, step(&run, 0)).await.unwrap();

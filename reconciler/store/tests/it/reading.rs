@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use stratum_core::ports::{Store, StoreError};
+use stratum_core::ports::{Journals, States, StoreError, Work};
 use stratum_store::{Access, SqliteStore};
 use stratum_testkit::store::sample;
 

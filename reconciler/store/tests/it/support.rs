@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use stratum_core::ids::EnvironmentName;
-use stratum_core::ports::{Entry, Lease, Store};
+use stratum_core::ports::{Break, Entry, Lease, LeaseError, Store};
 use stratum_core::run::Run;
 use stratum_store::{Access, SqliteStore};
 use stratum_testkit::store::sample;
@@ -21,13 +21,21 @@ pub(crate) async fn open(path: &Path) -> SqliteStore {
     SqliteStore::open(path, Access::ReadWrite).await.unwrap()
 }
 
+/// The lease, whoever has it.
 pub(crate) async fn lease(store: &dyn Store, name: &str) -> Lease {
-    let ttl = Duration::from_secs(30);
-    let dead = |_: &str| Some(false);
-    store
-        .acquire(&environment(name), "test", sample::at(0), ttl, &dead)
-        .await
-        .unwrap()
+    let (name, ttl) = (environment(name), Duration::from_secs(30));
+    let how = Break {
+        reason: "a test wants it".to_owned(),
+        people: Vec::new(),
+        force: true,
+    };
+    loop {
+        match store.acquire(&name, ttl).await {
+            Ok(lease) => return lease,
+            Err(LeaseError::Held { .. }) => drop(store.break_lease(&name, &how).await),
+            Err(error) => panic!("{error:?}"),
+        }
+    }
 }
 
 /// Starts a run on the state as it is.

@@ -68,6 +68,7 @@ impl Content {
             knowledge: Default::default(),
             secrets: Default::default(),
             audit: Default::default(),
+            retention: Default::default(),
         };
         Self {
             settings,

@@ -1,11 +1,14 @@
 //! What every store must do, checked through the port alone.
 
+mod changes;
 mod facts;
 mod fronts;
 mod journal;
 mod lease;
 mod observation;
 mod queue;
+mod retention;
+mod transaction;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -17,6 +20,7 @@ use stratum_core::run::Run;
 use thiserror::Error;
 
 use super::sample;
+use crate::clock::ManualClock;
 
 /// How a store broke its contract.
 #[derive(Debug, Error)]
@@ -39,10 +43,47 @@ impl Broken {
 
 type Kept = Result<(), Broken>;
 
-/// Runs every check, each on an empty store that `make` gives.
-pub async fn conforms(make: impl AsyncFn() -> Result<Arc<dyn Store>, StoreError>) -> Kept {
-    let fresh = async || done("a store opens", make().await);
-    lease::is_exclusive(&*fresh().await?).await?;
+/// One empty state, as several processes have it, and the clock of all of them.
+pub struct Stage {
+    one: Arc<dyn Store>,
+    other: Arc<dyn Store>,
+    stranger: Arc<dyn Store>,
+    clock: Arc<ManualClock>,
+}
+
+impl Stage {
+    /// A stage: `other` is a process beside `one`; whether `stranger` lives, nobody can tell. A
+    /// process is dead when its store is dropped.
+    pub fn new(
+        one: impl Store + 'static,
+        other: impl Store + 'static,
+        stranger: impl Store + 'static,
+        clock: Arc<ManualClock>,
+    ) -> Self {
+        Self {
+            one: Arc::new(one),
+            other: Arc::new(other),
+            stranger: Arc::new(stranger),
+            clock,
+        }
+    }
+}
+
+/// Runs every check, each on an empty store that `make` gives; its clock shows [`sample::at`] 0.
+pub async fn conforms(make: impl AsyncFn() -> Result<Stage, StoreError>) -> Kept {
+    let stage = async || done("a store opens", make().await);
+    let fresh = async || Ok::<_, Broken>(stage().await?.one);
+    lease::is_taken_over(stage().await?).await?;
+    lease::ages_when_a_clock_ran_ahead(stage().await?).await?;
+    lease::is_renewed_with_others(stage().await?).await?;
+    lease::is_broken_by_a_person(stage().await?).await?;
+    changes::tells_of_others_only(stage().await?).await?;
+    transaction::is_whole_or_nothing(&*fresh().await?).await?;
+    journal::tells_open_runs_page_by_page(&*fresh().await?).await?;
+    retention::keeps_the_newest_runs(&*fresh().await?).await?;
+    retention::keeps_what_is_young_or_spoken_of(&*fresh().await?).await?;
+    retention::keeps_the_newest_observations(&*fresh().await?).await?;
+    retention::lives_no_faster_than_its_processes(&*fresh().await?).await?;
     lease::fences(&*fresh().await?).await?;
     lease::is_for_one_environment(&*fresh().await?).await?;
     journal::keeps_events_and_state(&*fresh().await?).await?;
@@ -96,10 +137,8 @@ fn environment(name: &str) -> Result<EnvironmentName, Broken> {
 
 /// The lease of an environment that nobody else wants.
 async fn lease(store: &dyn Store, environment: &EnvironmentName) -> Result<Lease, Broken> {
-    let ttl = Duration::from_secs(30);
-    let alive = |_: &str| Some(false);
-    let taken = store.acquire(environment, "host 1", sample::at(0), ttl, &alive);
-    done("a free lease can be taken", taken.await)
+    let taken = store.acquire(environment, Duration::from_secs(30)).await;
+    done("a free lease can be taken", taken)
 }
 
 /// Starts a run of `steps` steps on the state as it is.

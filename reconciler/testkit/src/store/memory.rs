@@ -1,25 +1,43 @@
 //! The state store in memory.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use stratum_core::ids::{Address, BranchName, CommitId, EnvironmentName, RunId};
 use stratum_core::ports::{
-    Advance, Base, Entry, EnvironmentRow, EvaluationCache, FactChange, Facts, Fronts, Lease,
-    LeaseError, Observation, QueueEntry, Store, StoreError, Unfinished,
+    Advance, AuditError, Base, Change, Changes, Clock, Entry, EnvironmentRow, EvaluationCache,
+    FactChange, Facts, Fronts, Journals, Lease, Life, Observation, Observations, OpenRun,
+    QueueEntry, States, StoreError, Transaction, Transactions, Unfinished, Work,
 };
 use stratum_core::run::{Run, RunSummary};
+use tokio::sync::watch;
 
 use super::state::{State, is_open};
 
-/// A state store that forgets everything when it is dropped.
+/// A state store that forgets everything when it and all its [`MemoryStore::another`] are dropped.
 ///
 /// *Guarantees*: behaves as the one in SQLite does; both pass [`super::conforms`].
-#[derive(Debug, Default)]
 pub struct MemoryStore {
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
+    /// Told after each write, by which handle.
+    wrote: watch::Sender<u64>,
+    /// How many writes of others were told.
+    told: Mutex<u64>,
+    /// Which handle this is.
+    number: u64,
+    clock: Option<Arc<dyn Clock>>,
+    failures: Failures,
+}
+
+/// Writes that will fail, in order; of whichever handle.
+type Failures = Arc<Mutex<VecDeque<StoreError>>>;
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::of(Arc::default(), watch::Sender::new(0), None, Arc::default())
+    }
 }
 
 impl MemoryStore {
@@ -28,21 +46,110 @@ impl MemoryStore {
         Self::default()
     }
 
-    /// Lets the next write fail with `error` and change nothing; called again, the one after it.
-    pub fn fail_next(&self, error: StoreError) {
-        self.read().failures.push_back(error);
+    /// The same, with a clock of its own.
+    pub fn timed_by(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
     }
 
-    fn read(&self) -> MutexGuard<'_, State> {
+    /// The same store as another process has it.
+    pub fn another(&self) -> Self {
+        Self::of(
+            Arc::clone(&self.state),
+            self.wrote.clone(),
+            self.clock.clone(),
+            Arc::clone(&self.failures),
+        )
+    }
+
+    fn of(
+        state: Arc<Mutex<State>>,
+        wrote: watch::Sender<u64>,
+        clock: Option<Arc<dyn Clock>>,
+        failures: Failures,
+    ) -> Self {
+        let number = {
+            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.handles += 1;
+            state.handles
+        };
+        let store = Self {
+            state,
+            wrote,
+            told: Mutex::new(0),
+            number,
+            clock,
+            failures,
+        };
+        let told = store.writes_of_others();
+        *store.told.lock().unwrap_or_else(PoisonError::into_inner) = told;
+        store
+    }
+
+    /// The process that has this store is dead: its leases are free at once.
+    pub fn dies(&self) {
+        self.seems(Life::Dead);
+    }
+
+    /// Nobody can tell whether the process that has this store lives.
+    pub fn cannot_be_told(&self) {
+        self.seems(Life::Unknown);
+    }
+
+    fn seems(&self, life: Life) {
+        self.read().lives.insert(self.name(), life);
+    }
+
+    pub(super) fn name(&self) -> String {
+        format!("memory boot {} handle", self.number)
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock
+            .as_ref()
+            .map_or_else(Timestamp::now, |clock| clock.now())
+    }
+
+    /// Lets the next write fail with `error` and change nothing; called again, the one after it.
+    pub fn fail_next(&self, error: StoreError) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.push_back(error);
+    }
+
+    pub(super) fn read(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> Result<MutexGuard<'_, State>, StoreError> {
-        let mut state = self.read();
-        match state.failures.pop_front() {
-            Some(error) => Err(error),
-            None => Ok(state),
+    pub(super) fn write(&self) -> Result<MutexGuard<'_, State>, StoreError> {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(error) = failures.pop_front() {
+            return Err(error);
         }
+        let mut state = self.read();
+        *state.writes.entry(self.number).or_default() += 1;
+        // Whoever waits looks when it gets the lock.
+        self.wrote.send_modify(|writes| *writes += 1);
+        Ok(state)
+    }
+
+    /// Whether another handle wrote since this was asked last.
+    fn others_wrote(&self) -> bool {
+        let now = self.writes_of_others();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *told, now) != now
+    }
+
+    fn writes_of_others(&self) -> u64 {
+        let state = self.read();
+        let others = state.writes.iter().filter(|(who, _)| **who != self.number);
+        others.map(|(_, writes)| writes).sum()
+    }
+}
+
+impl Drop for MemoryStore {
+    /// As with a process that ends.
+    fn drop(&mut self) {
+        self.dies();
     }
 }
 
@@ -94,46 +201,7 @@ impl Fronts for MemoryStore {
 }
 
 #[async_trait]
-impl Store for MemoryStore {
-    async fn acquire(
-        &self,
-        environment: &EnvironmentName,
-        holder: &str,
-        now: Timestamp,
-        ttl: Duration,
-        alive: &(dyn for<'h> Fn(&'h str) -> Option<bool> + Sync),
-    ) -> Result<Lease, LeaseError> {
-        self.write()?.acquire(environment, holder, now, ttl, alive)
-    }
-
-    async fn renew(&self, lease: &Lease, now: Timestamp) -> Result<(), StoreError> {
-        self.write()?.renew(lease, now)
-    }
-
-    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
-        self.write()?.release(lease);
-        Ok(())
-    }
-
-    async fn environments(&self) -> Result<Vec<EnvironmentRow>, StoreError> {
-        let state = self.read();
-        let rows = state.rows.values().cloned();
-        Ok(rows.map(|row| state.at_front(row)).collect())
-    }
-
-    async fn put_environment(&self, lease: &Lease, row: &EnvironmentRow) -> Result<(), StoreError> {
-        let mut state = self.write()?;
-        state.fence(lease, &row.name)?;
-        let row = state.following(row);
-        state.rows.insert(row.name.clone(), row);
-        Ok(())
-    }
-
-    async fn base(&self, environment: &EnvironmentName) -> Result<Base, StoreError> {
-        let base = self.read().bases.get(environment).cloned();
-        Ok(base.unwrap_or_default())
-    }
-
+impl Journals for MemoryStore {
     async fn start(&self, lease: &Lease, run: &Run, started: &Entry) -> Result<(), StoreError> {
         self.write()?.start(lease, run, started)
     }
@@ -151,10 +219,32 @@ impl Store for MemoryStore {
         self.write()?.note(lease, summary)
     }
 
+    async fn open_runs(
+        &self,
+        after: Option<&RunId>,
+        limit: u32,
+    ) -> Result<Vec<OpenRun>, StoreError> {
+        let state = self.read();
+        let place = after.and_then(|id| state.runs.iter().position(|kept| kept.summary.id == *id));
+        let rest = state.runs.iter().skip(place.map_or(0, |place| place + 1));
+        let open = rest.filter(|kept| kept.journal.as_ref().is_some_and(is_open));
+        let light = open.map(|kept| OpenRun {
+            id: kept.summary.id.clone(),
+            environment: kept.summary.environment.clone(),
+            revision: kept.summary.revision.clone(),
+            outcome: kept.summary.outcome,
+        });
+        Ok(light.take(limit as usize).collect())
+    }
+
     async fn unfinished(&self) -> Result<Vec<Unfinished>, StoreError> {
         let state = self.read();
         let journals = state.runs.iter().filter_map(|kept| kept.journal.as_ref());
         Ok(journals.filter(|one| is_open(one)).cloned().collect())
+    }
+
+    async fn journal(&self, run: &RunId) -> Result<Option<Unfinished>, StoreError> {
+        self.run(run).await
     }
 
     async fn run(&self, run: &RunId) -> Result<Option<Unfinished>, StoreError> {
@@ -173,7 +263,37 @@ impl Store for MemoryStore {
         let wanted = newest.filter(|one| environment.is_none_or(|name| one.environment == *name));
         Ok(wanted.take(limit as usize).cloned().collect())
     }
+}
 
+#[async_trait]
+impl States for MemoryStore {
+    async fn environments(&self) -> Result<Vec<EnvironmentRow>, StoreError> {
+        let state = self.read();
+        let rows = state.rows.values().cloned();
+        Ok(rows.map(|row| state.at_front(row)).collect())
+    }
+
+    async fn environment(
+        &self,
+        environment: &EnvironmentName,
+    ) -> Result<Option<EnvironmentRow>, StoreError> {
+        let state = self.read();
+        let row = state.rows.get(environment).cloned();
+        Ok(row.map(|row| state.at_front(row)))
+    }
+
+    async fn put_environment(&self, lease: &Lease, row: &EnvironmentRow) -> Result<(), StoreError> {
+        self.write()?.put_row(lease, row)
+    }
+
+    async fn base(&self, environment: &EnvironmentName) -> Result<Base, StoreError> {
+        let base = self.read().bases.get(environment).cloned();
+        Ok(base.unwrap_or_default())
+    }
+}
+
+#[async_trait]
+impl Observations for MemoryStore {
     async fn observe(&self, lease: &Lease, seen: &[Observation]) -> Result<(), StoreError> {
         self.write()?.observe(lease, seen)
     }
@@ -208,18 +328,17 @@ impl Store for MemoryStore {
         let newest: Vec<_> = kept.rev().take(limit as usize).cloned().collect();
         Ok(newest)
     }
+}
 
+#[async_trait]
+impl Work for MemoryStore {
     async fn push(&self, entry: &QueueEntry) -> Result<(), StoreError> {
         self.write()?.push(entry);
         Ok(())
     }
 
-    async fn due(&self, now: Timestamp) -> Result<Vec<QueueEntry>, StoreError> {
-        Ok(self.read().due(now))
-    }
-
     async fn queue(&self) -> Result<Vec<QueueEntry>, StoreError> {
-        Ok(self.read().due(Timestamp::MAX))
+        Ok(self.read().all_queued())
     }
 
     async fn ack(&self, entry: &QueueEntry) -> Result<(), StoreError> {
@@ -228,16 +347,54 @@ impl Store for MemoryStore {
     }
 }
 
+#[async_trait]
+impl Transactions for MemoryStore {
+    async fn commit(&self, transaction: Transaction) -> Result<(), AuditError> {
+        let mut state = self.write()?;
+        let mut then = state.clone();
+        then.entries.extend(transaction.entries);
+        for change in &transaction.changes {
+            match change {
+                Change::Environment(lease, row) => then.put_row(lease, row)?,
+                Change::Run(lease, summary) => then.note(lease, summary)?,
+                Change::Push(entry) => then.push(entry),
+                Change::Ack(entry) => then.ack(entry),
+            }
+        }
+        *state = then;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Changes for MemoryStore {
+    async fn changed(&self) -> Result<(), StoreError> {
+        let mut wrote = self.wrote.subscribe();
+        loop {
+            if self.others_wrote() {
+                return Ok(());
+            }
+            // The store itself holds the sender, so this cannot fail while it is borrowed.
+            let _told = wrote.changed().await;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::store::{conforms, sample};
+    use crate::clock::ManualClock;
+    use crate::store::{Stage, conforms, sample};
 
     #[tokio::test]
     async fn behaves_as_a_store_must() {
-        let make = async || Ok(Arc::new(MemoryStore::new()) as Arc<dyn Store>);
+        let make = async || {
+            let clock = Arc::new(ManualClock::at(sample::at(0)));
+            let one = MemoryStore::new().timed_by(clock.clone());
+            let (other, stranger) = (one.another(), one.another());
+            stranger.cannot_be_told();
+            Ok(Stage::new(one, other, stranger, clock))
+        };
         conforms(make).await.unwrap();
     }
 

@@ -1,27 +1,41 @@
 //! What a store in memory holds, and the rules it follows.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use stratum_core::audit::AuditEntry;
 use stratum_core::ids::{Address, BranchName, CommitId, EnvironmentName, RunId};
 use stratum_core::journal::Event;
 use stratum_core::plan::Step;
 use stratum_core::ports::{
-    Advance, Base, Entry, EnvironmentRow, Lease, LeaseError, Observation, QueueEntry, StateChange,
+    Advance, Base, Entry, EnvironmentRow, Lease, Life, Observation, QueueEntry, StateChange,
     StoreError, Unfinished,
 };
 use stratum_core::run::{Run, RunSummary};
+
+use super::leases::Held;
 
 /// How many differing observations of one address are kept.
 const KEPT: usize = 1_000;
 
 /// Everything a store remembers.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct State {
     pub(super) rows: BTreeMap<EnvironmentName, EnvironmentRow>,
     pub(super) bases: BTreeMap<EnvironmentName, Base>,
-    leases: BTreeMap<EnvironmentName, Held>,
+    pub(super) leases: BTreeMap<EnvironmentName, Held>,
+    /// Holders that are dead, and those that live.
+    pub(super) lives: BTreeMap<String, Life>,
+    /// How many handles there were.
+    pub(super) handles: u64,
+    /// Which handle wrote, and how many writes there were by all of them.
+    pub(super) writes: BTreeMap<u64, u64>,
+    /// The newest run when upkeep was last done; `None`: it never was.
+    pub(super) upkept: Option<Option<RunId>>,
+    /// The time that was lived through.
+    pub(super) lived: Option<Timestamp>,
+    /// What the audit log would say.
+    pub(super) entries: Vec<AuditEntry>,
     /// In the order they were written.
     pub(super) runs: Vec<Kept>,
     /// By address, oldest first.
@@ -31,19 +45,10 @@ pub(super) struct State {
     pub(super) evaluations: BTreeMap<String, Vec<u8>>,
     pub(super) facts: BTreeMap<String, Vec<u8>>,
     pub(super) fronts: BTreeMap<BranchName, CommitId>,
-    /// Writes that will fail, in order.
-    pub(super) failures: VecDeque<StoreError>,
-}
-
-#[derive(Debug)]
-struct Held {
-    number: u64,
-    holder: Option<String>,
-    renewed_at: Timestamp,
 }
 
 /// One run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Kept {
     pub(super) summary: RunSummary,
     /// `None`: it has no journal.
@@ -97,35 +102,6 @@ impl State {
         true
     }
 
-    pub(super) fn acquire(
-        &mut self,
-        environment: &EnvironmentName,
-        holder: &str,
-        now: Timestamp,
-        ttl: Duration,
-        alive: &dyn Fn(&str) -> Option<bool>,
-    ) -> Result<Lease, LeaseError> {
-        let held = self.leases.get(environment);
-        if let Some(other) = held.and_then(|held| held.in_the_way(now, ttl, alive)) {
-            return Err(LeaseError::Held {
-                environment: environment.clone(),
-                holder: other.to_owned(),
-            });
-        }
-        let number = held.map_or(0, |held| held.number) + 1;
-        let taken = Held {
-            number,
-            holder: Some(holder.to_owned()),
-            renewed_at: now,
-        };
-        self.leases.insert(environment.clone(), taken);
-        Ok(Lease {
-            environment: environment.clone(),
-            number,
-            holder: holder.to_owned(),
-        })
-    }
-
     /// Refuses whoever lost the lease on `environment`, or never had one on it.
     pub(super) fn fence(
         &self,
@@ -133,7 +109,7 @@ impl State {
         environment: &EnvironmentName,
     ) -> Result<(), StoreError> {
         let held = self.leases.get(environment);
-        let has = held.is_some_and(|h| h.number == lease.number && h.holder.is_some());
+        let has = held.is_some_and(|held| held.is(lease));
         if has && lease.environment == *environment {
             return Ok(());
         }
@@ -142,19 +118,15 @@ impl State {
         })
     }
 
-    pub(super) fn renew(&mut self, lease: &Lease, now: Timestamp) -> Result<(), StoreError> {
-        self.fence(lease, &lease.environment)?;
-        if let Some(held) = self.leases.get_mut(&lease.environment) {
-            held.renewed_at = now;
-        }
+    pub(super) fn put_row(
+        &mut self,
+        lease: &Lease,
+        row: &EnvironmentRow,
+    ) -> Result<(), StoreError> {
+        self.fence(lease, &row.name)?;
+        let row = self.following(row);
+        self.rows.insert(row.name.clone(), row);
         Ok(())
-    }
-
-    pub(super) fn release(&mut self, lease: &Lease) {
-        let held = self.leases.get_mut(&lease.environment);
-        if let Some(held) = held.filter(|held| held.number == lease.number) {
-            held.holder = None;
-        }
     }
 
     pub(super) fn start(
@@ -281,11 +253,10 @@ impl State {
         }
     }
 
-    pub(super) fn due(&self, now: Timestamp) -> Vec<QueueEntry> {
-        let due = self.queue.iter().filter(|entry| entry.not_before <= now);
-        let mut due: Vec<_> = due.cloned().collect();
-        due.sort_by_key(|entry| entry.not_before);
-        due
+    pub(super) fn all_queued(&self) -> Vec<QueueEntry> {
+        let mut all = self.queue.clone();
+        all.sort_by_key(|entry| entry.not_before);
+        all
     }
 
     pub(super) fn ack(&mut self, entry: &QueueEntry) {
@@ -321,19 +292,5 @@ fn refused(doing: &'static str, why: String) -> StoreError {
     StoreError::Database {
         doing,
         source: why.into(),
-    }
-}
-
-impl Held {
-    fn in_the_way(
-        &self,
-        now: Timestamp,
-        ttl: Duration,
-        alive: &dyn Fn(&str) -> Option<bool>,
-    ) -> Option<&str> {
-        let holder = self.holder.as_deref()?;
-        let age = now.duration_since(self.renewed_at);
-        let fresh = age.is_negative() || age.unsigned_abs() < ttl;
-        alive(holder).unwrap_or(fresh).then_some(holder)
     }
 }

@@ -155,6 +155,12 @@ fn sentence(what: &What) -> String {
         What::TrustPinned { revision, .. } => format!("in {}", revision.short()),
         What::Unsealed { how, recipient } => format!("by {how}, as {recipient}"),
         What::LeaseTaken { number, holder } => format!("number {number} by {holder}"),
+        What::LeaseBroken {
+            number,
+            holder,
+            life,
+            reason,
+        } => format!("number {number} of {holder} ({life}): {reason}"),
         What::Continued { previous, size, .. } => format!("after {size} entries of {previous}"),
         What::Pruned { part, size, .. } => format!("{size} entries of {part}"),
     }

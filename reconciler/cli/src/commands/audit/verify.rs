@@ -131,7 +131,7 @@ fn part_json(part: &PartReport) -> Value {
         .map(|(first, last)| json!({ "first": first, "last": last }));
     json!({
         "name": part.name, "size": part.size, "root": part.root, "present": part.present,
-        "pruned": part.pruned, "doubtful": part.doubtful, "span": span, "keys": part.keys, "checkpoint": part.checkpoint,
+        "pruned": part.pruned, "pruned_at": part.pruned_at, "doubtful": part.doubtful, "span": span, "keys": part.keys, "checkpoint": part.checkpoint,
         "people": { "readable": part.readable, "redacted": part.redacted },
     })
 }
@@ -174,7 +174,13 @@ fn part_text(theme: &Theme, part: &PartReport) -> String {
     let name = theme.paint(Role::Strong, &part.name);
     let mut text = format!("{name}  {} entries", part.size);
     if part.pruned {
-        text.push_str(", deleted because their time is over; their hashes are here");
+        let at = part
+            .pruned_at
+            .map(|at| format!(" at {}", at.strftime("%Y-%m-%dT%H:%M:%SZ")));
+        text.push_str(&format!(
+            ", deleted{} because their time is over; their hashes are here",
+            at.unwrap_or_default()
+        ));
     } else if part.present < part.size {
         text.push_str(&format!(
             ", {} of them here, the others as hashes",

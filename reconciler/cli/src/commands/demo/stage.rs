@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use stratum_core::condition::Condition;
 use stratum_core::ids::CommitId;
-use stratum_core::ports::{RunOutcome, Store as _, StoreError, Unfinished};
+use stratum_core::ports::{Journals as _, RunOutcome, States as _, StoreError, Unfinished};
 use stratum_core::run::RunSummary;
 use stratum_store::{Access, SqliteStore};
 

@@ -1,14 +1,17 @@
 //! The state: whether it is whole, and who holds which lease.
 
+use std::path::Path;
+
 use jiff::Timestamp;
-use stratum_core::ports::{Store as _, StoreError, who};
+use stratum_core::ports::{
+    HeldLease, Journals as _, Leases as _, Life, Retention as _, States as _, StoreError, who,
+};
 use stratum_store::{Access, SqliteStore};
 
 use super::{Check, rebuild};
 use crate::commands::audit;
 use crate::context::Place;
 use crate::failure::CommandError;
-use crate::holder;
 use crate::style::{Theme, one_line};
 use crate::{records, show};
 
@@ -23,6 +26,7 @@ pub(super) async fn check(place: &Place) -> Vec<Check> {
         Ok(leases) => {
             let path = place.state.display();
             let mut checks = vec![Check::good("state", format!("`{path}` is whole"))];
+            checks.extend(size(place).await);
             checks.extend(leases);
             checks
         }
@@ -37,9 +41,8 @@ async fn read(place: &Place) -> Result<Vec<Check>, StoreError> {
     for row in store.environments().await? {
         // A file whose pages are whole may still hold rows that nobody can read.
         store.base(&row.name).await?;
-        let held = store.holder(&row.name).await?;
-        checks.extend(held.map(|held| lease(row.name.as_str(), &held)));
     }
+    checks.extend(store.leases().await?.iter().map(lease));
     store.unfinished().await?;
     checks.push(records(place, &store).await);
     checks.extend(log(place, &store).await);
@@ -67,6 +70,46 @@ async fn records(place: &Place, store: &SqliteStore) -> Check {
     }
 }
 
+/// How large the state and the audit log are, and which parts take the most.
+async fn size(place: &Place) -> Option<Check> {
+    let store = SqliteStore::open(&place.state, Access::ReadOnly)
+        .await
+        .ok()?;
+    let parts = store.sizes().await.ok()?;
+    let all: u64 = parts.iter().map(|part| part.bytes).sum();
+    let most = parts.iter().take(3);
+    let most: Vec<_> = most
+        .map(|part| format!("{} {}", part.part, bytes(part.bytes)))
+        .collect();
+    let log = folder_bytes(&stratum_store::log_folder(&place.state));
+    let sentence = format!(
+        "the state has {} ({}), the audit log {}",
+        bytes(all),
+        most.join(", "),
+        bytes(log)
+    );
+    Some(Check::good("size", sentence))
+}
+
+fn folder_bytes(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let sizes = entries.map(|entry| match entry.metadata() {
+        Ok(data) if data.is_dir() => folder_bytes(&entry.path()),
+        Ok(data) => data.len(),
+        Err(_) => 0,
+    });
+    sizes.sum()
+}
+
+/// A size as people read it.
+fn bytes(count: u64) -> String {
+    match count {
+        ..1_000_000 => format!("{} kB", count.div_ceil(1_000)),
+        ..1_000_000_000 => format!("{:.1} MB", count as f64 / 1e6),
+        _ => format!("{:.1} GB", count as f64 / 1e9),
+    }
+}
+
 /// The audit log: who signs it, and whether its checkpoints hold.
 async fn log(place: &Place, store: &SqliteStore) -> Option<Check> {
     const NAME: &str = "audit log";
@@ -88,24 +131,25 @@ async fn log(place: &Place, store: &SqliteStore) -> Option<Check> {
     }
 }
 
-fn lease(environment: &str, held: &str) -> Check {
+fn lease(held: &HeldLease) -> Check {
     const NAME: &str = "lease";
-    let who = who(held);
-    match holder::is_alive(held) {
-        Some(true) => Check::good(NAME, format!("`{environment}` is reconciled by {who}")),
-        Some(false) => {
+    let (environment, who) = (&held.lease.environment, who(&held.lease.holder));
+    match held.life {
+        Life::Alive => Check::good(NAME, format!("`{environment}` is reconciled by {who}")),
+        Life::Dead => {
             let sentence = format!(
                 "`{environment}` was reconciled by {who}, which is gone; whoever reconciles next \
                  takes it over"
             );
             Check::good(NAME, sentence)
         }
-        None => {
+        Life::Unknown => {
             let sentence = format!(
                 "`{environment}` is reconciled by {who}; whether that still lives cannot be told \
                  from here"
             );
-            let remedy = "look there; a lease that is not renewed for a minute is free";
+            let remedy = "look there; a lease that is not renewed for a minute is free, and \
+                          `stratum lease break` frees it at once";
             Check::weak(NAME, sentence, remedy)
         }
     }
@@ -122,5 +166,18 @@ fn broken(place: &Place, error: StoreError) -> Check {
             ..Check::bad("state", sentence, rebuild::REMEDY)
         },
         false => Check::bad("state", sentence, &failure.hints().join("; ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_by_people() {
+        assert_eq!(bytes(1), "1 kB");
+        assert_eq!(bytes(69_632), "70 kB");
+        assert_eq!(bytes(766_000_000), "766.0 MB");
+        assert_eq!(bytes(3_800_000_000), "3.8 GB");
     }
 }

@@ -40,6 +40,7 @@ impl Work<'_> {
             present: 0,
             span: None,
             pruned: false,
+            pruned_at: None,
             doubtful: 0,
             readable: BTreeMap::new(),
             redacted: BTreeMap::new(),
@@ -159,7 +160,8 @@ impl Work<'_> {
                 continue;
             };
             if let What::Pruned { part, size, root } = &leaf.what {
-                self.pruned.insert((part.clone(), *size, root.to_string()));
+                let gone = (part.clone(), *size, root.to_string());
+                self.pruned.entry(gone).or_insert(leaf.at);
             }
             if let Some(veiled) = &leaf.people {
                 let readable = matches!(self.veils.unveil(veiled), Ok(Some(_)));

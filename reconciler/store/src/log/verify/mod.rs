@@ -5,7 +5,7 @@ mod against;
 mod entries;
 mod tiles;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -50,6 +50,8 @@ pub struct PartReport {
     pub span: Option<(Timestamp, Timestamp)>,
     /// Its entries were deleted because their time is over.
     pub pruned: bool,
+    /// When they were, as the entry says that tells of it (UTC).
+    pub pruned_at: Option<Timestamp>,
     /// Entries of applies that may name another resource of the same run than the one they are
     /// about: those that were written before step and address travelled together.
     pub doubtful: u64,
@@ -112,7 +114,7 @@ struct Work<'w> {
     /// The keys of the part before.
     keys: Option<Vec<Vec<u8>>>,
     /// Parts that later entries say were pruned, with their size and root.
-    pruned: BTreeSet<(String, u64, String)>,
+    pruned: BTreeMap<(String, u64, String), Timestamp>,
 }
 
 impl LogReader {
@@ -136,7 +138,7 @@ impl LogReader {
             manifest: Manifest::read(&self.folder)?,
             moved: expected.moved,
             keys: None,
-            pruned: BTreeSet::new(),
+            pruned: BTreeMap::new(),
         };
         let mut report = Report {
             pinned: !work.pinned.is_empty(),
@@ -200,15 +202,14 @@ impl Work<'_> {
             before = Some((name.clone(), checkpoint));
         }
         for gone in absent {
-            if !self.pruned.contains(&gone) {
+            let Some(at) = self.pruned.get(&gone).copied() else {
                 let path = self.folder.join(&gone.0).join(ENTRIES);
                 let what = "its entries are gone, and no later entry says that their time was over";
                 return Err(of_file(&gone.0, path, what));
+            };
+            for report in reports.iter_mut().filter(|r| r.name == gone.0) {
+                (report.pruned, report.pruned_at) = (true, Some(at));
             }
-            reports
-                .iter_mut()
-                .filter(|r| r.name == gone.0)
-                .for_each(|r| r.pruned = true);
         }
         self.against_state(reports, expected.head.as_ref())?;
         expected

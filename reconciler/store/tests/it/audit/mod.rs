@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use stratum_core::audit::{ApplyEvent, AuditEntry, Named, Principal, Role, What};
 use stratum_core::digest::Digest;
-use stratum_core::ports::{Audit, Store, StoreError};
+use stratum_core::ports::{Audit, Journals, StoreError};
 use stratum_store::{Expected, LogReader, Problem, Report, Shown, SqliteStore, log_folder};
 use stratum_testkit::audit::TwinSigner;
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use stratum_core::ports::Audit;
+use stratum_core::ports::{Audit, Retention};
 use stratum_store::Expected;
 
 use super::{Desk, NOVEMBER, files, refused, with_entries};

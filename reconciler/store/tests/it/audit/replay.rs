@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use stratum_core::audit::What;
 use stratum_core::ids::StepId;
 use stratum_core::journal::Event;
-use stratum_core::ports::{Entry, Lease, Store};
+use stratum_core::ports::{Entry, Journals, Lease};
 use stratum_core::run::Run;
 use stratum_store::SqliteStore;
 use stratum_testkit::store::sample;

@@ -2,9 +2,8 @@
 
 use std::fs;
 
-use jiff::Timestamp;
 use stratum_core::audit::What;
-use stratum_core::ports::{Audit, AuditError, Store, StoreError};
+use stratum_core::ports::{Audit, AuditError, Journals, Leases, StoreError};
 
 use super::{Desk, NOVEMBER, equals_journal, part, refused};
 use crate::support::{lease, start, step};
@@ -108,10 +107,7 @@ async fn what_cannot_be_logged_does_not_happen() {
     let taken = store
         .acquire(
             &crate::support::environment("b"),
-            "x",
-            Timestamp::UNIX_EPOCH,
             std::time::Duration::from_secs(1),
-            &|_| None,
         )
         .await;
     assert!(taken.is_err(), "{taken:?}");

@@ -1,6 +1,6 @@
 //! Runs, their journals, and the state they leave.
 
-use stratum_core::ids::StepId;
+use stratum_core::ids::{RunId, StepId};
 use stratum_core::journal::{Event, Left};
 use stratum_core::ports::{EnvironmentRow, RunOutcome, Store, StoreError};
 use stratum_core::run::RunSummary;
@@ -100,6 +100,53 @@ pub(super) async fn tells_what_is_unfinished(store: &dyn Store) -> Kept {
     same(rule, open().await?, names(&["r-2"]))?;
     let kept = done("reading", store.run(&second.id).await)?;
     same("an unfinished run can be read", kept.is_some(), true)
+}
+
+pub(super) async fn tells_open_runs_page_by_page(store: &dyn Store) -> Kept {
+    let name = environment("production")?;
+    let lease = lease(store, &name).await?;
+    for id in ["r-1", "r-2", "r-3", "r-4"] {
+        start(store, &lease, id, 1).await?;
+    }
+    let commit = done("sample", sample::commit())?;
+    let ended = |event| vec![sample::entry(5, event)];
+    let (first, second) = (run_id("r-1")?, run_id("r-2")?);
+    let append = async |id, event| done("appending", store.append(&lease, id, ended(event)).await);
+    append(&first, Event::Applied).await?;
+    append(&second, Event::RolledBack).await?;
+    append(
+        &second,
+        Event::Recorded {
+            commit: commit.clone(),
+        },
+    )
+    .await?;
+    let page = async |after: Option<&RunId>, limit| {
+        let open = done("reading", store.open_runs(after, limit).await)?;
+        let told = open
+            .into_iter()
+            .map(|one| (one.id.to_string(), one.outcome));
+        Ok::<Vec<_>, Broken>(told.collect())
+    };
+    let wanted = |id: &str, outcome| (id.to_owned(), outcome);
+    let rule = "open runs are told oldest first, with how they ended";
+    let applied = wanted("r-1", Some(RunOutcome::Applied));
+    same(
+        rule,
+        page(None, 2).await?,
+        vec![applied, wanted("r-3", None)],
+    )?;
+    let rule = "the next page begins after the run that is named";
+    same(
+        rule,
+        page(Some(&run_id("r-3")?), 2).await?,
+        vec![wanted("r-4", None)],
+    )?;
+    same(
+        "the last page is empty",
+        page(Some(&run_id("r-4")?), 2).await?.len(),
+        0,
+    )
 }
 
 pub(super) async fn summarises(store: &dyn Store) -> Kept {

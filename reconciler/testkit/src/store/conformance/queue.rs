@@ -19,15 +19,7 @@ pub(super) async fn holds_one_entry_for_each_environment(store: &dyn Store) -> K
     push(entry(&b, "two", 30)?).await?;
     let all = done("reading", store.queue().await)?;
     let rule = "other inputs take the place and the time";
-    same(rule, all, vec![entry(&a, "one", 8)?, entry(&b, "two", 30)?])?;
-    let due = async |second| done("reading", store.due(sample::at(second)).await);
-    same("nothing is due too early", due(7).await?, vec![])?;
-    same(
-        "what is due is due",
-        due(8).await?,
-        vec![entry(&a, "one", 8)?],
-    )?;
-    same("all is due at last", due(30).await?.len(), 2)
+    same(rule, all, vec![entry(&a, "one", 8)?, entry(&b, "two", 30)?])
 }
 
 pub(super) async fn keeps_what_was_replaced(store: &dyn Store) -> Kept {

@@ -1,0 +1,12 @@
+//! The ports of storage, each method as one read or one write; one file for each port.
+
+mod changes;
+mod facts;
+mod fronts;
+mod journals;
+mod leases;
+mod observations;
+mod retention;
+mod states;
+mod transactions;
+mod work;
