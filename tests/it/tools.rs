@@ -169,6 +169,7 @@ fn nothing_is_written_through_a_link_of_a_branch() {
 fn a_sealed_file_outside_a_sparse_checkout_is_not_begun_anew() {
     let mut scene = Scene::new();
     scene.seal("password", "one");
+    scene.seal("program", "two");
     scene.ground.push("first");
     let clone = scene.ground.clone_folder();
     git(&clone, &["sparse-checkout", "set", "docs", "trust"]);
@@ -291,7 +292,7 @@ fn each_odd_state_of_a_repository_is_named_with_the_way_out() {
     ground.write("infra/staging.ncl", &format!("\u{feff}{text}"));
     ground.write(
         "policies/a.cedar",
-        "\u{feff}@id(\"a\") permit (principal, action, resource);\n",
+        "\u{feff}@id(\"a\") @reason(\"all\") permit (principal, action, resource);\n",
     );
     stratum(&clone, &["check"]).ends_with(0);
     stratum(&clone, &["fmt"]).ends_with(0);

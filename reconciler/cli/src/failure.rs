@@ -227,9 +227,10 @@ impl From<StoreError> for CommandError {
             StoreError::Database { .. } => "`stratum doctor` looks at the state",
         };
         let fault = match &error {
-            StoreError::Missing { .. } | StoreError::Newer { .. } | StoreError::Sealed { .. } => {
-                Fault::Given
-            }
+            StoreError::Missing { .. }
+            | StoreError::Newer { .. }
+            | StoreError::Unsafe { .. }
+            | StoreError::Sealed { .. } => Fault::Given,
             StoreError::Database { .. } if says(&error, "unable to open database file") => {
                 Fault::Given
             }

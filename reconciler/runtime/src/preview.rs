@@ -357,6 +357,9 @@ async fn as_if_applied(
     };
     let resources = plan.steps.into_iter().map(|step| {
         let attributes = step.desired.unwrap_or_default();
+        let schema = request
+            .providers
+            .type_schema(&step.provider, step.address.r#type());
         let state = ResourceState {
             address: step.address.clone(),
             kind: step.kind,
@@ -366,7 +369,7 @@ async fn as_if_applied(
                 attributes: step.planned.unwrap_or_default(),
                 ..Instance::default()
             },
-            schema_version: 0,
+            schema_version: schema.map_or(0, |schema| schema.version),
             sensitive: step.sensitive,
             meta: step.meta,
             revision: commit.clone(),

@@ -61,7 +61,14 @@ fn a_word_suspends_and_resumes() {
 
 #[test]
 fn a_word_has_a_held_revision_tried_again() {
-    let guarded = begun(&["ada"]);
+    let guarded = Guarded::new(&["ada"]);
+    // Beside a protected environment a program would need an approval.
+    guarded.ground.write(
+        "stratum.ncl",
+        "{ name = \"t\", environments = { production = {}, staging = {} } }\n",
+    );
+    guarded.push("ada", By::Nobody, "first");
+    guarded.once().ends_with(0);
     let flag = guarded.key("flag");
     let text = format!(
         "{{ local_exec.a = {{ create = [\"test\", \"-e\", \"{}\"], delete = [\"true\"] }} }}\n",

@@ -6,8 +6,7 @@ use jiff::Timestamp;
 use stratum_core::condition::Condition;
 use stratum_core::ids::EnvironmentName;
 use stratum_core::ports::{
-    Announcements as _, EnvironmentRow, Journals as _, QueueEntry, Repository as _, States as _,
-    Work as _,
+    Announcements as _, EnvironmentRow, QueueEntry, Repository as _, States as _, Work as _,
 };
 use stratum_core::run::RunSummary;
 use stratum_store::{Counts, SqliteStore};

@@ -8,7 +8,7 @@ use stratum_core::ids::{Address, ProviderName};
 use stratum_core::journal::Event;
 use stratum_core::kinds::Kind;
 use stratum_core::plan::{Action, Plan, Reason};
-use stratum_core::ports::{RunOutcome, Store};
+use stratum_core::ports::{Journals as _, RunOutcome, States as _};
 use stratum_core::resource::{Meta, Resource, Timeouts};
 use stratum_core::value::{Number, Path, Record, Reference, SecretReference, Value};
 use stratum_testkit::cloud::Asked;

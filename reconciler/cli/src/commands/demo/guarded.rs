@@ -62,7 +62,14 @@ impl Teller<'_> {
         self.indented(&one_line(&denied.reason));
         self.served();
 
-        let tag = format!("stratum/approve/{}", denied.plan_digest);
+        // As Ben would copy it from what was said.
+        let mut words = denied.reason.split_whitespace();
+        let tag = words.find(|word| word.starts_with("stratum/approve/"));
+        let Some(tag) = tag.map(str::to_owned) else {
+            return Err(CommandError::machine(
+                "the denial does not say how to approve it",
+            ));
+        };
         self.say("\nBen looks at that plan, and says so with a signed tag:");
         self.say(&command(&tag));
         sign(

@@ -1,6 +1,6 @@
 //! Whether protected environments and others share a user and an identity.
 
-use stratum_core::ports::{Loader as _, Repository as _};
+use stratum_core::ports::Repository as _;
 
 use super::Check;
 use crate::context::Place;
