@@ -200,7 +200,7 @@ impl<'a> Rest<'a> {
         let tail = tail.strip_suffix('\r').unwrap_or(tail);
         let bare = tail.trim_start_matches([' ', '\t']);
         let blank = bare.len() < tail.len();
-        if !bare.is_empty() && !(blank && bare.starts_with('#')) {
+        if !(bare.is_empty() || blank && bare.starts_with('#')) {
             return self.fail("something other than a comment follows the closing quote");
         }
         self.text = after;

@@ -232,7 +232,7 @@ impl AsFd for Private {
 /// When a file was changed, in nanoseconds.
 fn changed(stat: &rustix::fs::Stat) -> i64 {
     let nanoseconds = i64::try_from(stat.st_mtime_nsec).unwrap_or_default();
-    (stat.st_mtime as i64)
+    stat.st_mtime
         .saturating_mul(1_000_000_000)
         .saturating_add(nanoseconds)
 }

@@ -62,8 +62,11 @@ pub struct Providers {
     /// The types that were asked for.
     learned: Arc<RwLock<Schemas>>,
     /// The handles that were made, by name and what the configuration says.
-    made: Arc<Mutex<BTreeMap<(ProviderName, Digest), Arc<dyn Provider>>>>,
+    made: Arc<Mutex<Made>>,
 }
+
+/// Handles by name and what their configuration says.
+type Made = BTreeMap<(ProviderName, Digest), Arc<dyn Provider>>;
 
 impl Providers {
     /// Providers by the names in their schemas.

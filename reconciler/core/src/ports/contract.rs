@@ -89,10 +89,8 @@ impl Breach {
 
 /// Whether an instance holds only data, and the secrets that stand at the same paths in `planned`.
 pub fn only_data(planned: &Record, instance: &Instance) -> Result<(), Breach> {
-    let attributes = instance.attributes.iter();
-    attributes
-        .map(|(name, value)| data(&Path::of(name), planned.get(name), value))
-        .collect()
+    let mut attributes = instance.attributes.iter();
+    attributes.try_for_each(|(name, value)| data(&Path::of(name), planned.get(name), value))
 }
 
 /// The instance without the attributes in which [`only_data`] finds something.
@@ -124,28 +122,24 @@ fn data(path: &Path, planned: Option<&Value>, later: &Value) -> Result<(), Breac
                 Some(Value::List(planned)) => planned.get(index),
                 _ => None,
             };
-            let items = items.iter().enumerate();
-            items
-                .map(|(index, item)| data(&path.index(index), planned(index), item))
-                .collect()
+            let mut items = items.iter().enumerate();
+            items.try_for_each(|(index, item)| data(&path.index(index), planned(index), item))
         }
         Value::Set(items) => {
             let planned = |item: &Value| match planned {
                 Some(Value::Set(planned)) => planned.iter().find(|one| one.refined_by(item)),
                 _ => None,
             };
-            let items = items.iter();
-            items.map(|item| data(path, planned(item), item)).collect()
+            let mut items = items.iter();
+            items.try_for_each(|item| data(path, planned(item), item))
         }
         Value::Record(record) => {
             let planned = planned.and_then(Value::as_record);
-            let fields = record.iter();
-            fields
-                .map(|(key, value)| {
-                    let planned = planned.and_then(|planned| planned.get(key));
-                    data(&path.key(key), planned, value)
-                })
-                .collect()
+            let mut fields = record.iter();
+            fields.try_for_each(|(key, value)| {
+                let planned = planned.and_then(|planned| planned.get(key));
+                data(&path.key(key), planned, value)
+            })
         }
         Value::Typed(typed) => {
             let planned = match planned {

@@ -133,15 +133,12 @@ impl Entry {
         waits: Option<Duration>,
         now: Now,
     ) -> Option<Attempt> {
-        match (failed, waits) {
-            (Some(Retry::Later(_)), Some(at)) => {
-                self.timers.insert(Cause::RetryDue, at);
-                return Some(Attempt {
-                    attempts: self.attempts,
-                    wait: at.saturating_sub(now.monotonic),
-                });
-            }
-            (Some(_), _) | (None, _) => {}
+        if let (Some(Retry::Later(_)), Some(at)) = (failed, waits) {
+            self.timers.insert(Cause::RetryDue, at);
+            return Some(Attempt {
+                attempts: self.attempts,
+                wait: at.saturating_sub(now.monotonic),
+            });
         }
         match failed {
             None => {

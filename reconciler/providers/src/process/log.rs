@@ -71,18 +71,18 @@ impl Log {
 
     /// Copies what is in the pipe now.
     pub(crate) fn drain(&mut self) {
-        while self.take_over() {}
+        let mut piece = vec![0; PIECE];
+        // Past the event loop, which may not have been told of it yet.
+        while let Ok(count @ 1..) = rustix::io::read(&self.pipe, piece.as_mut_slice()) {
+            self.write(piece.get(..count).unwrap_or_default());
+        }
     }
 
-    /// Copies one piece; answers whether there may be more.
-    fn take_over(&mut self) -> bool {
+    /// Copies one piece, when there is one.
+    fn take_over(&mut self) {
         let mut piece = vec![0; PIECE];
-        match self.pipe.try_read(&mut piece) {
-            Ok(count @ 1..) => {
-                self.write(piece.get(..count).unwrap_or_default());
-                true
-            }
-            Ok(_) | Err(_) => false,
+        if let Ok(count @ 1..) = self.pipe.try_read(&mut piece) {
+            self.write(piece.get(..count).unwrap_or_default());
         }
     }
 

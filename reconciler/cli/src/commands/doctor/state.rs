@@ -105,7 +105,7 @@ fn folder_bytes(folder: &Path) -> u64 {
 fn bytes(count: u64) -> String {
     match count {
         ..1_000_000 => format!("{} kB", count.div_ceil(1_000)),
-        ..1_000_000_000 => format!("{:.1} MB", count as f64 / 1e6),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", count as f64 / 1e6),
         _ => format!("{:.1} GB", count as f64 / 1e9),
     }
 }
