@@ -75,7 +75,10 @@ impl Nook {
             std::fs::remove_dir_all(self.path())?;
         }
         let mut around = self.clone();
-        while around.names.pop().is_some() && std::fs::remove_dir(around.path()).is_ok() {}
+        while around.names.pop().is_some()
+            && !around.names.is_empty()
+            && std::fs::remove_dir(around.path()).is_ok()
+        {}
         Ok(())
     }
 }

@@ -159,7 +159,7 @@ fn case_blanks_colours_and_wide_characters_do_not_help() {
         &["S3cr3t"],
     );
     let wide: String = PASSWORD.chars().flat_map(|c| [c, '\0']).collect();
-    gone(PASSWORD, &wide, &["S\03\0c"]);
+    gone(PASSWORD, &wide, &["S\u{0}3\u{0}c"]);
 }
 
 #[test]

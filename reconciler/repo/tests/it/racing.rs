@@ -29,6 +29,7 @@ fn push_by_hand(scene: &Scene, bare: &Path) {
         bare,
         &[
             "clone",
+            "--no-hardlinks",
             "-q",
             "-b",
             RECORDS,
