@@ -69,7 +69,6 @@ const OWNED: &[(&str, &str)] = &[
     ("getrandom", "cli"),
     ("gix", "repo"),
     ("globset", "load"),
-    ("http-body-util", "providers"),
     ("hyper", "providers"),
     ("hyper-util", "providers"),
     ("landlock", "load"),
@@ -106,6 +105,7 @@ const OWNED: &[(&str, &str)] = &[
 /// Libraries of a few rooms.
 const SHARED: &[(&str, &[&str])] = &[
     ("hmac", &["forge", "seal"]),
+    ("http-body-util", &["forge", "providers"]),
     ("similar", &["cli", "forge"]),
     ("tempfile", &["cli", "testkit"]),
     ("toml", &["guard", "load"]),

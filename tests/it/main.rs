@@ -30,4 +30,5 @@ mod secrets_import;
 mod secrets_memory;
 mod serve;
 mod state;
+mod strangers;
 mod surface;

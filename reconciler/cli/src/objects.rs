@@ -26,6 +26,10 @@ struct Reader {
 pub(crate) struct Object {
     /// Whether it is a blob.
     pub(crate) is_blob: bool,
+    /// Whether it is a commit or a tag, whose message people write.
+    pub(crate) has_message: bool,
+    /// How many bytes it has.
+    pub(crate) size: u64,
     /// Its bytes, up to what was asked for.
     pub(crate) bytes: Vec<u8>,
 }
@@ -88,6 +92,8 @@ impl Reader {
         io::copy(&mut self.answers.by_ref().take(rest), &mut io::sink())?;
         Ok(Object {
             is_blob: kind == "blob",
+            has_message: matches!(kind, "commit" | "tag"),
+            size,
             bytes,
         })
     }

@@ -6,6 +6,7 @@
 
 pub mod approve;
 pub mod audit;
+pub mod bounds;
 pub mod check;
 pub mod condition;
 pub mod desired;
@@ -33,6 +34,7 @@ pub mod signed;
 pub mod source;
 pub mod sshsig;
 pub mod suggest;
+pub mod text;
 pub mod touched;
 pub mod trust;
 pub mod value;

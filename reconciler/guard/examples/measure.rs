@@ -141,6 +141,7 @@ fn step(number: u32) -> Step {
         planned: None,
         kept: Default::default(),
         sensitive: Default::default(),
+        was: None,
         meta: Meta::default(),
         source: None,
     }

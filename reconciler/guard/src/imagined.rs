@@ -205,6 +205,7 @@ fn made(scene: &Scene<'_>, name: &str, action: Action, place: usize) -> Result<S
         planned: None,
         kept: Default::default(),
         sensitive: Default::default(),
+        was: None,
         meta: Meta {
             protect: thing.protected,
             labels: thing.labels.clone(),

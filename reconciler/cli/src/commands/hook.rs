@@ -131,10 +131,15 @@ fn loader() -> Result<std::sync::Arc<dyn Loader>, CommandError> {
 
 /// Says what is wrong, on stderr, where it is an error; otherwise nothing.
 fn judge(context: &Context, findings: &[Finding], tree: &dyn Tree, next: &str) -> Exit {
+    let ui = &context.ui;
     if !any_error(findings) {
+        // What could not be searched is the only warning that nobody else would say.
+        let unsearched = findings
+            .iter()
+            .filter(|one| one.code.0 == codes::UNSEARCHED.code);
+        unsearched.for_each(|one| ui.say(&crate::style::one_line(&one.message)));
         return Exit::Done;
     }
-    let ui = &context.ui;
     let texts = |path: &str| check::text(tree, path);
     ui.complain(&show::finding::findings(ui.side_theme(), findings, &texts));
     ui.complain(&format!(

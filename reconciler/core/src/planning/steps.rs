@@ -224,6 +224,7 @@ impl Sketch<'_> {
         draft.place = self.place(prior.map(|prior| &prior.attributes));
         if let Some(state) = self.subject.state {
             draft.step.meta = state.meta.clone();
+            draft.step.was = None;
             draft.step.provider = state.provider.clone();
             draft.step.kind = state.kind;
         }
@@ -318,6 +319,7 @@ impl Sketch<'_> {
             planned: None,
             kept: Record::new(),
             sensitive: self.marks.clone(),
+            was: None,
             meta: self
                 .subject
                 .resource
@@ -329,9 +331,13 @@ impl Sketch<'_> {
                 .and_then(|r| r.source(&Path::default()))
                 .cloned(),
         };
+        let before = state.map(|state| &state.meta);
         Draft {
             subject: self.own,
-            step,
+            step: Step {
+                was: before.filter(|meta| **meta != step.meta).cloned(),
+                ..step
+            },
             place: None,
         }
     }

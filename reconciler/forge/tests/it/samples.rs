@@ -75,6 +75,7 @@ pub(crate) fn step(action: Action, address: &str, changes: Vec<Change>) -> Step 
         planned: None,
         kept: Default::default(),
         sensitive: Default::default(),
+        was: None,
         meta: Meta::default(),
     }
 }
