@@ -20,6 +20,9 @@ const MOST_OPERATORS: usize = 400;
 /// The most clauses, `when` and `unless`, of one policy.
 const MOST_CLAUSES: usize = 64;
 
+/// The most names, texts and numbers of one policy: a set of many takes the square of that.
+const MOST_WORDS: usize = 2000;
+
 /// The most policies of one file.
 const MOST_POLICIES: usize = 500;
 
@@ -31,7 +34,9 @@ enum Word<'a> {
     Comma,
     Name(&'a str),
     Operator,
-    /// A text, a number, a comment, a blank.
+    /// A text or a number.
+    Value,
+    /// A comment, a blank.
     Other,
 }
 
@@ -41,6 +46,7 @@ struct Counts {
     depth: usize,
     operators: usize,
     clauses: usize,
+    words: usize,
 }
 
 /// The finding of a text that is not given to Cedar.
@@ -56,6 +62,7 @@ pub(crate) fn refused(file: &str, text: &str) -> Option<Finding> {
     let (mut at, mut counts, mut policies) = (0, Counts::default(), 0);
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
         let (word, length) = word(rest);
+        counts.words += usize::from(matches!(word, Word::Name(_) | Word::Value));
         match word {
             Word::Open => counts.depth += 1,
             Word::Close => counts.depth = counts.depth.saturating_sub(1),
@@ -67,7 +74,7 @@ pub(crate) fn refused(file: &str, text: &str) -> Option<Finding> {
             Word::Name("if" | "then" | "else" | "in" | "has" | "like" | "is") | Word::Operator => {
                 counts.operators += 1;
             }
-            Word::Name(_) | Word::Comma | Word::End | Word::Other => {}
+            Word::Name(_) | Word::Value | Word::Comma | Word::End | Word::Other => {}
         }
         if let Some(message) = counts.too_much(policies) {
             return refuse(message, at);
@@ -89,6 +96,8 @@ impl Counts {
             ))
         } else if self.clauses > MOST_CLAUSES {
             Some(format!("the policy has more than {MOST_CLAUSES} clauses"))
+        } else if self.words > MOST_WORDS {
+            Some(format!("the policy has more than {MOST_WORDS} words"))
         } else if policies > MOST_POLICIES {
             Some(format!("the file has more than {MOST_POLICIES} policies"))
         } else {
@@ -107,7 +116,7 @@ fn word(rest: &str) -> (Word<'_>, usize) {
         ')' | ']' | '}' => (Word::Close, one),
         ';' => (Word::End, one),
         ',' => (Word::Comma, one),
-        '"' => (Word::Other, text(rest)),
+        '"' => (Word::Value, text(rest)),
         '/' if rest.starts_with("//") => {
             (Word::Other, rest.find(['\n', '\r']).unwrap_or(rest.len()))
         }
@@ -118,7 +127,7 @@ fn word(rest: &str) -> (Word<'_>, usize) {
         }
         digit if digit.is_ascii_digit() => {
             let length = rest.find(|c: char| !c.is_ascii_digit());
-            (Word::Other, length.unwrap_or(rest.len()))
+            (Word::Value, length.unwrap_or(rest.len()))
         }
         blank if blank.is_whitespace() => (Word::Other, one),
         _ => (Word::Operator, one),
@@ -163,6 +172,7 @@ mod tests {
             format!("{}true", many("!", 500)),
             format!("{}1", many("-", 500)),
             format!("{{a: {}1{}}}", many("{a: ", 60), many("}", 60)),
+            format!("[{}1].contains(1)", many("1, ", 2000)),
         ] {
             let text = format!("{HEAD} {{ {body} }};");
             // Sixty calls in a row close each bracket that they open, and are no level.
@@ -186,7 +196,7 @@ mod tests {
         assert_eq!(message(crate::DEFAULTS), None);
         let many = format!("{HEAD} {{ context.plan.delete > 1 }};").repeat(400);
         assert_eq!(message(&many), None, "many small policies");
-        let list = vec!["\"x\""; 3000].join(", ");
+        let list = vec!["\"x\""; 1900].join(", ");
         assert_eq!(
             message(&format!("{HEAD} {{ [{list}].contains(context.branch) }};")),
             None
