@@ -123,11 +123,12 @@ class Repo:
 
     def start(self, parent, who, files):
         """The good files, with these laid over them."""
-        base = self.good(who != "open", 0)
+        good = self.good(who != "open", 0)
+        base = dict(good)
         for path, data in files.items():
-            for old in [old for old in base if old.startswith(path + "/") or path.startswith(old + "/")]:
-                del base[old]
-            base.pop(path, None)
+            for old in good:
+                if old == path or old.startswith(path + "/") or path.startswith(old + "/"):
+                    base.pop(old, None)
             if data is not None:
                 base[path] = data
         return self.commit(self.files(base), [parent], who)
