@@ -320,7 +320,7 @@ class Ground:
                 wrong.append(f"{name} moved")
         if moved.get("refs/heads/main", hostile) != hostile:
             wrong.append("main moved")
-        signed = case.who == "ada" and not case.after
+        signed = case.who == "ada" or case.after is not None
         good = self.next_good([hostile if signed else self.base])
         began = time.monotonic()
         repo.push(good)
