@@ -168,9 +168,19 @@ class Stratum:
         journal = collections.defaultdict(list)
         for name, event in state.execute(
                 "SELECT r.id, e.event FROM events e JOIN runs r ON r.key = e.id >> 32 ORDER BY e.id"):
-            journal[name].append(hashlib.sha256(event.encode()).hexdigest())
+            journal[name].append(event)
         state.close()
-        return [name for name in journal | logged if journal[name] != logged[name]]
+        return [name for name in journal | logged if not self.proven(journal[name], logged[name])]
+
+    @staticmethod
+    def proven(events, digests):
+        """Each event has its digest in the log. A checkpoint goes when its run has settled, so of a
+        step that began only the place in the order can be compared then."""
+        def same(event, digest):
+            kept = json.loads(event)
+            thinned = kept["event"] == "begun" and kept["checkpoint"] == {"before": None}
+            return thinned or hashlib.sha256(event.encode()).hexdigest() == digest
+        return len(events) == len(digests) and all(map(same, events, digests))
 
 
 class Terraform:

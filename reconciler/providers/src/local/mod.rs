@@ -14,7 +14,7 @@
 //! without following links, so a link that is put in the way between two calls is refused too.
 //!
 //! What this provider must remember lies in a private folder beside the state
-//! (`state.db.local/<environment>/`, 0700, files 0600; see [`crate::private`]), and never in a root:
+//! (`state.db.local/<environment>/`, 0700, files 0600; see `private.rs`), and never in a root:
 //!
 //! - `folders/`: a mark for each folder that was made because something in it was wanted. Whoever
 //!   removes the last thing from such a folder removes the folder.
