@@ -36,10 +36,12 @@ demo: install-tools build ## the whole story, narrated, in a temporary folder
 build: install-tools
 	$(CARGO) build --locked --profile $(PROFILE)
 
-test: install-tools ## every test, with a few kills of the real program
+test: install-tools ## every test, with a few kills of the real program and a few pushes to it
 	sh tests/forge/install
 	$(CARGO) test --locked --workspace
 	python3 tests/crash/crash.py --kills 15 --points 12 \
+	  --program $(or $(CARGO_TARGET_DIR),target)/debug/stratum
+	python3 tests/crash/soak.py --pushes 30 \
 	  --program $(or $(CARGO_TARGET_DIR),target)/debug/stratum
 
 ci: install-tools ## what runs for each change: format, lints, documentation, tests, licences

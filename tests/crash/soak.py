@@ -40,7 +40,8 @@ class Soak(Stratum):
     def begin(self):
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(
-                [self.program, "--repo", self.bare, "-q", "reconcile"],
+                [self.program, "--repo", self.bare, "-q", "reconcile",
+                 "--roots", str(self.world.things)],
                 env={**os.environ, **GIT}, stdout=subprocess.DEVNULL, stderr=errors)
 
     def end(self, how):
