@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test ci format build install-tools bench bench-peers crash soak release reference bench-hook bench-secrets fuzz
+.PHONY: help demo test ci format build install-tools bench bench-peers crash hostile soak release reference bench-hook bench-secrets fuzz
 
 # A folder of built dependencies that outlives clones is used when there is one.
 ifeq ($(origin CARGO_TARGET_DIR),undefined)
@@ -43,6 +43,8 @@ test: install-tools ## every test, with a few kills of the real program and a fe
 	  --program $(or $(CARGO_TARGET_DIR),target)/debug/stratum
 	python3 tests/crash/soak.py --pushes 30 \
 	  --program $(or $(CARGO_TARGET_DIR),target)/debug/stratum
+	python3 tests/hostile/hostile.py --sample 60 \
+	  --program $(or $(CARGO_TARGET_DIR),target)/debug/stratum
 
 ci: install-tools ## what runs for each change: format, lints, documentation, tests, licences
 	$(CARGO) fmt --all --check
@@ -67,6 +69,10 @@ crash: install-tools ## SIGKILL the real program, KILLS=1000 times; PEER=tofu do
 	@PATH="$(PEERS):$$PATH" python3 tests/crash/crash.py --kills $(KILLS) --points $(POINTS) \
 	  --program $(or $(CARGO_TARGET_DIR),target)/debug/stratum $(if $(PEER),--peer $(PEER))
 
+hostile: install-tools ## push every hostile commit of tests/hostile to the real program
+	$(CARGO) test --locked --workspace --no-run
+	python3 tests/hostile/hostile.py --program $(or $(CARGO_TARGET_DIR),target)/debug/stratum
+
 soak: install-tools build ## PUSHES=1000 to one process that lives on, then lives from new seeds, for MINUTES=30
 	python3 tests/crash/soak.py --pushes $(PUSHES) --program $(PROGRAM)
 	STRATUM_SOAK_SECONDS=$$(($(MINUTES) * 60)) $(CARGO) test --locked --release -p stratum-runtime \
@@ -78,12 +84,14 @@ bench-secrets: install-tools build ## CPU of looking at 1,000 sealed values; BEN
 # The sanitizer is not in stable Rust yet, so the pinned compiler is told to allow it. cargo-fuzz comes
 # from crates.io, for this user only; a C++ compiler, for libFuzzer, is there with build-essential.
 fuzz: MINUTES := 60
-fuzz: install-tools ## fuzz what reads sealed files, for MINUTES=60; installs cargo-fuzz where it is missing
+fuzz: FUZZ := seal/sealed_file load/readers guard/readers
+fuzz: install-tools ## fuzz what reads files of strangers, MINUTES=60 each; installs cargo-fuzz where it is missing
 	@command -v cargo-fuzz >/dev/null || { echo "installing cargo-fuzz $(CARGO_FUZZ)"; \
 	  $(CARGO) install --locked cargo-fuzz --version $(CARGO_FUZZ); }
-	mkdir -p reconciler/seal/fuzz/corpus/sealed_file
-	cd reconciler/seal && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run sealed_file \
-	  fuzz/corpus/sealed_file fuzz/seeds -- -max_len=24000 -max_total_time=$$(($(MINUTES) * 60))
+	@for target in $(FUZZ); do room=reconciler/$${target%/*}; name=$${target#*/}; \
+	  mkdir -p $$room/fuzz/corpus/$$name; \
+	  (cd $$room && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$name fuzz/corpus/$$name fuzz/seeds -- \
+	    -max_len=24000 -timeout=10 -max_total_time=$$(($(MINUTES) * 60))) || exit 1; done
 
 bench-hook: install-tools build ## how long the hook pre-commit takes on 1,000 resources
 	@python3 tests/bench/hook.py --program $(PROGRAM)

@@ -70,7 +70,6 @@ const OWNED: &[(&str, &str)] = &[
     ("getrandom", "cli"),
     ("gix", "repo"),
     ("globset", "load"),
-    ("http-body-util", "providers"),
     ("hyper", "providers"),
     ("hyper-util", "providers"),
     ("landlock", "load"),
@@ -107,6 +106,7 @@ const OWNED: &[(&str, &str)] = &[
 /// Libraries of a few rooms.
 const SHARED: &[(&str, &[&str])] = &[
     ("hmac", &["forge", "seal"]),
+    ("http-body-util", &["forge", "providers"]),
     ("similar", &["cli", "forge"]),
     ("tempfile", &["cli", "testkit"]),
     ("toml", &["guard", "load"]),

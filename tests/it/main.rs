@@ -32,5 +32,6 @@ mod secrets_memory;
 mod serve;
 mod services;
 mod state;
+mod strangers;
 mod surface;
 mod tools;

@@ -163,7 +163,7 @@ fn a_delivery_wakes_the_reconciler_and_nothing_else_does_harm() {
 
     assert_eq!(server.deliver("push", "1", SECRET, body).0, 200);
     assert_eq!(server.deliver("ping", "2", SECRET, b"{}").0, 200);
-    assert_eq!(server.deliver("star", "3", SECRET, b"{}").0, 202);
+    assert_eq!(server.deliver("star", "3", SECRET, b"{ }").0, 202);
     assert_eq!(
         server
             .deliver("push", "4", "another secret of 24 b", body)
@@ -299,4 +299,58 @@ fn a_forge_that_is_not_there_is_said_by_status_and_stops_nothing() {
     look(&[]);
     let status = ground.stratum(&["status"]).ends_with(0).out;
     assert!(!status.contains("forge"), "{status}");
+}
+
+/// Connections that begin a request and never end it, more than there would be descriptors.
+#[test]
+fn half_requests_keep_nobody_from_being_answered() {
+    let ground = Ground::with_a_file();
+    let server = Server::start(&ground);
+    let mut held = Vec::new();
+    for _ in 0..300 {
+        let mut stream = TcpStream::connect(&server.address).unwrap();
+        let _refused_is_as_good = stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n");
+        held.push(stream);
+    }
+    assert_eq!(server.get("/healthz").0, 200);
+    let folder = format!("/proc/{}/fd", server.child.id());
+    let open = fs::read_dir(folder).unwrap().count();
+    assert!(open < 150, "{open} descriptors");
+    ground.push("one");
+    wait(|| ground.made("staging/a").exists().then_some(())).expect("the push is applied");
+    assert_eq!(server.get("/readyz").0, 200);
+    drop(held);
+}
+
+/// Whoever comes through a proxy is a stranger: whether, and not why or what.
+#[test]
+fn strangers_learn_nothing_but_whether() {
+    let ground = Ground::with_a_file();
+    ground.push("one");
+    let server = Server::start(&ground);
+    wait(|| (server.get("/readyz").0 == 200).then_some(())).unwrap();
+    for proxied in [
+        "x-forwarded-for: 192.0.2.1",
+        "forwarded: for=192.0.2.1",
+        "via: 1.1 x",
+    ] {
+        let ask = |path: &str| server.ask(&format!("GET {path} HTTP/1.1\r\n{proxied}\r\n"), b"");
+        let (status, text) = ask("/metrics");
+        assert_eq!(status, 401, "{text}");
+        assert!(!text.contains("staging"), "{text}");
+        assert_eq!(ask("/readyz"), (200, "ok\n".to_owned()));
+    }
+    let named = || server.get("/metrics").1.contains("staging").then_some(());
+    wait(named).expect("who is here reads the names");
+    // The same body under other ids is one delivery.
+    let body = br#"{"repository":{"full_name":"octo/shop"}}"#;
+    assert_eq!(server.deliver("push", "1", SECRET, body).0, 202);
+    for id in ["2", "3"] {
+        let (status, said) = server.deliver("push", id, SECRET, body);
+        assert_eq!(
+            (status, said.contains("seen before")),
+            (200, true),
+            "{said}"
+        );
+    }
 }

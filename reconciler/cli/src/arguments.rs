@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+use stratum_core::bounds::Bounds;
+
 use crate::commands;
 use crate::context::Context;
 use crate::exit::{self, Exit};
@@ -34,6 +36,13 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
+/// The help of `--bounds`.
+const BOUNDS: &str = "What reading a repository may cost at most; a repository can only ask for \
+    less\n\nmemory (MiB) and time of one evaluation: 1024, 10s; answer and environment (MiB) that \
+    one file and all files of an environment evaluate to: 16, 64; files of an environment: 5000; \
+    environment-time for all of them, once: 15s; pass, for all environments of one commit, once: \
+    15m";
+
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
@@ -45,6 +54,17 @@ pub(crate) struct GlobalArguments {
     /// The state [default: stratum/state.db in the git folder]
     #[arg(long, global = true, value_name = "PATH", env = "STRATUM_STATE")]
     pub(crate) state: Option<PathBuf>,
+
+    /// What reading a repository may cost at most, as in `time=30s,memory=2048`; a repository can
+    /// only ask for less
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME=VALUE,…",
+        env = "STRATUM_BOUNDS",
+        long_help = BOUNDS
+    )]
+    pub(crate) bounds: Option<Bounds>,
 
     /// Answer in JSON, version 1
     #[arg(long, global = true)]

@@ -63,6 +63,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(arguments: Arguments) -> Exit {
     let ui = Ui::new(arguments.global.color, arguments.global.loudness());
+    wiring::take_bounds(arguments.global.bounds.as_ref());
     let context = Context::new(ui.clone(), arguments.global);
     match arguments.command.run(&context) {
         Ok(exit) => exit,

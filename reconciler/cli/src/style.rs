@@ -4,6 +4,7 @@
 //! the same.
 
 use anstyle::{AnsiColor, Style};
+use stratum_core::text::{Harmless, is_obeyed};
 
 /// What a piece of text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,19 +134,77 @@ fn look(role: Role) -> Style {
 
 /// Text of others, made harmless for a terminal: control characters are shown, not obeyed.
 pub(crate) fn harmless(text: &str) -> String {
-    text.chars()
-        .map(|c| match c {
-            '\n' | '\t' => c,
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
-            c if c.is_control() => '\u{fffd}',
-            c => c,
-        })
-        .collect()
+    Harmless::lines(text).into_string()
+}
+
+/// What is written to a terminal: nothing in it is obeyed but line ends, tabs, and where there are
+/// colours those that [`look`] and the log make. The last border: what is shown is made harmless
+/// where it is put together, and what was forgotten there ends here.
+pub(crate) fn shown(text: &str, color: bool) -> std::borrow::Cow<'_, str> {
+    let obeyed = |c: char| is_obeyed(c) && !matches!(c, '\n' | '\t');
+    if !text.contains(obeyed) {
+        return text.into();
+    }
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let length = match paint(rest).filter(|_| color) {
+            Some(length) => {
+                shown.push_str(rest.get(..length).unwrap_or_default());
+                length
+            }
+            None => {
+                shown.push(if obeyed(c) {
+                    char::REPLACEMENT_CHARACTER
+                } else {
+                    c
+                });
+                c.len_utf8()
+            }
+        };
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    shown.into()
+}
+
+/// JSON on its way to a terminal: the same characters, written as escapes.
+pub(crate) fn shown_json(json: &str) -> std::borrow::Cow<'_, str> {
+    let obeyed = |c: char| is_obeyed(c) && !matches!(c, '\n' | '\t');
+    if !json.contains(obeyed) {
+        return json.into();
+    }
+    let mut shown = String::with_capacity(json.len());
+    for c in json.chars() {
+        if obeyed(c) {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                shown.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            shown.push(c);
+        }
+    }
+    shown.into()
+}
+
+/// The length of the sequence at the beginning that only sets a colour or the weight of letters.
+fn paint(text: &str) -> Option<usize> {
+    let rest = text.strip_prefix("\u{1b}[")?;
+    let end = rest.find(|c: char| !c.is_ascii_digit() && c != ';')?;
+    let numbers = rest.get(..end)?;
+    let plain = |number: &str| {
+        let number = number
+            .parse::<u8>()
+            .unwrap_or(if number.is_empty() { 0 } else { 8 });
+        matches!(number, 0..=4 | 22..=24 | 30..=37 | 39 | 90..=97)
+    };
+    let ours = rest.get(end..)?.starts_with('m') && numbers.split(';').all(plain);
+    ours.then_some(end + 3)
 }
 
 /// [`harmless`], on one line.
 pub(crate) fn one_line(text: &str) -> String {
-    harmless(&text.split_whitespace().collect::<Vec<_>>().join(" "))
+    Harmless::line(text).into_string()
 }
 
 /// `text` on lines of at most `width` columns where its words allow it; never none.
@@ -186,6 +245,21 @@ mod tests {
             "a\u{fffd}[2Jb\u{fffd}c\n"
         );
         assert_eq!(one_line("a\n  b\r\nc"), "a b c");
+    }
+
+    #[test]
+    fn only_our_own_colours_reach_a_terminal() {
+        let text = "\u{1b}[31mred\u{1b}[0m \u{1b}[8mhidden\u{1b}[2J\u{1b}]0;x\u{7}\u{9b}1m\u{202e}";
+        let held = shown(text, true);
+        assert!(held.starts_with("\u{1b}[31mred\u{1b}[0m "), "{held:?}");
+        assert_eq!(held.matches('\u{1b}').count(), 2, "{held:?}");
+        assert!(!shown(text, false).contains('\u{1b}'));
+        assert_eq!(shown("plain\n\ttext", false), "plain\n\ttext");
+        let json = serde_json::json!({ "a": "\u{9b}2J\u{202e}\u{e0041}\u{7}" });
+        let held = shown_json(&json.to_string()).into_owned();
+        assert!(!held.chars().any(is_obeyed), "{held:?}");
+        let again: serde_json::Value = serde_json::from_str(&held).unwrap();
+        assert_eq!(again, json);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
-use crate::style::{Role, Theme};
+use crate::style::{Role, Theme, shown, shown_json};
 
 /// When colours are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -117,8 +117,13 @@ impl Ui {
         self.lines().closed
     }
 
-    /// Writes a part of the answer.
+    /// Writes a part of the answer; nothing in it is obeyed by a terminal.
     pub(crate) fn answer(&self, text: &str) {
+        self.answer_exact(&shown(text, self.inner.out.color));
+    }
+
+    /// Writes a part of the answer as it is: for what programs read, and nobody pushed.
+    pub(crate) fn answer_exact(&self, text: &str) {
         let mut lines = self.lines();
         if lines.closed {
             return;
@@ -133,21 +138,22 @@ impl Ui {
     /// Writes the answer as JSON, indented.
     pub(crate) fn answer_json(&self, value: &impl Serialize) -> Result<(), serde_json::Error> {
         let text = serde_json::to_string_pretty(value)?;
-        self.answer(&format!("{text}\n"));
+        self.answer_exact(&format!("{}\n", shown_json(&text)));
         Ok(())
     }
 
     /// Writes the answer as JSON, on one line.
     pub(crate) fn answer_json_line(&self, value: &impl Serialize) -> Result<(), serde_json::Error> {
         let text = serde_json::to_string(value)?;
-        self.answer(&format!("{text}\n"));
+        self.answer_exact(&format!("{}\n", shown_json(&text)));
         Ok(())
     }
 
     /// Replaces the answer on a terminal by a newer one; elsewhere writes it below.
     pub(crate) fn answer_again(&self, text: &str) {
         if self.inner.out_terminal {
-            self.answer(&format!("\u{1b}[H\u{1b}[2J{text}"));
+            let text = shown(text, self.inner.out.color);
+            self.answer_exact(&format!("\u{1b}[H\u{1b}[2J{text}"));
         } else {
             self.answer(text);
         }
@@ -168,7 +174,7 @@ impl Ui {
     /// Asks something on stderr, also when quiet; the answer stands behind it.
     pub(crate) fn ask(&self, question: &str) {
         let _below_what_is_redrawn = self.lines();
-        write_stderr(question);
+        write_stderr(&shown(question, self.inner.err.color));
     }
 
     /// Names the next command to try, on stderr.
@@ -183,7 +189,9 @@ impl Ui {
             return;
         }
         let mut lines = self.lines();
-        lines.live = live;
+        let color = self.inner.err.color;
+        let held = live.iter().map(|line| shown(line, color).into_owned());
+        lines.live = held.collect();
         let text = lines.replaced("");
         write_stderr(&text);
     }
@@ -194,6 +202,10 @@ impl Ui {
             text.to_owned()
         } else {
             format!("{text}\n")
+        };
+        let text = match text.starts_with('{') {
+            true => shown_json(&text),
+            false => shown(&text, self.inner.err.color),
         };
         let text = lines.replaced(&text);
         write_stderr(&text);

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use stratum_core::bounds::Bounds;
 use stratum_core::finding::Finding;
 use stratum_core::ids::{ProviderName, TypeName};
 use stratum_core::ports::{
@@ -12,7 +13,7 @@ use stratum_core::ports::{
 };
 use stratum_core::value::Record;
 use stratum_guard::{CedarGate, InProcess};
-use stratum_load::{Evaluators, NickelLoader};
+use stratum_load::{Evaluators, NickelLoader, Readers};
 use stratum_providers::registry::RegistryProvider;
 use stratum_providers::{generated, local};
 use stratum_runtime::Providers;
@@ -27,9 +28,25 @@ use crate::work_tree::crypto;
 /// untrusted code, running one command, supervising one service. `None`: it is not a helper.
 pub(crate) fn helper_process(first_argument: Option<&str>) -> Option<ExitCode> {
     if first_argument == Some(stratum_load::EVALUATE_ARGUMENT) {
-        return Some(stratum_load::evaluate_main());
+        return Some(stratum_load::evaluate_main(TASKS));
     }
     stratum_providers::reexec::run(first_argument)
+}
+
+/// What the evaluating child reads besides Nickel.
+const TASKS: &[stratum_load::Task] =
+    &[(stratum_guard::POLICIES_TASK, stratum_guard::read_policies)];
+
+/// The bounds of reading that this process was started with.
+static BOUNDS: OnceLock<Bounds> = OnceLock::new();
+
+/// Takes the bounds that were given on the command line; before anything is read.
+pub(crate) fn take_bounds(bounds: Option<&Bounds>) {
+    let _taken_before = BOUNDS.set(bounds.cloned().unwrap_or_default());
+}
+
+fn bounds() -> Bounds {
+    BOUNDS.get().cloned().unwrap_or_default()
 }
 
 /// This program, for helpers.
@@ -74,7 +91,7 @@ pub(crate) fn loader(
     };
     let cache = cache.unwrap_or_else(|| Arc::new(NoCache));
     let loader = NickelLoader::new(evaluators, schemas, Arc::new(validate), cache);
-    Ok(Arc::new(loader))
+    Ok(Arc::new(loader.within(bounds())))
 }
 
 /// Keeps nothing: for commands that must not write.
@@ -95,7 +112,12 @@ pub(crate) fn sealing() -> Result<Arc<dyn SealCheck>, CommandError> {
 
 /// What judges plans.
 pub(crate) fn gate() -> Arc<dyn Gate> {
-    Arc::new(CedarGate::default())
+    let Ok(program) = this_program() else {
+        return Arc::new(CedarGate::default());
+    };
+    let evaluators = Arc::new(Evaluators::new(program));
+    let readers = Readers::new(evaluators, &bounds());
+    Arc::new(CedarGate::new(Some(Arc::new(readers))))
 }
 
 /// What verifies signatures.

@@ -6,7 +6,10 @@ use crate::ports::Base;
 use crate::settings::EnvironmentSettings;
 
 /// Checks a plan against `protect`, the deletion budget, and the emptying of an environment.
-pub fn check(plan: &Plan, base: &Base, settings: &EnvironmentSettings) -> Vec<Finding> {
+///
+/// `settings` are those that hold: of the Revision, and where the base knows the environment, those
+/// of the base too. What any of them forbids is forbidden: a push does not bring its own leave.
+pub fn check(plan: &Plan, base: &Base, settings: &[&EnvironmentSettings]) -> Vec<Finding> {
     let removals: Vec<&Step> = plan
         .steps
         .iter()
@@ -18,8 +21,17 @@ pub fn check(plan: &Plan, base: &Base, settings: &EnvironmentSettings) -> Vec<Fi
         .map(|step| protected(step))
         .collect();
     findings.extend(plan.warnings.iter().cloned());
-    findings.extend(over_budget(plan, &removals, base, settings));
-    findings.extend(emptied(plan, base, settings));
+    let budgets = settings.iter().copied();
+    findings.extend(
+        budgets
+            .clone()
+            .find_map(|settings| over_budget(plan, &removals, base, settings)),
+    );
+    findings.extend(
+        budgets
+            .clone()
+            .find_map(|settings| emptied(plan, base, settings)),
+    );
     findings
 }
 
@@ -52,7 +64,7 @@ fn over_budget(
             base.resources.len()
         );
         Finding::error(&codes::DELETION_BUDGET, message)
-            .hint("raise `max_deletes` in `stratum.ncl`, or delete in several commits")
+            .hint("raise `max_deletes` in `stratum.ncl` in a push of its own, or delete in several")
     })
 }
 
@@ -64,7 +76,9 @@ fn emptied(plan: &Plan, base: &Base, settings: &EnvironmentSettings) -> Option<F
             plan.environment,
             base.resources.len()
         );
-        Finding::error(&codes::EMPTIED, message)
-            .hint("if that is meant, set `empty = true` for the environment in `stratum.ncl`")
+        Finding::error(&codes::EMPTIED, message).hint(
+            "if that is meant, set `empty = true` for the environment in `stratum.ncl`, in a \
+                 push of its own",
+        )
     })
 }

@@ -124,6 +124,7 @@ pub mod codes {
         NOT_TEXT = "STR0107", "not UTF-8 text", "A file that must be text is not valid UTF-8, or only stands for it: a pointer of git LFS, or a merge that was not resolved.";
         ENVIRONMENT_MISSING = "STR0108", "environment without files", "An environment of `stratum.ncl` has neither `infra/<name>.ncl` nor a folder `infra/<name>/`.";
         PROGRAMS_BESIDE = "STR0110", "program beside a protected environment", "An environment that is not protected runs a program as the reconciler's user, and another one of the repository is protected. Such a program reaches whatever that user reaches, the protected environment too. Name a user for it (`user`), take it away, or give the protected environment a reconciler of its own; reconciler/docs/protected.md says more.";
+        NOT_A_FOLDER = "STR0109", "not a folder", "A path that stratum reads files from is a link, a submodule or a file. Nothing is read from it, although people may think that it holds.";
         // 02: Nickel
         SYNTAX = "STR0201", "syntax error", "The file is not Nickel. The place shown is where the reader could not go on.";
         TYPE = "STR0202", "type error", "A statically typed part of the file has another type than it says.";
@@ -135,7 +136,7 @@ pub mod codes {
         EVALUATION = "STR0208", "evaluation failed", "Nickel could not compute the value.";
         NOT_DATA = "STR0209", "not data", "A function or another value that cannot be written as data is left in the result.";
         IMPORT = "STR0210", "import refused", "An import names something that is not a regular file inside the repository.";
-        LIMIT = "STR0211", "evaluation limit", "Evaluation took more memory or time than allowed and was ended. Look for a loop, or raise `limits` in `stratum.ncl`.";
+        LIMIT = "STR0211", "evaluation limit", "Evaluation took more memory or time than allowed and was ended. Look for a loop, or for a list or record that grows without end; only the operator of the machine raises the bounds, with `--bounds`.";
         QUADRATIC = "STR0212", "slow form", "The file uses a form whose cost grows with the square of its size. The hint names the linear one.";
         // 03: resources
         UNKNOWN_TYPE = "STR0301", "unknown resource type", "No provider has this type.";
@@ -182,6 +183,7 @@ pub mod codes {
         SEALED_RECIPIENT = "STR0707", "recipient of a sealed value", "A sealed value can be read by someone who is not a recipient of the environment in `trust/recipients/`. Rewrap it with `stratum secrets rewrap`, and change the secret if someone may have read it.";
         SEALED_CLASSICAL = "STR0708", "classical recipient", "A sealed value is sealed to a recipient that a quantum computer could stand in for. `stratum secrets rewrap` seals it again once `trust/recipients/` has a post-quantum key.";
         CREDENTIAL = "STR0709", "private key or credential", "A file holds what looks like a private key, an identity or a token. Take it out of the commit; if it was ever pushed, change it, because history keeps it. A line with `stratum: not a secret` on it or above it says that it is only a test value.";
+        UNSEARCHED = "STR0710", "not searched for keys", "A file is too large or packed, so that the hooks could not look for private keys and credentials in all of it.";
         // 075: trust
         TRUST_SHAPE = "STR0750", "trust of the wrong form", "A file under `trust/` is not TOML, lacks a key, or has an unknown one.";
         TRUST_NAME = "STR0751", "unknown name in trust", "A group names a person, or a recipient an environment, that is not there.";
@@ -201,6 +203,8 @@ pub mod codes {
         POLICY_TEST = "STR0905", "policy test fails", "A case of `policies/tests/` has another decision, or is decided by another policy, than it says.";
         POLICY_TEST_SHAPE = "STR0906", "policy test of the wrong form", "A file under `policies/tests/` is not TOML, lacks a key, or has an unknown one.";
         UNVERIFIED = "STR0907", "commit not verified", "A commit is not signed by anyone in `trust/people/`, or its signature is not good. With `signatures = 'required` it would not be applied.";
+        STRAY_RULE = "STR0908", "nothing reads this rule", "A file or folder under `policies/` has a name that nothing reads, so that a policy in it would not hold.";
+        LOCKOUT = "STR0909", "nobody could change the policies any more", "With these policies nobody in `trust/` may bring a change of the policies, also not with the approvals that can be given. No push would lead out of that.";
     }
 }
 

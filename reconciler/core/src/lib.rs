@@ -7,6 +7,7 @@
 pub mod approve;
 pub mod audit;
 pub mod beside;
+pub mod bounds;
 pub mod check;
 pub mod condition;
 pub mod desired;
@@ -36,6 +37,7 @@ pub mod source;
 pub mod sshsig;
 pub mod stand_in;
 pub mod suggest;
+pub mod text;
 pub mod touched;
 pub mod trust;
 pub mod value;

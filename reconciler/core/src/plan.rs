@@ -229,9 +229,12 @@ pub struct Step {
     /// Which of its values are sensitive.
     #[serde(default, skip_serializing_if = "Marks::is_empty")]
     pub sensitive: Marks,
-    /// The settings of the resource.
+    /// The settings of the resource: those that are wanted, or those of what goes.
     #[serde(default)]
     pub meta: Meta,
+    /// The settings that it had, where they were others: policy judges by both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<Meta>,
     /// Where the resource stands in the repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,

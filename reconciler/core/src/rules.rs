@@ -84,6 +84,9 @@ pub struct PolicyFiles {
     pub files: Vec<PolicyFile>,
     /// What could not be used.
     pub findings: Vec<Finding>,
+    /// What nothing reads: somebody may think that it holds. A base that has some already stays
+    /// one; a Revision is refused for it.
+    pub strays: Vec<Finding>,
 }
 
 /// Reads `policies/*.cedar`. What lies there and is read by nobody is a finding: a policy that is
@@ -132,14 +135,36 @@ pub fn policy_tests(tree: &dyn Tree) -> Result<PolicyFiles, TreeError> {
     read(tree, POLICY_TESTS, ".toml")
 }
 
+/// The most files of one folder of rules.
+const MOST: usize = 200;
+
 /// The files of a folder with this ending; what is no readable file is a finding.
 fn read(tree: &dyn Tree, folder: &str, ending: &str) -> Result<PolicyFiles, TreeError> {
     let mut found = PolicyFiles::default();
+    let there = tree.entry(folder)?;
+    if let Some(entry) = there.filter(|entry| entry.kind != TreeKind::Folder) {
+        let message = format!(
+            "`{folder}` is {}, and nothing is read from it",
+            named(entry.kind)
+        );
+        let finding = Finding::error(&codes::NOT_A_FOLDER, message).at(Source::start_of(folder));
+        found
+            .strays
+            .push(finding.hint("make it a folder of this repository, or take it away"));
+        return Ok(found);
+    }
     for entry in tree.list(folder)? {
+        let path = format!("{folder}/{}", entry.name);
         if !entry.name.ends_with(ending) || entry.kind == TreeKind::Folder {
+            found.strays.extend(stray(&entry, &path, folder, ending));
             continue;
         }
-        let path = format!("{folder}/{}", entry.name);
+        if found.files.len() >= MOST {
+            let message = format!("`{folder}` has more than {MOST} files");
+            let finding = Finding::error(&codes::TOO_LARGE, message);
+            found.findings.push(finding.at(Source::start_of(path)));
+            break;
+        }
         match file(tree, &entry, &path)? {
             Ok(file) => found.files.push(file),
             Err(finding) => {
@@ -150,6 +175,29 @@ fn read(tree: &dyn Tree, folder: &str, ending: &str) -> Result<PolicyFiles, Tree
         }
     }
     Ok(found)
+}
+
+/// The finding of what nothing reads in a folder of rules.
+fn stray(entry: &TreeEntry, path: &str, folder: &str, ending: &str) -> Option<Finding> {
+    let folder_of_tests = path == POLICY_TESTS;
+    let said = matches!(entry.name.as_str(), "README.md" | ".gitkeep");
+    if folder_of_tests || (said && entry.kind != TreeKind::Folder) {
+        return None;
+    }
+    let message = format!("nothing reads `{path}`");
+    let finding = Finding::error(&codes::STRAY_RULE, message).at(Source::start_of(path));
+    Some(finding.hint(format!(
+        "what counts is `{folder}/<name>{ending}`, nothing below"
+    )))
+}
+
+fn named(kind: TreeKind) -> &'static str {
+    match kind {
+        TreeKind::File | TreeKind::Executable => "a file",
+        TreeKind::Symlink => "a link",
+        TreeKind::Submodule => "a submodule",
+        TreeKind::Folder => "a folder",
+    }
 }
 
 fn file(

@@ -203,7 +203,7 @@ pub enum DriftMode {
     Ignore,
 }
 
-/// Limits of evaluation and of calls.
+/// Limits of evaluation and of calls; those of evaluation only lower [`crate::bounds::Bounds`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -220,8 +220,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            memory: 2048,
-            time: Duration::from_secs(30),
+            memory: 1024,
+            time: Duration::from_secs(10),
             call: Duration::from_secs(10 * 60),
         }
     }

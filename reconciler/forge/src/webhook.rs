@@ -88,6 +88,11 @@ impl Secrets {
     }
 }
 
+/// Whether a signature has the form of one; whether it fits is seen with the body.
+pub fn is_form(signature: &str) -> bool {
+    digits(signature).is_some()
+}
+
 fn digits(signature: &str) -> Option<[u8; 32]> {
     let text = signature.strip_prefix("sha256=")?;
     if text.len() != 64 || !text.is_ascii() {

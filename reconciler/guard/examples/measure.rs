@@ -144,6 +144,7 @@ fn step(number: u32) -> Step {
         private: Default::default(),
         from: None,
         sensitive: Default::default(),
+        was: None,
         meta: Meta::default(),
         source: None,
     }

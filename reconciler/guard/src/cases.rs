@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cedar_policy::Schema;
 use jiff::Timestamp;
 use serde::Deserialize;
+use stratum_core::bounds::too_deep_toml;
 use stratum_core::digest::Digest;
 use stratum_core::finding::Finding;
 use stratum_core::finding::codes::{POLICY_TEST, POLICY_TEST_SHAPE};
@@ -33,6 +34,9 @@ use stratum_core::verdict::{Decision, Judgement};
 use crate::law::Law;
 use crate::place::{one_line, place};
 use crate::{imagined, judge};
+
+/// The most cases of one file: each is asked of all policies.
+const MOST: usize = 500;
 
 /// One file.
 #[derive(Debug, Deserialize)]
@@ -117,6 +121,10 @@ impl Who {
 
 /// Runs the cases of one file; a finding for each that fails.
 pub(crate) fn run(schema: &Schema, law: &Law, path: &str, text: &str) -> Vec<Finding> {
+    if let Some(at) = too_deep_toml(text) {
+        let finding = Finding::error(&POLICY_TEST_SHAPE, "it nests too deeply");
+        return vec![finding.at(place(path, text, at))];
+    }
     let file: File = match toml::from_str(text) {
         Ok(file) => file,
         Err(error) => {
@@ -126,6 +134,11 @@ pub(crate) fn run(schema: &Schema, law: &Law, path: &str, text: &str) -> Vec<Fin
         }
     };
     let mut findings = Vec::new();
+    if file.case.len() > MOST {
+        let message = format!("the file has more than {MOST} cases");
+        let finding = Finding::error(&POLICY_TEST_SHAPE, message).at(place(path, text, 0));
+        return vec![finding.hint("write them in several files, or fewer")];
+    }
     for spanned in file.case {
         let at = place(path, text, spanned.span().start);
         let case: Result<Case, _> = spanned.into_inner().try_into();

@@ -39,11 +39,24 @@ pub(crate) fn plan(
     Ok(pairs)
 }
 
+/// What differs from step to step.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct About {
+    pub(crate) reason: &'static str,
+    pub(crate) reversibility: &'static str,
+    /// The labels that the resource had, each as `name=value`.
+    pub(crate) labels_before: Vec<String>,
+    pub(crate) protected_before: bool,
+}
+
 /// The context of a step.
-pub(crate) fn step(plan: &Pairs, reason: &str, reversibility: &str) -> Result<Context, String> {
+pub(crate) fn step(plan: &Pairs, about: &About) -> Result<Context, String> {
     let mut pairs = plan.clone();
-    pairs.push(("reason", text(reason)));
-    pairs.push(("reversibility", text(reversibility)));
+    let labels = about.labels_before.iter().map(|label| text(label.as_str()));
+    pairs.push(("labelsBefore", Value::new_set(labels)));
+    pairs.push(("protectedBefore", Value::new_bool(about.protected_before)));
+    pairs.push(("reason", text(about.reason)));
+    pairs.push(("reversibility", text(about.reversibility)));
     context(pairs)
 }
 

@@ -10,6 +10,7 @@ use cedar_policy::{
 use stratum_core::ids::EnvironmentName;
 use stratum_core::plan::Step;
 use stratum_core::ports::{Act, Principal};
+use stratum_core::resource::Meta;
 use stratum_core::trust::Trust;
 
 use crate::place::one_line;
@@ -151,10 +152,11 @@ impl<'a> World<'a> {
         Ok(own)
     }
 
-    /// What a step is about.
+    /// What a step is about, with these settings.
     pub(crate) fn resource(
         &mut self,
         step: &Step,
+        meta: &Meta,
         environment: &EntityUid,
     ) -> Result<EntityUid, String> {
         let own = uid("Resource", &step.address.to_string())?;
@@ -163,12 +165,12 @@ impl<'a> World<'a> {
             ("environment", Value::new_entity_uid(environment.clone())),
             ("kind", text(step.kind.to_string())),
             ("name", text(step.address.name().as_str())),
-            ("protected", Value::new_bool(step.meta.protect)),
+            ("protected", Value::new_bool(meta.protect)),
             ("provider", text(step.provider.as_str())),
             ("type", text(step.address.r#type().as_str())),
         ];
         let parents = vec![environment.clone()];
-        self.add(own.clone(), attributes, parents, &step.meta.labels)?;
+        self.add(own.clone(), attributes, parents, &meta.labels)?;
         Ok(own)
     }
 

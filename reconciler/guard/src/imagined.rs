@@ -220,6 +220,7 @@ fn made(scene: &Scene<'_>, name: &str, action: Action, place: usize) -> Result<S
         private: Default::default(),
         from: None,
         sensitive: Default::default(),
+        was: None,
         meta: Meta {
             protect: thing.protected,
             labels: thing.labels.clone(),

@@ -12,13 +12,15 @@ use cedar_policy::{
     AuthorizationError, Authorizer, Context, Decision as Answer, Entities, EntityUid, Request,
     Response, Schema,
 };
+use jiff::Timestamp;
 use stratum_core::plan::{Plan, Step};
 use stratum_core::ports::{Act, PlanRequest, Principal, Question};
 use stratum_core::run::Trigger;
 use stratum_core::signed::{Authored, KeyKind, Signer};
+use stratum_core::trust::Trust;
 use stratum_core::verdict::{Decision, Judgement, Policy, Verdict};
 
-use crate::context::{self, Approvers};
+use crate::context::{self, About, Approvers};
 use crate::entities::{World, uid};
 use crate::law::Law;
 use crate::place::one_line;
@@ -197,21 +199,33 @@ impl Court<'_> {
 struct Shape {
     principal: Principal,
     action: &'static str,
-    reason: &'static str,
-    reversibility: &'static str,
+    /// Whether it is asked with the settings from before, too.
+    changed: bool,
     kind: String,
     provider: String,
     r#type: String,
     protected: bool,
     labels: BTreeMap<String, String>,
+    before: About,
     address: Option<String>,
 }
 
-type Contexts = HashMap<(Approvers, &'static str, &'static str), Context>;
+type Contexts = HashMap<(Approvers, About), Context>;
+
+/// With which settings of its resource a step is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// Those from before it.
+    Before,
+    /// Those from then on.
+    After,
+}
 
 /// One plan being judged.
 struct Bench<'a> {
     court: Court<'a>,
+    /// The same, with resources as they were; where any was otherwise.
+    before: Option<Court<'a>>,
     request: &'a PlanRequest,
     plan: &'a Plan,
     environment: EntityUid,
@@ -224,30 +238,27 @@ struct Bench<'a> {
 
 impl<'a> Bench<'a> {
     fn new(schema: &'a Schema, law: &'a Law, request: &'a PlanRequest) -> Result<Self, String> {
-        let mut world = World::new(&request.rules.trust);
         let plan = request.plan.as_ref();
-        let environment =
-            world.environment(&plan.environment, request.protected, &request.labels)?;
-        for author in &request.authors {
-            world.principal(&principal(author))?;
-        }
-        world.principal(&Principal::Reconciler)?;
-        for (name, key) in signers(request) {
-            world.principal(&Principal::Person { name, key })?;
-        }
-        for step in &plan.steps {
-            world.resource(step, &environment)?;
-        }
-        let given = request.approvals.iter().map(|one| one.by.clone());
-        Ok(Self {
-            court: Court {
+        let court = |side| {
+            let entities = entities(schema, request, side)?;
+            Ok::<_, String>(Court {
                 schema,
                 law,
-                entities: world.checked(schema)?,
-            },
+                entities,
+            })
+        };
+        let differs = plan
+            .steps
+            .iter()
+            .any(|step| words::changed(plan, step).is_some());
+        let before = differs.then(|| court(Side::Before)).transpose()?;
+        let given = request.approvals.iter().map(|one| one.by.clone());
+        Ok(Self {
+            court: court(Side::After)?,
+            before,
             request,
             plan,
-            environment,
+            environment: uid("Environment", plan.environment.as_str())?,
             given: Approvers(given.collect()),
             could: None,
             contexts: HashMap::new(),
@@ -276,6 +287,8 @@ impl<'a> Bench<'a> {
         self.decide(ask, nothing)
     }
 
+    /// What policy says of a step: with the settings that its resource will have, and where they
+    /// are others than they were, with those too. The stricter answer counts.
     fn step(&mut self, who: &Principal, step: &Step) -> Result<Judgement, String> {
         let shape = self.shape(who, step);
         if let Some(known) = self.known.get(&shape) {
@@ -283,10 +296,12 @@ impl<'a> Bench<'a> {
         }
         let principal = crate::entities::principal(who)?;
         let resource = uid("Resource", &step.address.to_string())?;
-        let (action, reason, reversibility) = (shape.action, shape.reason, shape.reversibility);
-        let ask = |bench: &mut Self, approvers: &Approvers| {
-            let context = bench.context(approvers, reason, reversibility)?;
-            bench.court.answer(&principal, action, &resource, context)
+        let (action, about) = (shape.action, shape.before.clone());
+        let ask = |bench: &mut Self, approvers: &Approvers, side: Side| {
+            let context = bench.context(approvers, &about)?;
+            let before = bench.before.as_ref().filter(|_| side == Side::Before);
+            let court = before.unwrap_or(&bench.court);
+            court.answer(&principal, action, &resource, context)
         };
         let nothing = || {
             let kind = step.address.r#type();
@@ -295,7 +310,13 @@ impl<'a> Bench<'a> {
                 words::who(who)
             )
         };
-        let judgement = self.decide(ask, nothing)?;
+        let after = |bench: &mut Self, approvers: &Approvers| ask(bench, approvers, Side::After);
+        let mut judgement = self.decide(after, nothing)?;
+        if words::changed(self.plan, step).is_some() {
+            let before =
+                |bench: &mut Self, approvers: &Approvers| ask(bench, approvers, Side::Before);
+            judgement = strictest(vec![judgement, self.decide(before, nothing)?]);
+        }
         self.known.insert(shape, judgement.clone());
         Ok(judgement)
     }
@@ -304,29 +325,29 @@ impl<'a> Bench<'a> {
         Shape {
             principal: who.clone(),
             action: words::action(step),
-            reason: words::reason(step),
-            reversibility: words::reversibility(self.plan, step),
+            changed: words::changed(self.plan, step).is_some(),
             kind: step.kind.to_string(),
             provider: step.provider.to_string(),
             r#type: step.address.r#type().to_string(),
-            protected: step.meta.protect,
-            labels: step.meta.labels.clone(),
+            protected: words::after(self.plan, step).protect,
+            labels: words::after(self.plan, step).labels.clone(),
+            before: About {
+                reason: words::reason(step),
+                reversibility: words::reversibility(self.plan, step),
+                labels_before: words::labels(words::before(self.plan, step)),
+                protected_before: words::before(self.plan, step).is_some_and(|meta| meta.protect),
+            },
             address: self.court.law.personal.then(|| step.address.to_string()),
         }
     }
 
-    fn context(
-        &mut self,
-        approvers: &Approvers,
-        reason: &'static str,
-        reversibility: &'static str,
-    ) -> Result<Context, String> {
-        let key = (approvers.clone(), reason, reversibility);
+    fn context(&mut self, approvers: &Approvers, about: &About) -> Result<Context, String> {
+        let key = (approvers.clone(), about.clone());
         if let Some(known) = self.contexts.get(&key) {
             return Ok(known.clone());
         }
         let pairs = context::plan(self.request, approvers, self.reviewed(approvers))?;
-        let made = context::step(&pairs, reason, reversibility)?;
+        let made = context::step(&pairs, about)?;
         self.contexts.insert(key, made.clone());
         Ok(made)
     }
@@ -375,7 +396,7 @@ impl<'a> Bench<'a> {
             return Ok(could.clone());
         }
         let mut could = Vec::new();
-        for (name, key) in signers(self.request) {
+        for (name, key) in signers(&self.request.rules.trust, self.request.now) {
             let own = self
                 .request
                 .authors
@@ -406,11 +427,31 @@ impl<'a> Bench<'a> {
     }
 }
 
+/// Everybody and everything that policies may look at, with resources of this side of their steps.
+fn entities(schema: &Schema, request: &PlanRequest, side: Side) -> Result<Entities, String> {
+    let mut world = World::new(&request.rules.trust);
+    let plan = request.plan.as_ref();
+    let environment = world.environment(&plan.environment, request.protected, &request.labels)?;
+    for author in &request.authors {
+        world.principal(&principal(author))?;
+    }
+    world.principal(&Principal::Reconciler)?;
+    for (name, key) in signers(&request.rules.trust, request.now) {
+        world.principal(&Principal::Person { name, key })?;
+    }
+    for step in &plan.steps {
+        let before = words::changed(plan, step).filter(|_| side == Side::Before);
+        let meta = before.unwrap_or_else(|| words::after(plan, step));
+        world.resource(step, meta, &environment)?;
+    }
+    world.checked(schema)
+}
+
 /// Everybody in trust whose keys can sign now.
-fn signers(request: &PlanRequest) -> Vec<(String, KeyKind)> {
-    let people = request.rules.trust.people.iter();
+pub(crate) fn signers(trust: &Trust, now: Timestamp) -> Vec<(String, KeyKind)> {
+    let people = trust.people.iter();
     let signers = people.filter_map(|(name, person)| {
-        let expired = person.expires.is_some_and(|at| at <= request.now);
+        let expired = person.expires.is_some_and(|at| at <= now);
         let kind = match (person.ssh.is_empty(), person.openpgp.is_empty()) {
             (false, _) => KeyKind::Ssh,
             (true, false) => KeyKind::Openpgp,

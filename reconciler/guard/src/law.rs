@@ -8,12 +8,15 @@ use cedar_policy::{Policy, PolicyId, PolicySet, Schema};
 use stratum_core::finding::codes::{POLICY_ANNOTATION, POLICY_DUPLICATE, POLICY_SYNTAX};
 use stratum_core::finding::{Finding, any_error};
 use stratum_core::ids::ObjectId;
+use stratum_core::ports::{Confined, ConfinedError};
 use stratum_core::rules::PolicyFile;
 use stratum_core::source::Source;
 
+use crate::bounds::refused;
 use crate::place::{invalid, place, syntax};
+use crate::roomy::roomy;
 use crate::screen::screen;
-use crate::{DEFAULTS, validate};
+use crate::{DEFAULTS, POLICIES_TASK, validate};
 
 /// So many files, and so many sets, are kept parsed.
 const KEPT: usize = 256;
@@ -76,19 +79,24 @@ type SetKey = Vec<(String, ObjectId)>;
 /// Every law that was met, each made once.
 pub(crate) struct Laws {
     schema: Arc<Schema>,
+    confined: Option<Arc<dyn Confined>>,
     shipped: Vec<Article>,
     files: Mutex<HashMap<(String, ObjectId), Arc<Parsed>>>,
     sets: Mutex<HashMap<SetKey, Arc<Law>>>,
 }
 
 impl Laws {
-    pub(crate) fn new(schema: Arc<Schema>) -> Result<Self, String> {
+    pub(crate) fn new(
+        schema: Arc<Schema>,
+        confined: Option<Arc<dyn Confined>>,
+    ) -> Result<Self, String> {
         let parsed = parse(&schema, SHIPPED, DEFAULTS);
         if let Some(first) = parsed.findings.first() {
             return Err(first.message.clone());
         }
         Ok(Self {
             schema,
+            confined,
             shipped: parsed.articles,
             files: Mutex::default(),
             sets: Mutex::default(),
@@ -98,16 +106,47 @@ impl Laws {
     /// One file, parsed and validated; once for each blob.
     pub(crate) fn parsed(&self, file: &PolicyFile) -> Arc<Parsed> {
         let key = (file.path.clone(), file.id.clone());
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(parsed) = files.get(&key) {
             return Arc::clone(parsed);
         }
-        let parsed = Arc::new(parse(&self.schema, &file.path, &file.text));
+        drop(files);
+        let parsed = Arc::new(self.read(&file.path, &file.text));
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         if files.len() >= KEPT {
             files.clear();
         }
         files.insert(key, Arc::clone(&parsed));
         parsed
+    }
+
+    /// Reads one file: its words are counted, a confined child reads it, and only then does this
+    /// process, with a large stack.
+    ///
+    /// *Guarantees*: whatever the text is, the answer is findings or policies.
+    fn read(&self, path: &str, text: &str) -> Parsed {
+        let only = |finding: Finding| Parsed {
+            articles: Vec::new(),
+            findings: vec![finding],
+        };
+        if let Some(finding) = refused(path, text) {
+            return only(finding);
+        }
+        let ended = |why: &str| {
+            let message = format!("reading the policies was ended: {why}");
+            let finding = Finding::error(&POLICY_SYNTAX, message).at(Source::start_of(path));
+            only(finding.hint("write them more simply, or in several files"))
+        };
+        let confined = self.confined.as_ref();
+        match confined.map(|confined| confined.read(POLICIES_TASK, text)) {
+            Some(Err(ConfinedError::Ended(why))) => return ended(&why),
+            Some(Err(ConfinedError::NotRun(why))) => {
+                tracing::warn!(%why, "policies are read without a confined child");
+            }
+            Some(Ok(_)) | None => {}
+        }
+        let parsed = roomy(|| parse(&self.schema, path, text));
+        parsed.unwrap_or_else(|why| ended(&why))
     }
 
     /// The law of these files on top of what ships.
@@ -137,7 +176,7 @@ impl Laws {
                 finding.message
             ));
         }
-        let law = Arc::new(self.combine(&parsed)?);
+        let law = Arc::new(roomy(|| self.combine(&parsed))??);
         let mut known = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= KEPT {
             known.clear();
@@ -166,6 +205,13 @@ impl Laws {
             personal: all.values().any(|article| article.personal),
         })
     }
+}
+
+/// Reads a text as a repository's policies are read; what is wrong with it does not matter.
+pub(crate) fn read_in_vain(schema: &Schema, text: &str) -> String {
+    let parsed = parse(schema, SHIPPED, text);
+    let screened = screen(parsed.articles.iter().map(|article| &article.policy));
+    screened.map_or_else(String::new, |set| set.policies().count().to_string())
 }
 
 /// A finding for each id that the repository uses twice.

@@ -9,15 +9,22 @@
 //! a decision is a denial.
 
 pub mod format;
+#[doc(hidden)]
+pub mod fuzzing;
 
+mod bounds;
 mod cases;
 mod check;
 mod context;
 mod entities;
 mod imagined;
 mod judge;
+#[cfg(test)]
+mod judge_tests;
 mod law;
+mod lockout;
 mod place;
+mod roomy;
 mod screen;
 mod signatures;
 mod words;
@@ -27,7 +34,8 @@ use std::sync::{Arc, LazyLock};
 use cedar_policy::{Schema, ValidationMode, Validator};
 use stratum_core::finding::Finding;
 use stratum_core::finding::codes::POLICY_SYNTAX;
-use stratum_core::ports::{Gate, GateError, PlanRequest, Question, Tree, TreeError};
+use stratum_core::ports::{Confined, Gate, GateError, PlanRequest, Question, Tree, TreeError};
+use stratum_core::settings::Settings;
 use stratum_core::trust::Trust;
 use stratum_core::verdict::{Judgement, Verdict};
 use thiserror::Error;
@@ -52,8 +60,11 @@ pub struct Defect(String);
 ///
 /// What ships is read at the first question: a look that finds nothing to do asks none.
 pub struct CedarGate {
-    court: LazyLock<Result<Court, Defect>>,
+    court: LazyLock<Result<Court, Defect>, Opening>,
 }
+
+/// Reads what ships, once.
+type Opening = Box<dyn FnOnce() -> Result<Court, Defect> + Send>;
 
 /// What ships, parsed, and every law that was met.
 pub(crate) struct Court {
@@ -62,14 +73,33 @@ pub(crate) struct Court {
 }
 
 impl Default for CedarGate {
+    /// Reads policies in this process alone.
     fn default() -> Self {
-        Self {
-            court: LazyLock::new(Court::new),
-        }
+        Self::new(None)
+    }
+}
+
+/// The name of the confined reader of policies.
+pub const POLICIES_TASK: &str = "policies";
+
+/// The confined reader of policies: reads and validates a file as this room does, and forgets it.
+/// What it shows is that this ends, and how soon.
+pub fn read_policies(text: &str) -> String {
+    match Schema::from_cedarschema_str(SCHEMA) {
+        Ok((schema, _warnings)) => law::read_in_vain(&schema, text),
+        Err(error) => error.to_string(),
     }
 }
 
 impl CedarGate {
+    /// Judges; every file of policies is read by `confined` first, where there is one.
+    pub fn new(confined: Option<Arc<dyn Confined>>) -> Self {
+        let opening: Opening = Box::new(|| Court::new(confined));
+        Self {
+            court: LazyLock::new(opening),
+        }
+    }
+
     /// What ships.
     ///
     /// *Errors*: [`Defect`], which no repository can cause.
@@ -83,11 +113,11 @@ impl CedarGate {
 }
 
 impl Court {
-    fn new() -> Result<Self, Defect> {
+    fn new(confined: Option<Arc<dyn Confined>>) -> Result<Self, Defect> {
         let (schema, _warnings) = Schema::from_cedarschema_str(SCHEMA)
             .map_err(|error| Defect(format!("the schema: {error}")))?;
         let schema = Arc::new(schema);
-        let laws = Laws::new(Arc::clone(&schema)).map_err(Defect)?;
+        let laws = Laws::new(Arc::clone(&schema), confined).map_err(Defect)?;
         Ok(Self { schema, laws })
     }
 }
@@ -108,9 +138,14 @@ impl Gate for CedarGate {
         judge::ask(&court.schema, &law, question).map_err(undecided)
     }
 
-    fn check(&self, tree: &dyn Tree, trust: &Trust) -> Result<Vec<Finding>, TreeError> {
+    fn check(
+        &self,
+        tree: &dyn Tree,
+        trust: &Trust,
+        settings: &Settings,
+    ) -> Result<Vec<Finding>, TreeError> {
         match self.court() {
-            Ok(court) => check::check(court, tree, trust),
+            Ok(court) => check::check(court, tree, trust, settings),
             Err(defect) => Ok(vec![Finding::error(&POLICY_SYNTAX, defect.to_string())]),
         }
     }

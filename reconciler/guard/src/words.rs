@@ -2,6 +2,7 @@
 
 use stratum_core::plan::{Action, Plan, Reason, Step};
 use stratum_core::ports::{Act, Principal};
+use stratum_core::resource::Meta;
 
 /// The action of a step.
 pub(crate) fn action(step: &Step) -> &'static str {
@@ -33,19 +34,59 @@ pub(crate) fn reason(step: &Step) -> &'static str {
     }
 }
 
-/// The reversibility that counts: both halves of a replace have that of what is taken away.
+/// The reversibility that counts: both halves of a replace have that of the worse one.
 pub(crate) fn reversibility(plan: &Plan, step: &Step) -> &'static str {
-    let removal = match step.action {
-        Action::Make => step.pair.and_then(|id| plan.step(id)).unwrap_or(step),
+    plan.reversibility(step).as_str()
+}
+
+/// The settings that a resource will have after a step, or had where it goes. Both halves of a
+/// replace have those of what is made.
+pub(crate) fn after<'p>(plan: &'p Plan, step: &'p Step) -> &'p Meta {
+    match step.action {
+        Action::Remove => step
+            .pair
+            .and_then(|id| plan.step(id))
+            .map_or(&step.meta, |pair| &pair.meta),
         Action::Create
         | Action::Update
         | Action::Delete
         | Action::Adopt
-        | Action::Remove
+        | Action::Make
         | Action::Move
-        | Action::Read => step,
-    };
-    removal.reversibility.as_str()
+        | Action::Read => &step.meta,
+    }
+}
+
+/// The settings that a resource had before a step; `None` where there was none. Both halves of a
+/// replace have those of what is taken away.
+pub(crate) fn before<'p>(plan: &'p Plan, step: &'p Step) -> Option<&'p Meta> {
+    match step.action {
+        Action::Create | Action::Adopt => step.was.as_ref(),
+        Action::Make => match step.pair.and_then(|id| plan.step(id)) {
+            Some(removal) => Some(&removal.meta),
+            None => Some(step.was.as_ref().unwrap_or(&step.meta)),
+        },
+        Action::Update
+        | Action::Remove
+        | Action::Delete
+        | Action::Move
+        | Action::Read => Some(step.was.as_ref().unwrap_or(&step.meta)),
+    }
+}
+
+/// Those from before, where policy would see that they were others.
+pub(crate) fn changed<'p>(plan: &'p Plan, step: &'p Step) -> Option<&'p Meta> {
+    let after = after(plan, step);
+    let other = |before: &&Meta| before.labels != after.labels || before.protect != after.protect;
+    before(plan, step).filter(other)
+}
+
+/// Labels, each as `name=value`.
+pub(crate) fn labels(meta: Option<&Meta>) -> Vec<String> {
+    let labels = meta.iter().flat_map(|meta| &meta.labels);
+    labels
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect()
 }
 
 /// For people.

@@ -10,9 +10,11 @@ use std::ops::Range;
 
 use nickel_lang_core::ast::AstAlloc;
 use nickel_lang_core::files::Files;
-use nickel_lang_core::parser::lexer::{Lexer, NormalToken, Token};
+use nickel_lang_core::parser::lexer::Lexer;
 use nickel_lang_core::parser::{ErrorTolerantParser as _, grammar};
 use thiserror::Error;
+
+use crate::tokens::{Token, Tokens};
 
 /// Why a file was left as it is.
 #[derive(Debug, Error)]
@@ -30,28 +32,51 @@ pub enum FormatError {
 /// The reader of Nickel calls itself for each bracket, and its stack is not endless.
 const DEEPEST: usize = 200;
 
+/// The most characters of a number: the reader of Nickel computes its value.
+const LONGEST_NUMBER: usize = 300;
+
+/// The most digits of an exponent, for the same reason.
+const LONGEST_EXPONENT: usize = 4;
+
+/// The largest file that is tidied, in bytes.
+const LARGEST: usize = 1 << 20;
+
 /// Tidies a Nickel file.
+///
+/// *Guarantees*: depth, size and numbers are looked at before Nickel's reader sees the text, which
+/// runs in this process.
 pub fn nickel(text: &str) -> Result<String, FormatError> {
     let wrong = |reason: &str| FormatError::Syntax {
         language: "Nickel",
         reason: reason.to_owned(),
     };
     let (mut texts, mut depth) = (Vec::new(), 0usize);
-    for token in Lexer::new(text) {
-        let (start, token, end) = token.map_err(|_| wrong("`stratum check` names the place"))?;
+    if text.len() > LARGEST {
+        return Err(wrong("it is larger than 1 MiB"));
+    }
+    let (mut steps, mut tokens) = (0usize, Tokens::of(text));
+    for (start, token, end) in tokens.by_ref() {
         match token {
-            Token::Str(_) | Token::MultiStr(_) => texts.push(start..end),
-            Token::Normal(NormalToken::LBrace | NormalToken::LBracket | NormalToken::LParen) => {
-                depth += 1;
+            Token::Literal(_) | Token::Escape => texts.push(start..end),
+            Token::Left(_) | Token::Interpolation => depth += 1,
+            Token::Right(_) => depth = depth.saturating_sub(1),
+            Token::Number(number) if is_long(number) => {
+                return Err(wrong("a number in it is too long"));
             }
-            Token::Normal(NormalToken::RBrace | NormalToken::RBracket | NormalToken::RParen) => {
-                depth = depth.saturating_sub(1);
-            }
-            Token::Normal(_) => {}
+            _ => {}
         }
-        if depth > DEEPEST {
+        // Operators and functions nest without brackets, until the next field or element.
+        steps = match token {
+            Token::Comma | Token::Literal(_) | Token::Quote | Token::Escape | Token::Dot => steps,
+            Token::Equals => 0,
+            _ => steps + 1,
+        };
+        if depth > DEEPEST || steps > 20 * DEEPEST {
             return Err(wrong("it is nested too deeply"));
         }
+    }
+    if tokens.place() < text.trim_end().len() {
+        return Err(wrong("`stratum check` names the place"));
     }
     let (alloc, mut files) = (AstAlloc::new(), Files::empty());
     let file = files.add("file", text);
@@ -61,8 +86,20 @@ pub fn nickel(text: &str) -> Result<String, FormatError> {
     Ok(tidy(text, &texts))
 }
 
+fn is_long(number: &str) -> bool {
+    let exponent = number.split(['e', 'E']).nth(1).unwrap_or_default();
+    let plain = !number.starts_with("0x") && exponent.len() > LONGEST_EXPONENT;
+    number.len() > LONGEST_NUMBER || plain
+}
+
 /// Tidies a TOML file.
 pub fn toml(text: &str) -> Result<String, FormatError> {
+    if stratum_core::bounds::too_deep_toml(text).is_some() {
+        return Err(FormatError::Syntax {
+            language: "TOML",
+            reason: "it is nested too deeply".to_owned(),
+        });
+    }
     toml::from_str::<toml::Table>(text).map_err(|error| FormatError::Syntax {
         language: "TOML",
         reason: error.message().to_owned(),

@@ -87,6 +87,21 @@ fn nested_texts() {
     );
 }
 
+/// Found by changing seeds at random: each mistake was placed by counting from the beginning.
+#[test]
+fn a_bundle_of_mistakes() {
+    soon(
+        500_000,
+        &["d | de\n", "e\n", "a b\n", "= x\n", "{\n}\n", "é\n"],
+        |text| {
+            let tree = MemoryTree::new([("forms/locales/en/a.ftl", text)]);
+            let mut reading = Reading::new(&tree);
+            texts(&mut reading).unwrap();
+            assert!(reading.findings.len() <= 50);
+        },
+    );
+}
+
 #[test]
 fn long_bodies() {
     let pieces = [

@@ -12,6 +12,8 @@ pub mod evaluate;
 mod expression;
 mod form;
 pub mod format;
+#[doc(hidden)]
+pub mod fuzzing;
 mod generated;
 #[cfg(test)]
 mod hostile;
@@ -32,11 +34,14 @@ mod secrets;
 mod settings;
 mod shape;
 mod shipped;
+mod tokens;
 mod trust;
 
 pub use contracts::provider_file;
 pub use credentials::{ALLOWED, Credentials};
-pub use evaluate::{Confinement, EVALUATE_ARGUMENT, Enforcement, Evaluators, evaluate_main};
+pub use evaluate::{
+    Confinement, EVALUATE_ARGUMENT, Enforcement, Evaluators, Readers, Task, evaluate_main,
+};
 pub use infrastructure::Validate;
 pub use loader::NickelLoader;
 pub use reading::LARGEST as LARGEST_FILE;

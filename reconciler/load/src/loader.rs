@@ -3,21 +3,24 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use stratum_core::bounds::Bounds;
 use stratum_core::desired::{Closure, Desired, Revision};
 use stratum_core::digest::Digest;
 use stratum_core::finding::{Finding, codes};
 use stratum_core::ids::EnvironmentName;
 use stratum_core::ports::{
-    EvaluationCache, LoadError, Loaded, Loader, ProviderSchema, Tree, TreeError, TreeKind,
+    EvaluationCache, LoadError, Loaded, Loader, ProviderSchema, Tree, TreeError,
 };
 use stratum_core::settings::{Limits, Settings};
 use stratum_core::source::Source;
 use stratum_core::suggest;
 use stratum_core::trust::Trust;
 
+use crate::evaluate::budget::{Budget, Passes};
 use crate::evaluate::{Evaluator, Evaluators};
 use crate::generated;
 use crate::infrastructure::{self, Infrastructure, Validate};
+use crate::reading::walk;
 use crate::records::{self, WithoutRecords};
 use crate::secrets;
 use crate::shipped::Library;
@@ -35,6 +38,8 @@ pub struct NickelLoader {
     library: Library,
     validate: Validate,
     cache: Arc<dyn EvaluationCache>,
+    bounds: Bounds,
+    passes: Passes,
     version: String,
 }
 
@@ -64,8 +69,17 @@ impl NickelLoader {
             library: Library::new(schemas),
             validate,
             cache,
+            bounds: Bounds::default(),
+            passes: Passes::default(),
             version,
         }
+    }
+
+    /// The same, within the bounds of the operator.
+    #[must_use]
+    pub fn within(mut self, bounds: Bounds) -> Self {
+        self.bounds = bounds;
+        self
     }
 
     /// The evaluating children.
@@ -73,13 +87,20 @@ impl NickelLoader {
         &self.evaluators
     }
 
-    fn evaluator<'a>(&'a self, tree: &'a dyn Tree, limits: &'a Limits) -> Evaluator<'a> {
+    /// An evaluator with a budget of its own; what it spends counts for `revision` too.
+    fn evaluator<'a>(
+        &'a self,
+        tree: &'a dyn Tree,
+        limits: &Limits,
+        revision: Option<&Revision>,
+    ) -> Evaluator<'a> {
+        let pass = revision.map(|revision| self.passes.of(&revision.commit));
         Evaluator::new(
             tree,
             &self.library,
             &self.evaluators,
             self.cache.as_ref(),
-            limits,
+            (limits, Budget::new(self.bounds.clone(), pass)),
             &self.version,
         )
     }
@@ -87,12 +108,12 @@ impl NickelLoader {
     fn environment(
         &self,
         tree: &dyn Tree,
+        evaluator: &Evaluator<'_>,
         settings: &Settings,
         environment: &EnvironmentName,
     ) -> Result<Infrastructure, LoadError> {
-        let evaluator = self.evaluator(tree, &settings.limits);
         let schemas = self.library.schemas();
-        let mut found = infrastructure::load(&evaluator, schemas, &self.validate, environment)?;
+        let mut found = infrastructure::load(evaluator, schemas, &self.validate, environment)?;
         let sealed = sealed::load_secrets(tree, environment)?;
         let empty = settings
             .environments
@@ -144,7 +165,7 @@ fn missing(tree: &dyn Tree, environment: &EnvironmentName) -> Result<Finding, Tr
 
 impl Loader for NickelLoader {
     fn settings(&self, tree: &dyn Tree) -> Result<Loaded<Settings>, LoadError> {
-        settings::load(&self.evaluator(tree, &Limits::default()))
+        settings::load(&self.evaluator(tree, &Limits::default(), None))
     }
 
     fn environments(
@@ -177,12 +198,12 @@ impl Loader for NickelLoader {
             true => &without,
             false => tree,
         };
+        let evaluator = self.evaluator(tree, &settings.limits, Some(revision));
         let (resources, closure, findings) = if environment.is_repository() {
-            let evaluator = self.evaluator(tree, &settings.limits);
             let found = registry::load_repository(tree, &evaluator, settings)?;
             (found.resources, found.closure, found.findings)
         } else {
-            let found = self.environment(tree, settings, environment)?;
+            let found = self.environment(tree, &evaluator, settings, environment)?;
             (found.resources, found.closure, found.findings)
         };
         let value = (!findings.iter().any(Finding::is_error)).then(|| Desired {
@@ -201,15 +222,14 @@ impl Loader for NickelLoader {
     }
 
     fn strays(&self, tree: &dyn Tree, settings: &Settings) -> Result<Vec<Finding>, LoadError> {
-        let evaluator = self.evaluator(tree, &settings.limits);
+        let evaluator = self.evaluator(tree, &settings.limits, None);
         let mut used = BTreeSet::new();
         for environment in settings.environments.keys() {
             for path in infrastructure::files(tree, environment)?.0 {
                 used.extend(evaluator.close(&path)?.objects.0.into_keys());
             }
         }
-        let mut findings = Vec::new();
-        stray_files(tree, "infra", &used, settings, &mut findings)?;
+        let mut findings = stray_files(tree, "infra", &used, settings)?;
         findings.extend(sealed::stray_secrets(tree, settings)?);
         Ok(findings)
     }
@@ -232,6 +252,10 @@ impl Loader for NickelLoader {
     fn version(&self) -> &str {
         &self.version
     }
+
+    fn stop(&self) {
+        self.evaluators.stop();
+    }
 }
 
 /// A warning for every Nickel file below `folder` that nothing uses.
@@ -240,32 +264,30 @@ fn stray_files(
     folder: &str,
     used: &BTreeSet<String>,
     settings: &Settings,
-    findings: &mut Vec<Finding>,
-) -> Result<(), TreeError> {
-    for entry in tree.list(folder)? {
-        let path = format!("{folder}/{}", entry.name);
-        if entry.kind == TreeKind::Folder {
-            stray_files(tree, &path, used, settings, findings)?;
-        } else if path.ends_with(".ncl") && !used.contains(&path) {
-            let message = format!("`{path}` belongs to no environment, and none imports it");
-            let name = path
-                .strip_prefix("infra/")
-                .and_then(|rest| rest.split(['/', '.']).next());
-            let names = settings.environments.keys().map(EnvironmentName::as_str);
-            let hint = name
-                .and_then(|name| suggest::suggest(name, names))
-                .map(|name| format!("did you mean the environment `{name}`?"))
-                .unwrap_or_else(|| {
-                    "name its environment in `stratum.ncl`, or import it".to_owned()
-                });
-            findings.push(
-                Finding::warning(&codes::STRAY_FILE, message)
-                    .at(Source::start_of(path))
-                    .hint(hint),
-            );
+) -> Result<Vec<Finding>, TreeError> {
+    let mut strays = Vec::new();
+    let ended = walk(tree, folder, &mut |path, _| {
+        if path.ends_with(".ncl") && !used.contains(path) {
+            strays.push(stray(path, settings));
         }
-    }
-    Ok(())
+    })?;
+    strays.extend(ended);
+    Ok(strays)
+}
+
+fn stray(path: &str, settings: &Settings) -> Finding {
+    let message = format!("`{path}` belongs to no environment, and none imports it");
+    let name = path
+        .strip_prefix("infra/")
+        .and_then(|rest| rest.split(['/', '.']).next());
+    let names = settings.environments.keys().map(EnvironmentName::as_str);
+    let hint = name
+        .and_then(|name| suggest::suggest(name, names))
+        .map(|name| format!("did you mean the environment `{name}`?"))
+        .unwrap_or_else(|| "name its environment in `stratum.ncl`, or import it".to_owned());
+    Finding::warning(&codes::STRAY_FILE, message)
+        .at(Source::start_of(path))
+        .hint(hint)
 }
 
 #[cfg(test)]

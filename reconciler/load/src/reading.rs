@@ -1,5 +1,6 @@
 //! Reads the files of a tree, and remembers which.
 
+use stratum_core::bounds::{DEEPEST_FOLDER, MOST_ENTRIES};
 use stratum_core::desired::Closure;
 use stratum_core::digest::Digest;
 use stratum_core::finding::{Finding, codes};
@@ -46,6 +47,23 @@ impl<'a> Reading<'a> {
         Ok(entry)
     }
 
+    /// Notes a finding where something is at `path` that is no folder: nothing would be read from
+    /// it, and people may think that it holds.
+    pub(crate) fn folder(&mut self, path: &str) -> Result<(), TreeError> {
+        let entry = self.entry(path)?;
+        if let Some(entry) = entry.filter(|entry| entry.kind != TreeKind::Folder) {
+            let what = match entry.kind {
+                TreeKind::Symlink => "a link",
+                TreeKind::Submodule => "a submodule",
+                TreeKind::File | TreeKind::Executable | TreeKind::Folder => "a file",
+            };
+            let message = format!("`{path}` is {what}, and nothing is read from it");
+            let finding = Finding::error(&codes::NOT_A_FOLDER, message).at(Source::start_of(path));
+            self.note(finding.hint("make it a folder of this repository, or take it away"));
+        }
+        Ok(())
+    }
+
     /// Whether a regular file is at `path`.
     pub(crate) fn is_file(&mut self, path: &str) -> Result<bool, TreeError> {
         Ok(self.entry(path)?.is_some_and(|entry| is_file(entry.kind)))
@@ -64,26 +82,18 @@ impl<'a> Reading<'a> {
             self.odd(folder, top.map_or(TreeKind::Symlink, |top| top.kind));
             return Ok(Vec::new());
         }
-        let mut files = Vec::new();
-        let mut open = vec![folder.to_owned()];
-        while let Some(folder) = open.pop() {
-            for entry in self.tree.list(&folder)? {
-                let path = format!("{folder}/{}", entry.name)
-                    .trim_start_matches('/')
-                    .to_owned();
-                match entry.kind {
-                    TreeKind::Folder => open.push(path),
-                    TreeKind::File | TreeKind::Executable if wanted(&path) => files.push(path),
-                    TreeKind::Symlink | TreeKind::Submodule if wanted(&path) => {
-                        self.odd(&path, entry.kind)
-                    }
-                    TreeKind::File
-                    | TreeKind::Executable
-                    | TreeKind::Symlink
-                    | TreeKind::Submodule => {}
-                }
+        let (mut files, mut odd) = (Vec::new(), Vec::new());
+        let ended = walk(self.tree, folder, &mut |path, kind| {
+            if wanted(path) && is_file(kind) {
+                files.push(path.to_owned());
+            } else if wanted(path) {
+                odd.push((path.to_owned(), kind));
             }
+        })?;
+        for (path, kind) in odd {
+            self.odd(&path, kind);
         }
+        self.findings.extend(ended);
         files.sort();
         Ok(files)
     }
@@ -115,9 +125,17 @@ impl<'a> Reading<'a> {
             }
             return Ok(None);
         }
-        let bytes = self.tree.blob(&entry.id, path)?;
-        if bytes.len() > LARGEST {
-            let message = format!("`{path}` has {} bytes; the most is {LARGEST}", bytes.len());
+        let (bytes, size) = match self.tree.blob(&entry.id, path) {
+            Ok(bytes) => {
+                let size = bytes.len() as u64;
+                (bytes, size)
+            }
+            // The repository weighs before it reads.
+            Err(TreeError::TooLarge { bytes, .. }) => (Vec::new(), bytes),
+            Err(error) => return Err(error),
+        };
+        if size > LARGEST as u64 {
+            let message = format!("`{path}` has {size} bytes; the most is {LARGEST}");
             let hint = "keep large data out of the repository";
             self.note(
                 Finding::error(&codes::TOO_LARGE, message)
@@ -162,6 +180,50 @@ impl<'a> Reading<'a> {
                 .hint("put a regular file there"),
         );
     }
+}
+
+/// Shows `each` everything below `folder` that is no folder; the finding that it is too much, where
+/// it is.
+///
+/// *Guarantees*: goes [`DEEPEST_FOLDER`] levels down and through [`MOST_ENTRIES`] entries; no
+/// recursion.
+pub(crate) fn walk(
+    tree: &dyn Tree,
+    folder: &str,
+    each: &mut dyn FnMut(&str, TreeKind),
+) -> Result<Option<Finding>, TreeError> {
+    let mut open = vec![(folder.to_owned(), 1)];
+    let mut entries = 0;
+    let too_much = |message: String| {
+        let finding = Finding::error(&codes::TOO_LARGE, message).at(Source::start_of(folder));
+        Some(finding.hint("keep what stratum reads flat, and other things elsewhere"))
+    };
+    let mut ended = None;
+    while let Some((folder, depth)) = open.pop() {
+        for entry in tree.list(&folder)? {
+            entries += 1;
+            if entries > MOST_ENTRIES {
+                let message = format!("there are more than {MOST_ENTRIES} entries here");
+                return Ok(too_much(message));
+            }
+            let path = match folder.is_empty() {
+                true => entry.name,
+                false => format!("{folder}/{}", entry.name),
+            };
+            match entry.kind {
+                TreeKind::Folder if depth < DEEPEST_FOLDER => open.push((path, depth + 1)),
+                TreeKind::Folder => {
+                    let message =
+                        format!("folders lie more than {DEEPEST_FOLDER} levels deep here");
+                    ended = ended.or_else(|| too_much(message));
+                }
+                TreeKind::File | TreeKind::Executable | TreeKind::Symlink | TreeKind::Submodule => {
+                    each(&path, entry.kind)
+                }
+            }
+        }
+    }
+    Ok(ended)
 }
 
 fn is_file(kind: TreeKind) -> bool {

@@ -36,6 +36,7 @@ const PRIVATE: [&str; 3] = ["PRIVATE KEY", "AGE-SECRET-KEY", "STRATUM-SEALER-KEY
 /// Reads `trust/`; empty where there is none.
 pub(crate) fn load_trust(tree: &dyn Tree, settings: &Settings) -> Result<Loaded<Trust>, LoadError> {
     let mut reading = Reading::new(tree);
+    reading.folder(FOLDER)?;
     let mut trust = Trust::default();
     let mut groups = None;
     for file in reading.below(FOLDER, &|_| true)? {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use stratum_core::desired::Revision;
 use stratum_core::ids::{BranchName, CommitId, ObjectId};
 use stratum_core::ports::{RepositoryError, Tips, Tree};
+use stratum_core::text::short;
 
 use crate::compare;
 use crate::failure::git as failed;
@@ -217,9 +218,9 @@ fn revision(repository: &Repository, commit: &Commit<'_>) -> Result<Revision, Re
     Ok(Revision {
         commit: commit_id(commit.id)?,
         inputs: object_id(inputs(repository, tree).map_err(failure())?)?,
-        author: format!("{} <{}>", text(author.name), text(author.email)),
+        author: short(&format!("{} <{}>", text(author.name), text(author.email))),
         committed_at: committed_at(commit),
-        subject: message.lines().next().unwrap_or_default().trim().to_owned(),
+        subject: short(message.lines().next().unwrap_or_default().trim()),
         message,
     })
 }

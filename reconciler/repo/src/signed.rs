@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use stratum_core::ids::CommitId;
 use stratum_core::ports::RepositoryError;
 use stratum_core::signed::{Signed, SignedCommit, SignedTag};
+use stratum_core::text::short;
 
 use crate::compare;
 use crate::failure::git as failed;
@@ -125,7 +126,7 @@ fn signed_commit(repository: &Repository, id: ObjectId) -> Result<SignedCommit, 
     let committer = commit.committer().map_err(failure())?;
     Ok(SignedCommit {
         commit: commit_id(id)?,
-        author: format!("{} <{}>", author.name, author.email),
+        author: short(&format!("{} <{}>", author.name, author.email)),
         committer_mail: committer.email.to_string(),
         committed_at: time(committer.time().ok()),
         message: String::from_utf8_lossy(commit.message_raw().map_err(failure())?).into_owned(),

@@ -199,6 +199,23 @@ impl Reconciler {
         self.log(vec![entry]).await
     }
 
+    /// Writes that the repository's own policies are left out, as the operator wants it.
+    pub(crate) async fn log_without_policies(
+        &self,
+        environment: &EnvironmentName,
+        base: &CommitId,
+    ) -> Result<(), RuntimeError> {
+        let what = What::Refused {
+            action: "policies".to_owned(),
+            plan: None,
+            revision: Some(base.clone()),
+            reason: "left out by `--without-policies`: the policies that ship decide alone"
+                .to_owned(),
+        };
+        let entry = self.entry(environment, Principal::Reconciler, Vec::new(), what);
+        self.log(vec![entry]).await
+    }
+
     fn entry_of(&self, look: &Look, judged: &Verdict, what: What) -> AuditEntry {
         let (principal, people) = match look.trigger {
             Trigger::Push => behind(Some(&look.revision.author), judged),

@@ -13,7 +13,7 @@ use stratum_core::run::Trigger;
 use stratum_core::settings::Settings;
 use stratum_core::signed::Approval;
 
-use crate::admission::{Admission, nothing, unproven};
+use crate::admission::{Admission, nothing, unproven, without_policies};
 use crate::error::RuntimeError;
 use crate::guard::{Case, Guard};
 use crate::head::Head;
@@ -216,6 +216,10 @@ impl Reconciler {
                 };
             }
             rules => rules?,
+        };
+        let rules = match self.options.without_policies.is_empty() {
+            true => rules,
+            false => without_policies(&rules),
         };
         let mut case = Case {
             environment: EnvironmentName::repository(),

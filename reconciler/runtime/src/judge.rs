@@ -86,7 +86,7 @@ impl Reconciler {
             Err(error) => return Ok(Err(error)),
         };
         let mut findings = look.findings.clone();
-        findings.extend(check(&plan, &base, &look.target.own()));
+        findings.extend(check(&plan, &base, &[&look.target.own()]));
         let verdict = self.verdict(&look.input, look.trigger, &plan).await?;
         findings.extend(look.input.unverified(&verdict));
         let mut entries = self.verdict_entries(look, &plan, &verdict);

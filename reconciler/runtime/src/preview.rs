@@ -171,7 +171,7 @@ fn conclude(
 ) -> Result<Preview, RuntimeError> {
     match planned {
         Ok(plan) => {
-            findings.extend(check(&plan, base, own));
+            findings.extend(check(&plan, base, &[own]));
             let plan = Arc::new(plan);
             let judged = judge(request, &plan)?;
             findings.extend(judged.findings);

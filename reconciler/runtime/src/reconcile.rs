@@ -1,6 +1,6 @@
 //! The loop over all environments.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -32,6 +32,9 @@ pub struct Options {
     pub lease_ttl: Duration,
     /// The most memory and time of one evaluation, whatever a repository says.
     pub most: Limits,
+    /// Environments that are judged without the repository's own policies: the way back for whoever
+    /// has the machine, where no push leads out.
+    pub without_policies: BTreeSet<EnvironmentName>,
     /// Do blocking work on the event loop, so that a simulation in one thread is deterministic.
     pub inline: bool,
 }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use stratum_core::finding::Finding;
 use stratum_core::plan::{Reversibility, Step};
 use stratum_core::ports::{Gate, GateError, PlanRequest, Question, Signatures, Tree, TreeError};
+use stratum_core::settings::Settings;
 use stratum_core::signed::{Signed, Signer};
 use stratum_core::trust::Trust;
 use stratum_core::verdict::{Decision, Judgement, Verdict};
@@ -32,7 +33,12 @@ impl Gate for ReversibleOnly {
         ))
     }
 
-    fn check(&self, _tree: &dyn Tree, _trust: &Trust) -> Result<Vec<Finding>, TreeError> {
+    fn check(
+        &self,
+        _tree: &dyn Tree,
+        _trust: &Trust,
+        _settings: &Settings,
+    ) -> Result<Vec<Finding>, TreeError> {
         Ok(Vec::new())
     }
 }

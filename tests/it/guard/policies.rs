@@ -158,3 +158,106 @@ fn the_first_use_pins_the_trust_and_says_so() {
     guarded.once().ends_with(0);
     assert_eq!(guarded.logged("trust-pinned").len(), 2, "only once");
 }
+
+/// A policy that nobody could change again is found before it holds: by `check`, by the hook of the
+/// server, and where it was pushed all the same.
+#[test]
+fn policies_that_nobody_could_change_again_are_refused() {
+    let guarded = begun(&["ada", "ben"]);
+    let head = "@id(\"stop\")\n@reason(\"stop\")\n";
+    for text in [
+        format!("{head}forbid (principal, action, resource);\n"),
+        format!(
+            "{head}forbid (principal is Author, action in [Action::\"apply\", Action::\"advance\"], \
+             resource)\nwhen {{ context.approvals - 9223372036854775807 - 2 > 0 }};\n"
+        ),
+    ] {
+        guarded.ground.write("policies/x.cedar", &text);
+        let clone = guarded.ground.clone_folder();
+        let checked = crate::ground::stratum(&clone, &["check", "--json"]).ends_with(1);
+        let codes: Vec<_> = checked.json()["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|finding| finding["code"].as_str().unwrap().to_owned())
+            .collect();
+        assert!(codes.contains(&"STR0909".to_owned()), "{codes:?}");
+        guarded.push("ada", By::Ssh("ada"), "lock");
+        guarded.denied("staging", "STR0909");
+        fs::remove_file(clone.join("policies/x.cedar")).unwrap();
+        guarded.file("staging", "a", "two");
+        guarded.push("ada", By::Ssh("ada"), "unlock");
+        guarded.once();
+        assert_eq!(guarded.world("staging/a").as_deref(), Some("two\n"));
+    }
+}
+
+/// Policies that allow their own change at an hour that does not come: whoever has the machine leads
+/// out, and the audit log says so.
+#[test]
+fn the_machine_of_the_reconciler_is_the_way_back() {
+    let guarded = begun(&["ada", "ben"]);
+    let far = (hour_now() + 12) % 24;
+    let text = format!(
+        "@id(\"rarely\")\n@reason(\"rarely\")\nforbid (principal, action, resource)\n\
+         unless {{ context.hour == {far} }};\n"
+    );
+    guarded.ground.write("policies/x.cedar", &text);
+    guarded.push("ada", By::Ssh("ada"), "rarely");
+    guarded.once();
+    fs::remove_file(guarded.ground.clone_folder().join("policies/x.cedar")).unwrap();
+    guarded.file("staging", "a", "two");
+    guarded.push("ada", By::Ssh("ada"), "back");
+    guarded.denied("staging", "rarely");
+    let root = guarded.ground.made("");
+    let out = [
+        "reconcile",
+        "--once",
+        "--root",
+        root.to_str().unwrap(),
+        "--without-policies",
+        "staging",
+    ];
+    guarded.ground.stratum(&out);
+    assert_eq!(guarded.world("staging/a").as_deref(), Some("two\n"));
+    let entries = guarded.logged("refused");
+    let told = entries.iter().any(|entry| {
+        let refused = &entry["what"]["refused"];
+        refused["action"] == "policies" && entry["environment"] == "staging"
+    });
+    assert!(told, "{entries:?}");
+}
+
+/// The hour of the day, UTC.
+fn hour_now() -> u64 {
+    let now = std::time::SystemTime::now();
+    let since = now.duration_since(std::time::UNIX_EPOCH).unwrap();
+    since.as_secs() / 3600 % 24
+}
+
+/// What nothing reads under `policies/`, and folders that are links, would look like rules and be none.
+#[test]
+fn rules_that_nothing_reads_are_refused() {
+    let guarded = begun(&["ada"]);
+    let clone = guarded.ground.clone_folder();
+    let text = "@id(\"x\")\n@reason(\"y\")\nforbid (principal, action, resource);\n";
+    for path in [
+        "policies/X.CEDAR",
+        "policies/sub/x.cedar",
+        "policies/x.cedar.txt",
+        "policies/tests/x.cedar",
+    ] {
+        guarded.ground.write(path, text);
+        guarded.push("ada", By::Ssh("ada"), path);
+        guarded.denied("staging", "STR0908");
+        fs::remove_dir_all(clone.join("policies")).unwrap();
+    }
+    for folder in ["policies", "trust"] {
+        let kept = clone.join(folder);
+        let _there_is_none = fs::remove_dir_all(&kept);
+        std::os::unix::fs::symlink("/etc", &kept).unwrap();
+        guarded.push("ada", By::Ssh("ada"), folder);
+        guarded.denied("staging", "STR0109");
+        fs::remove_file(&kept).unwrap();
+    }
+}

@@ -157,7 +157,7 @@ pub(crate) fn check(
         let trust = trust.value.unwrap_or_default();
         findings.extend(
             wiring::gate()
-                .check(tree, &trust)
+                .check(tree, &trust, &settings)
                 .map_err(LoadError::Tree)?,
         );
     }

@@ -25,6 +25,6 @@ pub(crate) fn run(
     let mut script = Vec::new();
     let mut command = Arguments::command();
     clap_complete::generate(arguments.shell, &mut command, "stratum", &mut script);
-    context.ui.answer(&String::from_utf8_lossy(&script));
+    context.ui.answer_exact(&String::from_utf8_lossy(&script));
     Ok(Exit::Done)
 }

@@ -44,7 +44,7 @@ pub(crate) fn run(context: &Context, arguments: &ManArguments) -> Result<Exit, C
     let page = render(page).map_err(|error| {
         CommandError::machine("the manual page could not be written").because(&error)
     })?;
-    context.ui.answer(&page);
+    context.ui.answer_exact(&page);
     Ok(Exit::Done)
 }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use stratum_core::condition::Condition;
 use stratum_core::duration;
-use stratum_core::ports::{Audit, EvaluationCache, RunOutcome, SecretStore, Store};
+use stratum_core::ids::EnvironmentName;
+use stratum_core::ports::{Audit, EvaluationCache, Loader, RunOutcome, SecretStore, Store};
 use stratum_core::settings::Limits;
 use stratum_providers::probe::HealthProbe;
 use stratum_repo::RefWatcher;
@@ -97,6 +98,21 @@ pub(crate) struct ReconcileArguments {
         requires = "listen"
     )]
     webhook_secret_file: Option<PathBuf>,
+
+    /// Judge this environment without the policies of the repository, by those that ship alone:
+    /// the way back where policies let nobody change them any more; it is written into the audit log
+    #[arg(long, value_name = "ENVIRONMENT")]
+    without_policies: Vec<EnvironmentName>,
+
+    /// The file with the token that shows `/metrics` and the reasons of `/readyz` to others than
+    /// this machine, as `Authorization: Bearer`
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "STRATUM_METRICS_TOKEN_FILE",
+        requires = "listen"
+    )]
+    metrics_token_file: Option<PathBuf>,
 
     /// The form of the log on stderr
     #[arg(
@@ -191,13 +207,15 @@ async fn work(
         wake: Arc::clone(&wake),
         forge: forge.zip(announcer.clone()),
     };
-    let desk = Desk::new(webhook, sources);
+    let token = serve::token(arguments.metrics_token_file.as_deref())?;
+    let desk = Desk::new(webhook, token, sources);
     let told = announcer.clone().map(telling::telling);
     let sink = sink(voice, Arc::clone(&desk), told);
     let options = options(arguments, place)?;
     let ports = ports(arguments, place, &guarded, Arc::clone(&wake))?;
+    let loader = Arc::clone(&ports.loader);
     let reconciler = Reconciler::new(ports, options, sink, stop.clone());
-    listen(voice, &desk, wake, stop.clone())?;
+    listen(voice, &desk, wake, stop.clone(), loader)?;
     if arguments.once {
         let reports = reconciler.run_once().await?;
         telling::tell_once(announcer.as_deref()).await;
@@ -290,6 +308,7 @@ fn options(arguments: &ReconcileArguments, place: &Place) -> Result<Options, Com
             ..Limits::default()
         },
         inline: false,
+        without_policies: arguments.without_policies.iter().cloned().collect(),
     })
 }
 
@@ -359,6 +378,7 @@ fn listen(
     desk: &Arc<Desk>,
     wake: Arc<RefWatcher>,
     stop: Stop,
+    loader: Arc<dyn Loader>,
 ) -> Result<(), CommandError> {
     let take = |kind: SignalKind| {
         signal(kind)
@@ -373,6 +393,7 @@ fn listen(
         own.say("stopping: what is in flight ends first (again to end at once)");
         stopped.stopping();
         stop.stop();
+        loader.stop();
         either(&mut terminate, &mut interrupt).await;
         own.say("ended at once; the next start goes on where this one was");
         std::process::exit(i32::from(Exit::Internal.code()));
@@ -445,7 +466,6 @@ fn exit_of(reports: &[EnvironmentReport]) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stratum_core::ids::EnvironmentName;
 
     fn report(condition: Condition, outcome: Option<RunOutcome>) -> EnvironmentReport {
         EnvironmentReport {

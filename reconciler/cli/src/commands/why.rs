@@ -242,16 +242,20 @@ fn would_allow(row: Option<&EnvironmentRow>, made: &Preview, could: &[String]) -
 fn text(why: &Why) -> String {
     let mut text = format!("{} is {}", why.environment, why.condition);
     if !why.reason.is_empty() {
-        text.push_str(&format!(": {}", why.reason));
+        text.push_str(&format!(": {}", one_line(&why.reason)));
     }
     text.push_str(&format!("\n\nWhat policy says now: {}\n", why.decision));
     for denied in &why.denied {
-        text.push_str(&format!("  {}: {}\n", denied.what, denied.decision));
+        text.push_str(&format!(
+            "  {}: {}\n",
+            one_line(&denied.what),
+            denied.decision
+        ));
         for policy in &denied.policies {
             text.push_str(&format!(
                 "    because {} ({})\n",
                 one_line(&policy.reason),
-                policy.id
+                one_line(&policy.id)
             ));
         }
     }
@@ -259,7 +263,7 @@ fn text(why: &Why) -> String {
         if !lines.is_empty() {
             text.push_str(&format!("\n{title}\n"));
             for line in lines {
-                text.push_str(&format!("  {line}\n"));
+                text.push_str(&format!("  {}\n", one_line(line)));
             }
         }
     };

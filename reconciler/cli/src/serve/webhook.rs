@@ -1,23 +1,31 @@
 //! `/webhook`: a delivery of the forge makes the reconciler look at once.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt as _;
-use stratum_forge::webhook::{Event, LONGEST, Secrets, Seen, WebhookError};
-use tokio::sync::Semaphore;
+use stratum_forge::webhook::{Event, LONGEST, Secrets, Seen, WebhookError, is_form};
 
 use crate::failure::CommandError;
 use crate::serve::Desk;
+use crate::serve::door::Peer;
 use crate::serve::metrics::Delivery;
 
 /// Bodies that are read at once: each may take 25 MB.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 6;
+
+/// Of these, from one address that is not this machine.
+const FROM_ONE: usize = 2;
+
+/// The least time between two looks that deliveries ask for.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// How long a body may take. *Source*: GitHub gives up after ten seconds itself.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,7 +44,24 @@ pub(crate) struct Webhook {
     repository: Option<String>,
     secrets: RwLock<Option<Secrets>>,
     seen: Mutex<Seen>,
-    room: Semaphore,
+    room: Mutex<BTreeMap<IpAddr, usize>>,
+    /// When a delivery may next ask for a look.
+    next: Mutex<Option<Instant>>,
+}
+
+/// Room for one body; given back when it is dropped.
+struct Room<'a>(&'a Webhook, IpAddr);
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        let mut room = self.0.room.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(taken) = room.get_mut(&self.1) {
+            *taken = taken.saturating_sub(1);
+            if *taken == 0 {
+                room.remove(&self.1);
+            }
+        }
+    }
 }
 
 impl Webhook {
@@ -50,7 +75,8 @@ impl Webhook {
             repository,
             secrets: RwLock::default(),
             seen: Mutex::default(),
-            room: Semaphore::new(AT_ONCE),
+            room: Mutex::default(),
+            next: Mutex::default(),
         };
         webhook.reload()?;
         Ok(webhook)
@@ -91,9 +117,36 @@ impl Webhook {
         secrets.is_some()
     }
 
-    fn is_new(&self, id: &str) -> bool {
+    /// Whether neither the delivery nor the body was seen before: the id is not signed, the body is.
+    fn is_new(&self, id: &str, signature: &str) -> bool {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.is_new(id)
+        let (id, body) = (seen.is_new(id), seen.is_new(signature));
+        id && body
+    }
+
+    fn take_room(&self, peer: Peer) -> Option<Room<'_>> {
+        let ip = peer.0.ip().to_canonical();
+        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = room.get(&ip).copied().unwrap_or(0);
+        let from_one = if peer.is_here() { AT_ONCE } else { FROM_ONE };
+        if room.values().sum::<usize>() >= AT_ONCE || own >= from_one {
+            return None;
+        }
+        room.insert(ip, own + 1);
+        Some(Room(self, ip))
+    }
+
+    /// How long the look that a delivery asks for must wait; `None` when one is waited for already.
+    fn turn(&self) -> Option<Duration> {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let at = next.unwrap_or(now);
+        if at > now + PAUSE {
+            return None;
+        }
+        let at = at.max(now);
+        *next = Some(at + PAUSE);
+        Some(at - now)
     }
 }
 
@@ -101,8 +154,12 @@ impl Webhook {
 type Said = (Delivery, StatusCode, String);
 
 /// Receives one delivery.
-pub(super) async fn receive(State(desk): State<Arc<Desk>>, request: Request) -> Response {
-    let (delivery, status, sentence) = match take(&desk, request).await {
+pub(super) async fn receive(
+    State(desk): State<Arc<Desk>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    request: Request,
+) -> Response {
+    let (delivery, status, sentence) = match take(&desk, peer, request).await {
         Ok(said) | Err(said) => said,
     };
     desk.metrics.delivery(delivery);
@@ -112,7 +169,7 @@ pub(super) async fn receive(State(desk): State<Arc<Desk>>, request: Request) -> 
     (status, format!("{sentence}\n")).into_response()
 }
 
-async fn take(desk: &Desk, request: Request) -> Result<Said, Said> {
+async fn take(desk: &Arc<Desk>, peer: Peer, request: Request) -> Result<Said, Said> {
     let webhook = &desk.webhook;
     if !webhook.has_secrets() {
         let sentence = "no secret is known here: start with `--webhook-secret-file`";
@@ -121,11 +178,11 @@ async fn take(desk: &Desk, request: Request) -> Result<Said, Said> {
     let (parts, body) = request.into_parts();
     let headers = parts.headers;
     let signature = text(&headers, "x-hub-signature-256");
-    if signature.is_none() {
+    let Some(signed) = signature.filter(|signature| is_form(signature)) else {
         let sentence = WebhookError::NoSignature.to_string();
         return Err(refused(StatusCode::UNAUTHORIZED, &sentence));
-    }
-    let Ok(_room) = webhook.room.try_acquire() else {
+    };
+    let Some(_room) = webhook.take_room(peer) else {
         let sentence = "too many deliveries at once; send it again";
         return Err(refused(StatusCode::SERVICE_UNAVAILABLE, sentence));
     };
@@ -144,18 +201,18 @@ async fn take(desk: &Desk, request: Request) -> Result<Said, Said> {
     };
     let event = Event::read(name, &bytes, webhook.repository.as_deref())
         .map_err(|error| refused(StatusCode::BAD_REQUEST, &error.to_string()))?;
-    if !webhook.is_new(id) {
+    if !webhook.is_new(id, &signed.to_ascii_lowercase()) {
         let sentence = "this delivery was seen before".to_owned();
         return Ok((Delivery::Repeated, StatusCode::OK, sentence));
     }
     Ok(match event {
         Event::Look => {
-            desk.sources.wake.poke();
+            poke(desk);
             let sentence = "the repository is looked at".to_owned();
             (Delivery::Accepted, StatusCode::ACCEPTED, sentence)
         }
         Event::Ping => {
-            desk.sources.wake.poke();
+            poke(desk);
             (Delivery::Accepted, StatusCode::OK, "pong".to_owned())
         }
         Event::Ignored(why) => {
@@ -163,6 +220,21 @@ async fn take(desk: &Desk, request: Request) -> Result<Said, Said> {
             (Delivery::Ignored, StatusCode::ACCEPTED, sentence)
         }
     })
+}
+
+/// Asks for a look, now or in its turn: many deliveries are one look.
+fn poke(desk: &Arc<Desk>) {
+    match desk.webhook.turn() {
+        None => {}
+        Some(wait) if wait.is_zero() => desk.sources.wake.poke(),
+        Some(wait) => {
+            let desk = Arc::clone(desk);
+            tokio::spawn(async move {
+                tokio::time::sleep(wait).await;
+                desk.sources.wake.poke();
+            });
+        }
+    }
 }
 
 fn refused(status: StatusCode, sentence: &str) -> Said {
@@ -214,4 +286,45 @@ async fn collect(announced: usize, body: Body) -> Result<Vec<u8>, Said> {
         return Err((Delivery::TooLong, StatusCode::PAYLOAD_TOO_LARGE, sentence));
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(text: &str) -> Peer {
+        Peer(format!("{text}:1").parse().unwrap())
+    }
+
+    #[test]
+    fn one_address_takes_some_of_the_room_and_gives_it_back() {
+        let webhook = Webhook::new(None, None).unwrap();
+        let stranger = peer("192.0.2.1");
+        let one = webhook.take_room(stranger).unwrap();
+        let two = webhook.take_room(stranger).unwrap();
+        assert!(webhook.take_room(stranger).is_none());
+        assert!(webhook.take_room(peer("192.0.2.2")).is_some());
+        drop((one, two));
+        let here: Vec<_> = (0..10)
+            .filter_map(|_| webhook.take_room(peer("127.0.0.1")))
+            .collect();
+        assert_eq!(here.len(), AT_ONCE);
+    }
+
+    #[test]
+    fn a_body_that_is_played_again_under_another_id_is_known() {
+        let webhook = Webhook::new(None, None).unwrap();
+        assert!(webhook.is_new("1", "sha256=aa"));
+        assert!(!webhook.is_new("2", "sha256=aa"));
+        assert!(!webhook.is_new("1", "sha256=bb"));
+        assert!(webhook.is_new("3", "sha256=cc"));
+    }
+
+    #[test]
+    fn three_hundred_deliveries_are_two_looks() {
+        let webhook = Webhook::new(None, None).unwrap();
+        let turns: Vec<Duration> = (0..300).filter_map(|_| webhook.turn()).collect();
+        assert_eq!(turns.len(), 2, "{turns:?}");
+        assert!(turns[0].is_zero() && !turns[1].is_zero() && turns[1] <= PAUSE);
+    }
 }

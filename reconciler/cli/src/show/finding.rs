@@ -71,7 +71,7 @@ fn is_secret(finding: &Finding, source: &Source) -> bool {
 }
 
 fn place(text: &mut String, theme: &Theme, role: Role, source: &Source, texts: Texts<'_>) {
-    let _infallible = writeln!(text, "  --> {}", harmless(&source.to_string()));
+    let _infallible = writeln!(text, "  --> {}", one_line(&source.to_string()));
     let Some(file) = texts(&source.file) else {
         return;
     };

@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 use stratum_core::finding::{Finding, Severity, codes};
+use stratum_core::source::Source;
 
 /// The log of one run of `check`.
 pub(crate) fn log(findings: &[Finding]) -> Value {
@@ -39,20 +40,23 @@ fn result(finding: &Finding) -> Value {
         Some(hint) => format!("{} ({hint})", finding.message),
         None => finding.message.clone(),
     };
-    let mut result = json!({
+    // A forge refuses the whole file for one result without a place. What is about the repository
+    // as a whole is decided in its settings.
+    let whole = Source::start_of(SETTINGS);
+    let source = finding.source.as_ref().unwrap_or(&whole);
+    json!({
         "ruleId": finding.code,
         "level": level,
         "message": { "text": text },
-    });
-    if let (Some(source), Some(map)) = (&finding.source, result.as_object_mut()) {
-        let location = json!([{ "physicalLocation": {
+        "locations": [{ "physicalLocation": {
             "artifactLocation": { "uri": uri(&source.file), "uriBaseId": "%SRCROOT%" },
-            "region": { "startLine": source.line, "startColumn": source.column },
-        }}]);
-        map.insert("locations".to_owned(), location);
-    }
-    result
+            "region": { "startLine": source.line.max(1), "startColumn": source.column.max(1) },
+        }}],
+    })
 }
+
+/// The file of the settings.
+const SETTINGS: &str = "stratum.ncl";
 
 /// A path as a relative URI reference (RFC 3986): everything but the plainest is percent-encoded.
 fn uri(path: &str) -> String {
@@ -69,7 +73,6 @@ fn uri(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stratum_core::source::Source;
 
     #[test]
     fn a_finding_stands_on_its_line() {
@@ -89,9 +92,18 @@ mod tests {
     }
 
     #[test]
-    fn a_finding_without_a_place_has_no_location() {
-        let log = log(&[Finding::warning(&codes::EMPTIED, "x")]);
-        assert!(log.pointer("/runs/0/results/0/locations").is_none());
+    fn every_result_has_a_place() {
+        let all = codes::ALL.iter().map(|code| Finding::warning(code, "x"));
+        let mut findings: Vec<Finding> = all.collect();
+        findings.push(Finding::warning(&codes::SYNTAX, "x").at(Source::new("a", 0, 0)));
+        let log = log(&findings);
+        let results = log.pointer("/runs/0/results").unwrap().as_array().unwrap();
+        for result in results {
+            let place = result.pointer("/locations/0/physicalLocation").unwrap();
+            let uri = place["artifactLocation"]["uri"].as_str().unwrap();
+            let line = place["region"]["startLine"].as_u64().unwrap();
+            assert!(line >= 1 && ["stratum.ncl", "a"].contains(&uri), "{place}");
+        }
         let rules = log.pointer("/runs/0/tool/driver/rules").unwrap();
         assert_eq!(rules.as_array().unwrap().len(), codes::ALL.len());
     }

@@ -28,6 +28,7 @@ fn plan(count: u32, requires: impl Fn(u32) -> Vec<u32>) -> Arc<Plan> {
         from: None,
         sensitive: Default::default(),
         kept: Default::default(),
+        was: None,
         meta: Meta::default(),
         source: None,
     });

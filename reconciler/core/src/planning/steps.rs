@@ -298,6 +298,7 @@ impl Sketch<'_> {
         draft.step.private = proposal.private.clone();
         if let Some(state) = self.subject.state {
             draft.step.meta = state.meta.clone();
+            draft.step.was = None;
             draft.step.provider = state.provider.clone();
             draft.step.kind = state.kind;
         }
@@ -394,6 +395,7 @@ impl Sketch<'_> {
             private: Opaque::default(),
             from: None,
             sensitive: self.marks.clone(),
+            was: None,
             meta: self
                 .subject
                 .resource
@@ -405,9 +407,13 @@ impl Sketch<'_> {
                 .and_then(|r| r.source(&Path::default()))
                 .cloned(),
         };
+        let before = state.map(|state| &state.meta);
         Draft {
             subject: self.own,
-            step,
+            step: Step {
+                was: before.filter(|meta| **meta != step.meta).cloned(),
+                ..step
+            },
             place: None,
         }
     }

@@ -333,11 +333,17 @@ fn checks_refuse_protected_budget_and_emptied() {
     );
     let settings: crate::settings::EnvironmentSettings =
         serde_json::from_str(r#"{"max_deletes":1}"#).unwrap();
-    let codes: Vec<String> = crate::check::check(&plan, &base, &settings)
-        .into_iter()
-        .map(|f| f.code.0)
-        .collect();
-    assert_eq!(codes, ["STR0801", "STR0801", "STR0802", "STR0803"]);
+    let codes = |settings: &[&crate::settings::EnvironmentSettings]| -> Vec<String> {
+        let found = crate::check::check(&plan, &base, settings);
+        found.into_iter().map(|f| f.code.0).collect()
+    };
+    let all = ["STR0801", "STR0801", "STR0802", "STR0803"];
+    assert_eq!(codes(&[&settings]), all);
+    // Whoever brings other settings in the same push is held by those from before.
+    let generous = serde_json::from_str(r#"{"max_deletes":9,"empty":true}"#).unwrap();
+    assert_eq!(codes(&[&generous, &settings]), all);
+    assert_eq!(codes(&[&settings, &generous]), all);
+    assert_eq!(codes(&[&generous, &generous]), ["STR0801", "STR0801"]);
 }
 
 #[test]

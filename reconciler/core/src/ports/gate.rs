@@ -13,7 +13,7 @@ use crate::plan::Plan;
 use crate::ports::{Retry, Tree, TreeError};
 use crate::rules::Rules;
 use crate::run::Trigger;
-use crate::settings::Signatures;
+use crate::settings::{Settings, Signatures};
 use crate::signed::{Approval, Authored, KeyKind, Refused};
 use crate::trust::Trust;
 use crate::verdict::{Judgement, Verdict};
@@ -196,6 +196,12 @@ pub trait Gate: Send + Sync {
     /// What policy says about anything else. Only [`crate::verdict::Decision::Allow`] allows.
     fn ask(&self, question: &Question) -> Result<Judgement, GateError>;
 
-    /// What is wrong with the policies and the keys of a tree, and which of its policy tests fail.
-    fn check(&self, tree: &dyn Tree, trust: &Trust) -> Result<Vec<Finding>, TreeError>;
+    /// What is wrong with the policies and the keys of a tree, which of its policy tests fail, and
+    /// whether anybody could change the policies again once they hold.
+    fn check(
+        &self,
+        tree: &dyn Tree,
+        trust: &Trust,
+        settings: &Settings,
+    ) -> Result<Vec<Finding>, TreeError>;
 }

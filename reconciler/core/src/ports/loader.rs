@@ -83,6 +83,9 @@ pub trait Loader: Send + Sync {
 
     /// The version of the contracts and readers; part of every digest of inputs.
     fn version(&self) -> &str;
+
+    /// Ends what is being read, and reads nothing more: the program ends.
+    fn stop(&self) {}
 }
 
 /// Results of evaluation, kept by the digest of what they were made from.

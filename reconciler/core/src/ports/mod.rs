@@ -5,6 +5,7 @@
 
 mod audit;
 mod clock;
+mod confined;
 pub mod contract;
 mod facts;
 mod forge;
@@ -25,6 +26,7 @@ pub use audit::{
     Audit, AuditError, NoteAlgorithm, NoteError, NoteKeys, NoteSignatures, NoteSigner,
 };
 pub use clock::{Clock, Randomness};
+pub use confined::{Confined, ConfinedError};
 pub use facts::{FactChange, Facts};
 pub use forge::{
     Announcements, CommentPlace, CommitState, CommitStatus, Forge, ForgeError, ForgeTrouble, Pull,

@@ -4,6 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::time::{Duration, Instant};
 
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use jiff::Timestamp;
 use octocrab::Octocrab;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -209,8 +210,7 @@ async fn exchange(client: &Octocrab, ask: Ask<'_>, path: &str) -> Result<Raw, oc
     let body = if announced.is_some_and(|length| length > LONGEST) {
         Err("it is too long".to_owned())
     } else {
-        let read = client.body_to_string(response).await;
-        read.map_err(|error| reason(&error))
+        collect(response.into_body(), LONGEST).await
     };
     Ok(Raw {
         status,
@@ -218,6 +218,24 @@ async fn exchange(client: &Octocrab, ask: Ask<'_>, path: &str) -> Result<Raw, oc
         has_next,
         body,
     })
+}
+
+/// A body of bounded length, whatever it announced.
+async fn collect<B>(body: B, most: usize) -> Result<String, String>
+where
+    B: BodyExt,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let read = Limited::new(body, most).collect().await;
+    let bytes = read.map_err(|error| match error.is::<LengthLimitError>() {
+        true => "it is too long".to_owned(),
+        false => match error.downcast_ref::<octocrab::Error>() {
+            Some(error) => reason(error),
+            None => error.to_string(),
+        },
+    })?;
+    let bytes = bytes.to_bytes().to_vec();
+    String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())
 }
 
 /// What an answer means.
@@ -286,4 +304,23 @@ fn reason(error: &octocrab::Error) -> String {
     let text = innermost.to_string();
     let first = text.lines().next().unwrap_or_default();
     first.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Full;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_does_not_say_how_long_it_is_is_bounded_too() {
+        let body = |text: &'static str| Full::new(text.as_bytes());
+        assert_eq!(collect(body("1234"), 4).await.as_deref(), Ok("1234"));
+        assert_eq!(
+            collect(body("12345"), 4).await,
+            Err("it is too long".to_owned())
+        );
+        let bytes = Full::new(&b"\xff"[..]);
+        assert!(collect(bytes, 4).await.is_err());
+    }
 }

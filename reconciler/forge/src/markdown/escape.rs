@@ -4,26 +4,19 @@
 //! nothing and hides nothing. *Source*: CommonMark 0.31, sections 2.4, 4.5, 6.1; GitHub Flavored
 //! Markdown, section 6.9.
 
+use stratum_core::text::{Harmless, longest_run};
+
 /// Joins nothing: it stands where a forge would otherwise see a mention or a link.
 const JOINER: char = '\u{2060}';
 
 /// The text on one line, without what a terminal or a browser would obey.
 pub(crate) fn one_line(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    harmless(&words.join(" "))
+    Harmless::line(text).into_string()
 }
 
 /// Control characters, and those that change the direction of text, made visible.
 pub(crate) fn harmless(text: &str) -> String {
-    text.chars()
-        .map(|c| if is_unseen(c) { '\u{fffd}' } else { c })
-        .collect()
-}
-
-fn is_unseen(c: char) -> bool {
-    let turns =
-        matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    (c.is_control() && c != '\n' && c != '\t') || turns || matches!(c, '\u{2028}' | '\u{2029}')
+    Harmless::lines(text).into_string()
 }
 
 /// A sentence of others. What stands in backticks becomes a code span, the rest plain text.
@@ -83,14 +76,7 @@ fn entities(text: &str) -> String {
 
 /// A code span on one line.
 pub(crate) fn code(text: &str) -> String {
-    let flat = one_line(text);
-    if flat.is_empty() {
-        return "(empty)".to_owned();
-    }
-    let ticks = "`".repeat(longest_run(&flat) + 1);
-    let edge = flat.starts_with(['`', ' ']) || flat.ends_with(['`', ' ']);
-    let pad = if edge { " " } else { "" };
-    format!("{ticks}{pad}{flat}{pad}{ticks}")
+    Harmless::line(text).code()
 }
 
 /// A fenced block; `text` may be anything.
@@ -119,16 +105,6 @@ pub(crate) fn path(path: &str) -> String {
             _ => format!("%{byte:02X}"),
         })
         .collect()
-}
-
-fn longest_run(text: &str) -> usize {
-    let mut longest = 0;
-    let mut run = 0;
-    for c in text.chars() {
-        run = if c == '`' { run + 1 } else { 0 };
-        longest = longest.max(run);
-    }
-    longest
 }
 
 /// A long text by its beginning, cut between two characters.

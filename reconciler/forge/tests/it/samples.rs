@@ -80,6 +80,7 @@ pub(crate) fn step(action: Action, address: &str, changes: Vec<Change>) -> Step 
         private: Default::default(),
         from: None,
         sensitive: Default::default(),
+        was: None,
         meta: Meta::default(),
     }
 }

@@ -1,13 +1,13 @@
-//! What the tokens of a Nickel file say about it.
+//! What the words of a Nickel file say about it.
 //!
-//! Imports are found in the token stream and not in the syntax tree, because the tree's own
-//! visitor does not see all of it (the defaults of let patterns, for one).
+//! Imports are found in the words and not in the syntax tree, because the tree's own visitor does
+//! not see all of it (the defaults of let patterns, for one), and because this happens before the
+//! text is confined: see [`crate::tokens`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use nickel_lang_core::parser::lexer::{Lexer, MultiStringToken, NormalToken, StringToken, Token};
-
 use crate::evaluate::protocol::Format;
+use crate::tokens::{Token, Tokens};
 
 /// One import.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,108 +31,97 @@ pub(crate) struct Scan {
     pub(crate) pieces: BTreeMap<String, (usize, (u32, u32))>,
 }
 
-/// Reads the tokens of `text`, up to the first that is none: the parser will name that one. Of its
-/// words those are kept that `names` asks for.
+/// Reads the words of `text`, up to the first place where none can begin: the parser will name
+/// that one. Of its names and literals those are kept that `names` asks for.
+///
+/// *Guarantees*: one pass; nothing is computed, no number either.
 pub(crate) fn scan(text: &str, names: &dyn Fn(&str) -> bool) -> Scan {
-    let tokens: Vec<(usize, Token<'_>)> = Lexer::new(text)
-        .map_while(Result::ok)
-        .map(|(start, token, _)| (start, token))
-        .collect();
     let mut scan = Scan::default();
-    let mut depth = 0usize;
+    let (mut depth, mut starts) = (0usize, false);
     let mut cursor = Cursor {
         text,
         offset: 0,
         line: 1,
         column: 1,
     };
-    for (index, (start, token)) in tokens.iter().enumerate() {
-        let rest = tokens.get(index.saturating_add(1)..).unwrap_or_default();
+    for (start, token, end) in Tokens::of(text) {
         match token {
-            Token::Normal(NormalToken::Import) => {
-                scan.imports.push(import(rest, cursor.at(*start)));
-            }
-            Token::Normal(NormalToken::LBrace) => depth = depth.saturating_add(1),
-            Token::Normal(NormalToken::RBrace) => depth = depth.saturating_sub(1),
-            Token::Normal(NormalToken::Identifier(word)) => {
+            Token::Import => scan.imports.push(import(text, end, cursor.at(start))),
+            Token::Left(b'{') => depth = depth.saturating_add(1),
+            Token::Right(b'}') => depth = depth.saturating_sub(1),
+            Token::Name(word) => {
                 if names(word) {
-                    scan.words.insert((*word).to_owned());
+                    scan.words.insert(word.to_owned());
                 }
-                if depth == 1 && starts_field(&tokens, index) && is_piece(rest) {
-                    let piece = scan.pieces.entry((*word).to_owned());
-                    let count = piece.or_insert_with(|| (0, cursor.at(*start)));
+                if depth == 1 && starts && is_piece(text, end) {
+                    let piece = scan.pieces.entry(word.to_owned());
+                    let count = piece.or_insert_with(|| (0, cursor.at(start)));
                     count.0 = count.0.saturating_add(1);
                 }
             }
-            Token::Str(StringToken::Literal(word))
-            | Token::MultiStr(MultiStringToken::Literal(word)) => {
-                if names(word) {
-                    scan.words.insert(word.clone());
-                }
+            Token::Literal(word) if names(word) => {
+                scan.words.insert(word.to_owned());
             }
-            Token::Normal(_) | Token::Str(_) | Token::MultiStr(_) => {}
+            _ => {}
         }
+        starts = matches!(token, Token::Left(b'{') | Token::Comma);
     }
     scan
 }
 
-/// Whether the token at `index` is where a field of a record may begin.
-fn starts_field(tokens: &[(usize, Token<'_>)], index: usize) -> bool {
-    let before = index.checked_sub(1).and_then(|index| tokens.get(index));
-    matches!(
-        before,
-        Some((_, Token::Normal(NormalToken::LBrace | NormalToken::Comma)))
-    )
-}
-
-/// Whether the tokens after a name are those of `.name =` or `."name" =`.
-fn is_piece(rest: &[(usize, Token<'_>)]) -> bool {
-    let mut rest = rest.iter().map(|(_, token)| token);
-    matches!(rest.next(), Some(Token::Normal(NormalToken::Dot)))
+/// Whether the words behind a name, from byte `end` on, are those of `.name =` or `."name" =`.
+fn is_piece(text: &str, end: usize) -> bool {
+    let mut rest = Tokens::behind(text, end).map(|(_, token, _)| token);
+    rest.next() == Some(Token::Dot)
         && rest
             .take(5)
             .take_while(|token| {
                 matches!(
                     token,
-                    Token::Normal(
-                        NormalToken::Identifier(_) | NormalToken::DoubleQuote | NormalToken::Equals
-                    ) | Token::Str(_)
+                    Token::Name(_)
+                        | Token::Quote
+                        | Token::Equals
+                        | Token::Literal(_)
+                        | Token::Escape
                 )
             })
-            .any(|token| matches!(token, Token::Normal(NormalToken::Equals)))
+            .any(|token| token == Token::Equals)
 }
 
-/// Reads what stands after the word `import`: one plain literal, and perhaps a format.
-fn import(rest: &[(usize, Token<'_>)], at: (u32, u32)) -> Import {
-    let mut tokens = rest.iter().map(|(_, token)| token).peekable();
+/// The longest path of an import, in bytes.
+const LONGEST_PATH: usize = 4096;
+
+/// Reads what stands behind the word `import`, from byte `end` on: one plain literal, and perhaps a
+/// format.
+fn import(text: &str, end: usize, at: (u32, u32)) -> Import {
+    let mut tokens = Tokens::behind(text, end)
+        .map(|(_, token, _)| token)
+        .peekable();
     let refused = |reason: &str| Import {
         path: Err(reason.to_owned()),
         format: Format::Text,
         at,
     };
-    if tokens.next() != Some(&Token::Normal(NormalToken::DoubleQuote)) {
+    if tokens.next() != Some(Token::Quote) {
         return refused("only files are imported, by a path in plain quotes");
     }
     let mut path = String::new();
     loop {
         match tokens.next() {
-            Some(Token::Str(StringToken::Literal(text))) => path.push_str(text),
-            Some(
-                Token::Str(StringToken::DoubleQuote) | Token::Normal(NormalToken::DoubleQuote),
-            ) => break,
+            Some(Token::Literal(text)) if path.len() + text.len() <= LONGEST_PATH => {
+                path.push_str(text);
+            }
+            Some(Token::Quote) => break,
+            Some(Token::Literal(_)) => return refused("the path is longer than 4096 bytes"),
             _ => return refused("the path must be plain text, without escapes"),
         }
     }
-    let format = if tokens
-        .next_if_eq(&&Token::Normal(NormalToken::As))
-        .is_some()
-    {
-        match tokens.next() {
-            Some(Token::Normal(NormalToken::RawEnumTag(tag))) => named_format(tag),
+    let format = match tokens.next_if_eq(&Token::As) {
+        Some(_) => match tokens.next() {
+            Some(Token::Tag(tag)) => named_format(tag),
             _ => None,
-        }
-    } else {
-        Some(format_of(&path))
+        },
+        None => Some(format_of(&path)),
     };
     match format {
         Some(format) => Import {

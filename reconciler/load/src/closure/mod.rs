@@ -22,6 +22,11 @@ pub(crate) const LARGEST_FILE: usize = 16 << 20;
 /// The most files of one closure.
 const MOST_FILES: usize = 10_000;
 
+/// Reads the words of a text; for the fuzzer.
+pub(crate) fn words(text: &str) {
+    drop(scan(text, &|_| true));
+}
+
 /// A file with everything it imports.
 #[derive(Debug, Default)]
 pub(crate) struct Closed {
@@ -156,12 +161,16 @@ fn read(
             .push(refused(code, format!("`{path}` is not a regular file")));
         return Ok(None);
     }
-    let bytes = tree.blob(&entry.id, path)?;
-    if bytes.len() > LARGEST_FILE {
-        let message = format!("`{path}` is larger than {} MiB", LARGEST_FILE >> 20);
-        closed.findings.push(refused(&codes::TOO_LARGE, message));
-        return Ok(None);
-    }
+    let bytes = match tree.blob(&entry.id, path) {
+        // The repository weighs before it reads.
+        Ok(bytes) if bytes.len() <= LARGEST_FILE => bytes,
+        Ok(_) | Err(TreeError::TooLarge { .. }) => {
+            let message = format!("`{path}` is larger than {} MiB", LARGEST_FILE >> 20);
+            closed.findings.push(refused(&codes::TOO_LARGE, message));
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
     if let Some(finding) = stand_in(path, &bytes) {
         closed.findings.push(finding);
         return Ok(None);

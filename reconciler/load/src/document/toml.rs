@@ -1,6 +1,7 @@
 //! TOML with places.
 
 use serde_json::Value;
+use stratum_core::bounds::{DEEPEST, too_deep_toml};
 use stratum_core::finding::Finding;
 use stratum_core::finding::codes::Explained;
 use stratum_core::source::Source;
@@ -14,6 +15,11 @@ use super::{Document, Lines};
 ///
 /// *Errors*: one finding with `code` for each line with a syntax error.
 pub(crate) fn toml(file: &str, text: &str, code: &Explained) -> Result<Document, Vec<Finding>> {
+    if let Some(at) = too_deep_toml(text) {
+        let message = format!("it nests deeper than {DEEPEST} levels");
+        let finding = Finding::error(code, message).at(Lines::of(text).place(file, at));
+        return Err(vec![finding.hint("write tables below one another")]);
+    }
     let (table, errors) = DeTable::parse_recoverable(text);
     let lines = Lines::of(text);
     if !errors.is_empty() {

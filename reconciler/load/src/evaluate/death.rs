@@ -31,6 +31,8 @@ pub(crate) enum Death {
     Answer(String),
     /// It could not start.
     NotStarted(String),
+    /// Nothing is evaluated any more: the program ends.
+    Stopped,
     /// The system refused to talk to it.
     System(io::Error),
 }
@@ -49,12 +51,17 @@ impl Death {
         } else if text.contains("overflowed its stack") {
             Self::Stack
         } else if status.signal().is_some() || status.code() == Some(101) {
-            Self::Mistake(format!("{status}: {first}"))
+            Self::Mistake(format!("{status}: {}", said(text)))
         } else if status.code() == Some(i32::from(NOT_STARTED)) {
             Self::NotStarted(first.to_owned())
         } else {
             Self::NotStarted(format!("{status}: {first}"))
         }
+    }
+
+    /// The same as a sentence about something that is no file.
+    pub(crate) fn sentence(self) -> Result<String, LoadError> {
+        self.finding("").map(|finding| finding.message)
     }
 
     /// The finding about the file at `path`; an error where it is not the fault of the file.
@@ -82,12 +89,25 @@ impl Death {
             ),
             Self::Answer(text) => return Err(failed("reading its answer", io::Error::other(text))),
             Self::NotStarted(text) => return Err(failed("starting it", io::Error::other(text))),
+            Self::Stopped => {
+                return Err(failed(
+                    "waiting for it",
+                    io::Error::other("the program ends"),
+                ));
+            }
             Self::System(error) => return Err(failed("talking to it", error)),
         };
         Ok(Finding::error(&codes::LIMIT, message)
             .at(Source::start_of(path))
             .hint(hint))
     }
+}
+
+/// What a panic said, without the place in the source, which means nothing to people.
+fn said(text: &str) -> &str {
+    let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+    let said = lines.find(|line| !line.contains("panicked at"));
+    said.unwrap_or("it gave no reason").trim()
 }
 
 /// The error of an evaluator that does not work.

@@ -1,6 +1,7 @@
 //! One Nickel file of a tree becomes JSON, with the place of every value.
 
 mod balance;
+pub(crate) mod budget;
 mod child;
 mod confine;
 mod death;
@@ -16,6 +17,7 @@ mod worker;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::time::Instant;
 
 use stratum_core::desired::Closure;
 use stratum_core::finding::{Finding, any_error, codes};
@@ -28,10 +30,11 @@ use crate::closure::{self, Closed};
 use crate::contracts;
 use crate::shipped::Library;
 
-pub use child::{EVALUATE_ARGUMENT, evaluate_main};
+pub use child::{EVALUATE_ARGUMENT, Task, evaluate_main};
 pub use confine::{Confinement, Enforcement};
-pub use pool::Evaluators;
+pub use pool::{Evaluators, Readers};
 
+use budget::{Budget, Spent};
 use node::{Datum, Node, Places};
 use protocol::{Answer, Request};
 
@@ -73,7 +76,8 @@ pub struct Evaluator<'a> {
     shipped: &'a Library,
     evaluators: &'a Evaluators,
     cache: &'a dyn EvaluationCache,
-    limits: &'a Limits,
+    limits: Limits,
+    budget: Budget,
     version: &'a str,
 }
 
@@ -81,13 +85,14 @@ pub struct Evaluator<'a> {
 pub(crate) const NICKEL: &str = "0.19.0";
 
 impl<'a> Evaluator<'a> {
-    /// An evaluator of `tree`.
+    /// An evaluator of `tree`, for one environment: `limits` are what its settings ask for, and
+    /// `budget` is what there is.
     pub(crate) fn new(
         tree: &'a dyn Tree,
         shipped: &'a Library,
         evaluators: &'a Evaluators,
         cache: &'a dyn EvaluationCache,
-        limits: &'a Limits,
+        (limits, budget): (&Limits, Budget),
         version: &'a str,
     ) -> Self {
         Self {
@@ -95,9 +100,15 @@ impl<'a> Evaluator<'a> {
             shipped,
             evaluators,
             cache,
-            limits,
+            limits: budget.bounds().within(limits),
+            budget,
             version,
         }
+    }
+
+    /// What it may cost.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// The tree.
@@ -147,7 +158,12 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Evaluates the file at `path`; with the contracts of providers when `resources`.
+    ///
+    /// Where the budget is spent, the value is not there; one finding of all files says so.
     pub(crate) fn output(&self, path: &str, resources: bool) -> Result<Output, LoadError> {
+        if !self.budget.file() {
+            return Ok(self.over(Spent::Files, path));
+        }
         let closed = self.close(path)?;
         let contract = resources
             .then(|| contracts::for_file(self.shipped.schemas(), &closed.words))
@@ -182,8 +198,16 @@ impl<'a> Evaluator<'a> {
             blobs,
             balance,
             contract,
+            most: self.budget.most(),
         };
-        let answer = self.answer(&key.to_string(), &request)?;
+        let answer = match self.answer(&key.to_string(), &request)? {
+            Ok(answer) => answer,
+            Err(spent) => {
+                let over = self.over(spent, path);
+                findings.extend(over.findings);
+                return Ok(Output { findings, ..output });
+            }
+        };
         findings.extend(answer.findings);
         let value = flat::gather(&mut answer.value.into_iter());
         if value.is_none() && !any_error(&findings) {
@@ -196,23 +220,58 @@ impl<'a> Evaluator<'a> {
         Ok(output)
     }
 
-    fn answer(&self, key: &str, request: &Request) -> Result<Answer, LoadError> {
+    fn over(&self, spent: Spent, path: &str) -> Output {
+        Output {
+            findings: self.budget.finding(spent, path).into_iter().collect(),
+            ..Output::default()
+        }
+    }
+
+    fn answer(&self, key: &str, request: &Request) -> Result<Result<Answer, Spent>, LoadError> {
         let kept = self
             .cache
             .get(key)
             .and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        if let Some(answer) = kept {
-            return Ok(answer);
+        let answer = match kept {
+            Some(answer) => answer,
+            None => match self.evaluated(key, request)? {
+                Ok(answer) => answer,
+                Err(spent) => return Ok(Err(spent)),
+            },
+        };
+        Ok(match self.budget.takes(answer.size) {
+            true => Ok(answer),
+            false => Err(Spent::Answers),
+        })
+    }
+
+    fn evaluated(&self, key: &str, request: &Request) -> Result<Result<Answer, Spent>, LoadError> {
+        let Limits { memory, time, .. } = &self.limits;
+        let end = format!("{key} {memory} {time:?}");
+        if let Some(answer) = self.evaluators.end(&end) {
+            return Ok(Ok(answer));
         }
-        let answer = self.evaluators.evaluate(request, self.limits)?;
-        let lasting = answer
-            .findings
-            .iter()
-            .all(|finding| finding.code.0 != codes::LIMIT.code);
-        if lasting && let Ok(bytes) = serde_json::to_vec(&answer) {
-            self.cache.put(key, &bytes);
+        let left = self.budget.time(*time);
+        if left.is_zero() {
+            return Ok(Err(Spent::Time));
         }
-        Ok(answer)
+        let started = Instant::now();
+        let answer = self.evaluators.evaluate(request, &self.limits, left)?;
+        self.budget.spend(started.elapsed());
+        let limited = |finding: &Finding| finding.code.0 == codes::LIMIT.code;
+        // A value that only found too little room left of its environment's is none of these.
+        let own = request.most == self.budget.bounds().answer << 20 && left == *time;
+        match answer.findings.iter().any(limited) {
+            true if own => self.evaluators.remember(&end, &answer),
+            true if left < *time => return Ok(Err(Spent::Time)),
+            true => {}
+            false => {
+                if let Ok(bytes) = serde_json::to_vec(&answer) {
+                    self.cache.put(key, &bytes);
+                }
+            }
+        }
+        Ok(Ok(answer))
     }
 }
 
@@ -254,7 +313,8 @@ pub(crate) fn in_process_with(
         shipped: Box::leak(Box::new(Library::new(schemas))),
         evaluators: Box::leak(Box::new(Evaluators::here())),
         cache: &crate::memory::Forgetful,
-        limits: Box::leak(Box::default()),
+        limits: Limits::default(),
+        budget: Budget::new(stratum_core::bounds::Bounds::default(), None),
         version: "test",
     }
 }

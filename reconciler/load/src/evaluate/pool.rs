@@ -1,16 +1,27 @@
 //! The evaluating children of one trust level.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use stratum_core::ports::LoadError;
+use serde::de::DeserializeOwned;
+use stratum_core::bounds::Bounds;
+use stratum_core::ports::{Confined, ConfinedError, LoadError};
 use stratum_core::settings::Limits;
 
 use super::confine::Confinement;
-use super::death::failed;
-use super::protocol::{Answer, Request, frame};
-use super::worker::Worker;
+use super::death::{Death, failed};
+use super::protocol::{Answer, Asked, Request, frame};
+use super::worker::{Patience, Worker};
+
+/// What ended an evaluation is known for this long: the same file is not tried again and again.
+const KNOWN: Duration = Duration::from_secs(10 * 60);
+
+/// So many ends are known.
+const ENDS: usize = 256;
 
 /// Evaluating children, one for each core, kept warm between requests.
 ///
@@ -22,6 +33,8 @@ pub struct Evaluators {
     program: Program,
     idle: Mutex<Vec<Worker>>,
     width: usize,
+    stopped: AtomicBool,
+    ends: Mutex<BTreeMap<String, (Instant, Answer)>>,
 }
 
 #[derive(Debug)]
@@ -41,6 +54,8 @@ impl Evaluators {
             program,
             idle: Mutex::new(Vec::new()),
             width,
+            stopped: AtomicBool::new(false),
+            ends: Mutex::default(),
         }
     }
 
@@ -51,6 +66,8 @@ impl Evaluators {
             program: Program::Here,
             idle: Mutex::new(Vec::new()),
             width: 2,
+            stopped: AtomicBool::new(false),
+            ends: Mutex::default(),
         }
     }
 
@@ -69,6 +86,36 @@ impl Evaluators {
         Ok(())
     }
 
+    /// Ends what is being evaluated, and begins nothing more: the program ends.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// What ended the evaluation of `key` not long ago.
+    pub(crate) fn end(&self, key: &str) -> Option<Answer> {
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.retain(|_, (at, _)| at.elapsed() < KNOWN);
+        ends.get(key).map(|(_, answer)| answer.clone())
+    }
+
+    /// Remembers what ended the evaluation of `key`.
+    pub(crate) fn remember(&self, key: &str, answer: &Answer) {
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        if ends.len() >= ENDS {
+            ends.clear();
+        }
+        ends.insert(key.to_owned(), (Instant::now(), answer.clone()));
+    }
+
+    fn patience(&self, time: Duration, most: u64) -> Patience<'_> {
+        Patience {
+            deadline: Instant::now() + time,
+            time,
+            most,
+            stopped: &self.stopped,
+        }
+    }
+
     /// How the kernel confines a child; starts one to ask it.
     pub fn confinement(&self) -> Result<Confinement, LoadError> {
         let limits = Limits::default();
@@ -78,7 +125,7 @@ impl Evaluators {
                 std::io::Error::other("there is no child"),
             ));
         };
-        match worker.greeting() {
+        match worker.greeting(self.patience(limits.time, 0)) {
             Ok(confinement) => {
                 self.give_back(worker, &limits);
                 Ok(confinement)
@@ -90,31 +137,53 @@ impl Evaluators {
         }
     }
 
-    /// Evaluates one request. A child that dies gives an answer with a finding.
-    pub(crate) fn evaluate(&self, request: &Request, limits: &Limits) -> Result<Answer, LoadError> {
-        let bytes = frame(request).map_err(|error| failed("writing the request", error))?;
+    /// Evaluates one request in a child with `limits`, within `time`. A child that dies gives an
+    /// answer with a finding.
+    ///
+    /// *Guarantees*: the time is spent once, also where a second child is asked because the first
+    /// had evaluated something before.
+    pub(crate) fn evaluate(
+        &self,
+        request: &Request,
+        limits: &Limits,
+        time: Duration,
+    ) -> Result<Answer, LoadError> {
+        let patience = self.patience(time, request.most);
+        match self.ask(Asked::Evaluate(request), limits, patience)? {
+            None => self.here_and_now(request),
+            Some(Ok(answer)) => Ok(answer),
+            Some(Err(death)) => Ok(Answer {
+                findings: vec![death.finding(&request.main)?],
+                ..Answer::default()
+            }),
+        }
+    }
+
+    /// Asks a child; `None` where there are none.
+    fn ask<T: DeserializeOwned>(
+        &self,
+        asked: Asked<'_>,
+        limits: &Limits,
+        patience: Patience<'_>,
+    ) -> Result<Option<Result<T, Death>>, LoadError> {
+        let bytes = frame(&asked).map_err(|error| failed("writing the request", error))?;
         loop {
             let Some(mut worker) = self.take(limits)? else {
-                return self.here_and_now(request);
+                return Ok(None);
             };
             let fresh = worker.is_fresh();
-            match worker.ask::<Answer>(&bytes) {
+            match worker.ask(&bytes, patience) {
                 Ok(answer) => {
                     self.give_back(worker, limits);
-                    return Ok(answer);
+                    return Ok(Some(Ok(answer)));
                 }
-                // What an earlier file left behind must not decide about this one.
-                Err(death) if !fresh => {
-                    tracing::debug!(?death, file = request.main, "trying again in a fresh child");
+                // What an earlier file left behind must not decide about this one. It leaves no
+                // time behind.
+                Err(death) if !fresh && !matches!(death, Death::Time(_) | Death::Stopped) => {
+                    tracing::debug!(?death, "trying again in a fresh child");
                     self.idle().clear();
                 }
-                Err(death) => {
-                    let findings = vec![death.finding(&request.main)?];
-                    return Ok(Answer {
-                        findings,
-                        ..Answer::default()
-                    });
-                }
+                Err(death) => return Ok(Some(Err(death))),
             }
         }
     }
@@ -174,5 +243,49 @@ impl Evaluators {
             .stack_size(super::confine::STACK)
             .spawn(move || super::program::Machine::new().unwrap().answer(&request));
         Ok(evaluation.unwrap().join().unwrap())
+    }
+}
+
+/// Readers that run in the children, within bounds.
+#[derive(Debug)]
+pub struct Readers {
+    evaluators: std::sync::Arc<Evaluators>,
+    limits: Limits,
+}
+
+impl Readers {
+    /// Readers in the children of `evaluators`.
+    pub fn new(evaluators: std::sync::Arc<Evaluators>, bounds: &Bounds) -> Self {
+        let limits = bounds.within(&Limits {
+            memory: u64::MAX,
+            time: Duration::MAX,
+            ..Limits::default()
+        });
+        Self { evaluators, limits }
+    }
+}
+
+/// The bytes that a reader may answer with.
+const READ: u64 = 4 << 20;
+
+impl Confined for Readers {
+    fn read(&self, task: &str, text: &str) -> Result<String, ConfinedError> {
+        let not_run = |error: LoadError| {
+            let source = std::error::Error::source(&error).map(ToString::to_string);
+            ConfinedError::NotRun(source.unwrap_or_else(|| error.to_string()))
+        };
+        let patience = self.evaluators.patience(self.limits.time, READ);
+        let asked = Asked::Task(task, text);
+        let answered = self
+            .evaluators
+            .ask::<Option<String>>(asked, &self.limits, patience);
+        match answered.map_err(not_run)? {
+            Some(Ok(Some(answer))) => Ok(answer),
+            Some(Ok(None)) | None => Err(ConfinedError::NotRun(format!("there is no `{task}`"))),
+            Some(Err(death)) => Err(match death.sentence() {
+                Ok(sentence) => ConfinedError::Ended(sentence),
+                Err(error) => not_run(error),
+            }),
+        }
     }
 }

@@ -52,11 +52,12 @@ impl Machine {
         let Some(main) = main else {
             return Answer::default();
         };
-        let (value, findings) = self.evaluate(request, main, &mut spots);
+        let (value, findings, size) = self.evaluate(request, main, &mut spots);
         Answer {
             value,
             files: spots.into_files(),
             findings,
+            size,
         }
     }
 
@@ -84,7 +85,11 @@ impl Machine {
         request: &Request,
         main: FileId,
         spots: &mut Spots,
-    ) -> (Vec<super::flat::Item>, Vec<stratum_core::finding::Finding>) {
+    ) -> (
+        Vec<super::flat::Item>,
+        Vec<stratum_core::finding::Finding>,
+        u64,
+    ) {
         if request.balance {
             let context = &mut self.context;
             balance_file(&mut context.import_resolver, &mut context.pos_table, main);
@@ -97,15 +102,15 @@ impl Machine {
             Ok(value) => value,
             Err(error) => {
                 let mut files = self.context.import_resolver.sources.files().clone();
-                return (Vec::new(), report(error, &mut files, spots, request));
+                return (Vec::new(), report(error, &mut files, spots, request), 0);
             }
         };
         let mut walk = Walk::new(&mut self.context, spots, request);
         let node = walk.value(value);
-        let findings = walk.findings();
+        let (findings, size) = walk.findings();
         let mut items = Vec::new();
         flatten(node, None, &mut items);
-        (items, findings)
+        (items, findings, size)
     }
 
     fn with_contract(

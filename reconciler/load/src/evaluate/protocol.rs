@@ -2,13 +2,20 @@
 
 use std::io::{self, Read, Write};
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use stratum_core::finding::Finding;
 
 use super::flat::Item;
 
-/// The largest frame, in bytes.
+/// The largest frame that goes to a child, in bytes.
 pub(crate) const LARGEST: u32 = 1 << 30;
+
+/// The largest frame that a child may answer with, for each MiB that its answer may have: places
+/// and escapes come on top of what is counted.
+pub(crate) const FRAME_FACTOR: u64 = 2;
+
+/// What each value of an answer counts besides its text: about what it takes in the parent.
+pub(crate) const NODE: usize = 128;
 
 /// How an imported file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -51,6 +58,26 @@ pub(crate) struct Request {
     pub(crate) balance: bool,
     /// A contract that the engine adds, as Nickel.
     pub(crate) contract: Option<String>,
+    /// The most that the value may count, in bytes.
+    pub(crate) most: u64,
+}
+
+/// What a child is asked.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) enum Frame {
+    /// To evaluate.
+    Evaluate(Request),
+    /// To read a text by the task of this name.
+    Task(String, String),
+}
+
+/// The same, as the parent writes it.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) enum Asked<'a> {
+    /// To evaluate.
+    Evaluate(&'a Request),
+    /// To read a text by the task of this name.
+    Task(&'a str, &'a str),
 }
 
 /// What the child answers.
@@ -62,6 +89,9 @@ pub(crate) struct Answer {
     pub(crate) files: Vec<String>,
     /// What was noticed.
     pub(crate) findings: Vec<Finding>,
+    /// What the value counts, in bytes.
+    #[serde(default)]
+    pub(crate) size: u64,
 }
 
 /// The bytes of one frame: the length as four bytes, the least first, and the JSON of `message`.
@@ -82,8 +112,8 @@ pub(crate) fn write(writer: &mut impl Write, message: &impl Serialize) -> io::Re
     writer.flush()
 }
 
-/// Reads one frame; `None` at the end of the stream.
-pub(crate) fn read<T: DeserializeOwned>(reader: &mut impl Read) -> io::Result<Option<T>> {
+/// Reads the bytes of one frame; `None` at the end of the stream.
+pub(crate) fn read(reader: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
     let mut length = [0; 4];
     match reader.read_exact(&mut length) {
         Ok(()) => {}
@@ -96,5 +126,5 @@ pub(crate) fn read<T: DeserializeOwned>(reader: &mut impl Read) -> io::Result<Op
     }
     let mut bytes = Vec::new();
     reader.take(u64::from(length)).read_to_end(&mut bytes)?;
-    Ok(Some(serde_json::from_slice(&bytes)?))
+    Ok(Some(bytes))
 }

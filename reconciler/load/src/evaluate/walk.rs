@@ -14,7 +14,7 @@ use crate::contracts::MARK;
 
 use super::flat::DEEPEST;
 use super::node::{Datum, Field, Node, Place};
-use super::protocol::Request;
+use super::protocol::{NODE, Request};
 use super::report::report;
 use super::spots::Spots;
 
@@ -29,6 +29,7 @@ pub(crate) struct Walk<'a> {
     request: &'a Request,
     findings: Vec<Finding>,
     stopped: bool,
+    size: u64,
 }
 
 impl<'a> Walk<'a> {
@@ -46,6 +47,7 @@ impl<'a> Walk<'a> {
             request,
             findings: Vec::new(),
             stopped: false,
+            size: 0,
         }
     }
 
@@ -54,9 +56,28 @@ impl<'a> Walk<'a> {
         self.below(value, None, DEEPEST)
     }
 
-    /// What was noticed; empty when the value has no hole.
-    pub(crate) fn findings(self) -> Vec<Finding> {
-        self.findings
+    /// What was noticed, empty when the value has no hole; and what the value counts, in bytes.
+    pub(crate) fn findings(self) -> (Vec<Finding>, u64) {
+        (self.findings, self.size)
+    }
+
+    /// Counts a value with this much text; whether it still fits. Before it is copied: the answer
+    /// is refused here, where memory is limited, and not by the parent.
+    fn fits(&mut self, text: usize, place: Place) -> bool {
+        let more = u64::try_from(text.saturating_add(NODE)).unwrap_or(u64::MAX);
+        let size = self.size.saturating_add(more);
+        let fits = size <= self.request.most && !self.stopped;
+        if fits {
+            self.size = size;
+        } else if !self.stopped {
+            let message = match self.request.most >> 20 {
+                0 => "the value is larger than what is left for its environment".to_owned(),
+                most => format!("the value is larger than {most} MiB"),
+            };
+            self.refused(&codes::LIMIT, message, place);
+            self.stopped = true;
+        }
+        fits
     }
 
     fn below(&mut self, value: NickelValue, name: Place, depth: usize) -> Node {
@@ -80,6 +101,9 @@ impl<'a> Walk<'a> {
             self.stopped = true;
             return Node(place, Datum::Hole);
         };
+        if !self.fits(0, place.or(name)) {
+            return Node(place, Datum::Hole);
+        }
         let datum = self.datum(&value, place.or(name), depth);
         Node(place, datum)
     }
@@ -88,7 +112,10 @@ impl<'a> Walk<'a> {
         match value.content_ref() {
             ValueContentRef::Null => Datum::Null,
             ValueContentRef::Bool(truth) => Datum::Bool(truth),
-            ValueContentRef::String(text) => Datum::Text(text.to_string()),
+            ValueContentRef::String(text) => match self.fits(escaped(text), place) {
+                true => Datum::Text(text.to_string()),
+                false => Datum::Hole,
+            },
             ValueContentRef::Number(_) => match serde_json::to_value(value) {
                 Ok(serde_json::Value::Number(number)) => Datum::Number(number),
                 _ => {
@@ -153,6 +180,9 @@ impl<'a> Walk<'a> {
                 let message = "the name `$stratum` is reserved".to_owned();
                 self.refused(&codes::NOT_DATA, message, name.or(place));
             }
+            if !self.fits(escaped(id.label()), place) {
+                return fields;
+            }
             let node = self.below(value, name.or(place), depth);
             fields.push(Field(id.label().to_owned(), name, node));
         }
@@ -213,6 +243,16 @@ impl<'a> Walk<'a> {
             self.findings.push(finding);
         }
     }
+}
+
+/// The bytes that a text takes in JSON, as far as it matters.
+fn escaped(text: &str) -> usize {
+    let more = text.bytes().map(|byte| match byte {
+        b'"' | b'\\' | b'\n' => 1,
+        0..=0x1f => 5,
+        _ => 0,
+    });
+    text.len().saturating_add(more.sum())
 }
 
 /// Whether the argument of a variant could not be evaluated.

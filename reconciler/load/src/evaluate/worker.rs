@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -12,7 +13,7 @@ use stratum_core::settings::Limits;
 use super::child::EVALUATE_ARGUMENT;
 use super::confine::Confinement;
 use super::death::Death;
-use super::protocol::LARGEST;
+use super::protocol::FRAME_FACTOR;
 
 /// A worker that evaluated this many bytes of source is not used again: what it read stays in its
 /// memory.
@@ -20,6 +21,25 @@ const FED: usize = 1 << 20;
 
 /// A worker that was busy this long is not used again, for the same reason.
 const BUSY: Duration = Duration::from_secs(1);
+
+/// How often a waiting parent looks whether it should stop.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The least that an answer may have, besides what its request says.
+const SMALL: u64 = 4 << 20;
+
+/// How long an answer is waited for, and how large it may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience<'a> {
+    /// Until then.
+    pub(crate) deadline: Instant,
+    /// What is said to have been allowed when that is over.
+    pub(crate) time: Duration,
+    /// The bytes that the value may count.
+    pub(crate) most: u64,
+    /// Nothing is waited for any more.
+    pub(crate) stopped: &'a AtomicBool,
+}
 
 /// A running child. Dropping it kills it.
 #[derive(Debug)]
@@ -85,31 +105,34 @@ impl Worker {
     }
 
     /// What the child says about its confinement.
-    pub(crate) fn greeting(&mut self) -> Result<Confinement, Death> {
+    pub(crate) fn greeting(&mut self, patience: Patience<'_>) -> Result<Confinement, Death> {
         if let Some(greeting) = self.greeting {
             return Ok(greeting);
         }
-        let greeting = self.receive(Instant::now() + self.limits.time)?;
+        let greeting = self.receive(patience)?;
         self.greeting = Some(greeting);
         Ok(greeting)
     }
 
-    /// Sends one frame and reads the answer, within the time of the limits.
-    pub(crate) fn ask<T: DeserializeOwned>(&mut self, frame: &[u8]) -> Result<T, Death> {
+    /// Sends one frame and reads the answer.
+    pub(crate) fn ask<T: DeserializeOwned>(
+        &mut self,
+        frame: &[u8],
+        patience: Patience<'_>,
+    ) -> Result<T, Death> {
         let start = Instant::now();
-        let deadline = start + self.limits.time;
         self.fed = self.fed.saturating_add(frame.len());
-        self.send(frame, deadline)?;
-        self.greeting()?;
-        let answer = self.receive(deadline);
+        self.send(frame, patience)?;
+        self.greeting(patience)?;
+        let answer = self.receive(patience);
         self.busy = self.busy.saturating_add(start.elapsed());
         answer
     }
 
-    fn send(&mut self, mut bytes: &[u8], deadline: Instant) -> Result<(), Death> {
+    fn send(&mut self, mut bytes: &[u8], patience: Patience<'_>) -> Result<(), Death> {
         while !bytes.is_empty() {
-            if !wait(PollFd::new(&self.input, PollFlags::OUT), deadline)? {
-                return Err(self.overdue());
+            if !wait(PollFd::new(&self.input, PollFlags::OUT), patience)? {
+                return Err(self.overdue(patience));
             }
             match self.input.write(bytes) {
                 Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
@@ -120,25 +143,30 @@ impl Worker {
         Ok(())
     }
 
-    fn receive<T: DeserializeOwned>(&mut self, deadline: Instant) -> Result<T, Death> {
-        let length = self.exactly(4, deadline)?;
+    fn receive<T: DeserializeOwned>(&mut self, patience: Patience<'_>) -> Result<T, Death> {
+        let length = self.exactly(4, patience)?;
         let length = length
             .iter()
             .rev()
             .fold(0u32, |sum, byte| sum << 8 | u32::from(*byte));
-        if length > LARGEST {
-            return Err(Death::Answer("its answer is larger than 1 GiB".to_owned()));
+        let most = patience
+            .most
+            .saturating_mul(FRAME_FACTOR)
+            .saturating_add(SMALL);
+        if u64::from(length) > most {
+            let message = format!("its answer is larger than {} MiB", most >> 20);
+            return Err(Death::Answer(message));
         }
-        let bytes = self.exactly(length as usize, deadline)?;
+        let bytes = self.exactly(length as usize, patience)?;
         serde_json::from_slice(&bytes).map_err(|error| Death::Answer(error.to_string()))
     }
 
-    fn exactly(&mut self, count: usize, deadline: Instant) -> Result<Vec<u8>, Death> {
+    fn exactly(&mut self, count: usize, patience: Patience<'_>) -> Result<Vec<u8>, Death> {
         let mut bytes = Vec::new();
         let mut piece = vec![0; count.min(1 << 16)];
         while bytes.len() < count {
-            if !wait(PollFd::new(&self.output, PollFlags::IN), deadline)? {
-                return Err(self.overdue());
+            if !wait(PollFd::new(&self.output, PollFlags::IN), patience)? {
+                return Err(self.overdue(patience));
             }
             let most = piece.len().min(count - bytes.len());
             match self.output.read(piece.get_mut(..most).unwrap_or_default()) {
@@ -151,9 +179,9 @@ impl Worker {
         Ok(bytes)
     }
 
-    fn overdue(&mut self) -> Death {
+    fn overdue(&mut self, patience: Patience<'_>) -> Death {
         self.kill();
-        Death::Time(self.limits.time)
+        Death::Time(patience.time)
     }
 
     /// Why the child closed its side.
@@ -187,15 +215,21 @@ fn again(error: &io::Error) -> bool {
 }
 
 /// Waits until the pipe is ready; `false` when the deadline has come.
-fn wait(pipe: PollFd<'_>, deadline: Instant) -> Result<bool, Death> {
+fn wait(pipe: PollFd<'_>, patience: Patience<'_>) -> Result<bool, Death> {
     let mut pipes = [pipe];
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
+        if patience.stopped.load(Ordering::Relaxed) {
+            return Err(Death::Stopped);
+        }
+        let left = patience.deadline.saturating_duration_since(Instant::now());
+        let last = left <= LOOK;
+        let left = left.min(LOOK);
         let timeout = Timespec {
             tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(left.subsec_nanos()),
         };
         match poll(&mut pipes, Some(&timeout)) {
+            Ok(0) if !last => {}
             Ok(ready) => return Ok(ready > 0),
             Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(Death::System(error.into())),

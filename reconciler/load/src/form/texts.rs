@@ -6,9 +6,10 @@ use fluent_syntax::ast::{Entry, Pattern, PatternElement};
 use fluent_syntax::parser::ParserError;
 use stratum_core::finding::{Finding, codes};
 use stratum_core::ports::TreeError;
+use stratum_core::source::Source;
 use stratum_core::suggest;
 
-use crate::document::{Item, place};
+use crate::document::{Item, Lines, place};
 use crate::reading::Reading;
 use crate::shape::Shape;
 
@@ -68,8 +69,11 @@ pub(crate) fn texts(reading: &mut Reading<'_>) -> Result<Texts, TreeError> {
             Ok(resource) => (resource, Vec::new()),
             Err((resource, errors)) => (resource, errors),
         };
-        for error in errors {
-            reading.note(fault(&file, &text, &error));
+        // The lines are counted once: a file of mistakes must not cost the square of them.
+        let lines = Lines::of(&text);
+        for error in errors.iter().take(MOST_FAULTS) {
+            let at = lines.place(&file, error.pos.start);
+            reading.note(fault(at, error));
         }
         if file.starts_with(FALLBACK) {
             for entry in &resource.body {
@@ -81,7 +85,10 @@ pub(crate) fn texts(reading: &mut Reading<'_>) -> Result<Texts, TreeError> {
     Ok(texts)
 }
 
-fn fault(file: &str, text: &str, error: &ParserError) -> Finding {
+/// The most mistakes of one bundle that are named; more would not be read.
+const MOST_FAULTS: usize = 50;
+
+fn fault(at: Source, error: &ParserError) -> Finding {
     let reason = error
         .to_string()
         .to_lowercase()
@@ -89,7 +96,7 @@ fn fault(file: &str, text: &str, error: &ParserError) -> Finding {
         .to_owned();
     let finding = Finding::error(&codes::FORM_TEXT, format!("not fluent: {reason}"));
     let hint = "write `id = text`, one message in a line; longer ones are indented";
-    finding.at(place(file, text, error.pos.start)).hint(hint)
+    finding.at(at).hint(hint)
 }
 
 impl Texts {

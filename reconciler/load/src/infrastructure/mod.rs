@@ -20,6 +20,7 @@ use stratum_core::resource::Resource;
 use stratum_core::source::Source;
 use stratum_core::value::Record;
 
+use crate::evaluate::budget::Spent;
 use crate::evaluate::{Evaluator, Output};
 
 pub(crate) use resource::Types;
@@ -80,6 +81,12 @@ pub(crate) fn load(
         present: !paths.is_empty(),
         ..Default::default()
     };
+    if paths.len() > evaluator.budget().bounds().files {
+        let folder = format!("infra/{environment}");
+        let over = evaluator.budget().finding(Spent::Files, &folder);
+        found.findings.extend(over);
+        return Ok(found);
+    }
     let types = resource::types(schemas);
     let mut whole = true;
     for (path, output) in paths.iter().zip(evaluate(evaluator, &paths)?) {

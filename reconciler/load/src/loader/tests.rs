@@ -1,6 +1,7 @@
 use super::*;
 use crate::memory::{Forgetful, MemoryTree, local_schema};
 use stratum_core::ids::CommitId;
+use stratum_core::ports::TreeKind;
 
 fn loader(cache: Arc<dyn EvaluationCache>) -> NickelLoader {
     let evaluators = Arc::new(Evaluators::here());
@@ -245,4 +246,45 @@ fn records_on_the_watched_branch_are_no_executions_by_hand() {
     assert!(loader.unchanged(&recorded, &before.closure).unwrap());
     let other = with(&watched, true).with("knowledge/o.md", TreeKind::File, b"x");
     assert!(!loader.unchanged(&other, &before.closure).unwrap());
+}
+
+#[test]
+fn deep_folders_are_a_finding_wherever_they_lie() {
+    let loader = loader(Arc::new(Forgetful));
+    for folder in [
+        "infra",
+        "infra/staging",
+        "trust",
+        "knowledge",
+        "secrets/staging",
+        "secrets",
+    ] {
+        let deep = format!("{folder}{}/x.ncl", "/a".repeat(300));
+        let tree = MemoryTree::new([
+            ("stratum.ncl", SETTINGS),
+            ("infra/staging.ncl", "{}"),
+            (deep.as_str(), "{}"),
+        ]);
+        let settings = loader.settings(&tree).unwrap().value.unwrap();
+        let mut found = loader.strays(&tree, &settings).unwrap();
+        found.extend(loader.trust(&tree, &settings).unwrap().findings);
+        for name in loader.environments(&tree, &settings).unwrap() {
+            let loaded = loader.load(&tree, &revision(), &settings, &name).unwrap();
+            found.extend(loaded.findings);
+        }
+        let deep = |finding: &Finding| finding.message.contains("levels deep");
+        assert!(found.iter().any(deep), "{folder}: {found:?}");
+    }
+}
+
+#[test]
+fn what_should_be_a_folder_of_trust_and_is_not_is_an_error() {
+    let loader = loader(Arc::new(Forgetful));
+    for kind in [TreeKind::Symlink, TreeKind::Submodule, TreeKind::File] {
+        let tree = MemoryTree::new([("stratum.ncl", SETTINGS)]).with("trust", kind, b"/etc");
+        let settings = loader.settings(&tree).unwrap().value.unwrap();
+        let loaded = loader.trust(&tree, &settings).unwrap();
+        assert!(loaded.value.is_none());
+        assert_eq!(loaded.findings[0].code.0, "STR0109");
+    }
 }

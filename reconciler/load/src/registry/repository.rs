@@ -18,7 +18,7 @@ use crate::evaluate::{Evaluated, Evaluator};
 use crate::form::{self, texts};
 use crate::knowledge::{self, knowledge};
 use crate::pipeline::{World, pipeline};
-use crate::reading::Reading;
+use crate::reading::{Reading, walk};
 use crate::sealed::load_secrets;
 use crate::settings;
 
@@ -36,18 +36,12 @@ pub(crate) fn has_repository(tree: &dyn Tree) -> Result<bool, TreeError> {
             return Ok(true);
         }
     }
-    let mut open = vec![knowledge::FOLDER.to_owned()];
-    while let Some(folder) = open.pop() {
-        for entry in tree.list(&folder)? {
-            let path = format!("{folder}/{}", entry.name);
-            if entry.kind == TreeKind::Folder {
-                open.push(path);
-            } else if knowledge::is_node(&path) {
-                return Ok(true);
-            }
-        }
-    }
-    Ok(false)
+    let mut found = false;
+    let ended = walk(tree, knowledge::FOLDER, &mut |path, _| {
+        found |= knowledge::is_node(path);
+    })?;
+    // What is too much to be looked through is named where it is read.
+    Ok(found || ended.is_some())
 }
 
 fn is_file(kind: TreeKind) -> bool {

@@ -118,7 +118,7 @@ impl Guard<'_> {
         findings.extend(base.and_then(|base| unsigned_again(base, &settings, &trust)));
         let files = policies(tree.as_ref()).map_err(stratum_core::ports::LoadError::Tree)?;
         findings.extend(files.findings);
-        let found = self.gate.check(tree.as_ref(), &trust);
+        let found = self.gate.check(tree.as_ref(), &trust, &settings);
         let found = found.map_err(stratum_core::ports::LoadError::Tree)?;
         let seen = |finding: &Finding| findings.contains(finding);
         let news: Vec<Finding> = found.into_iter().filter(|one| !seen(one)).collect();

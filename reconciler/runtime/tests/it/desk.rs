@@ -138,6 +138,7 @@ impl Desk {
                 ..Default::default()
             },
             inline: true,
+            without_policies: Default::default(),
         };
         let stop = Stop::default();
         let plans = Arc::new(std::sync::Mutex::new(Vec::new()));

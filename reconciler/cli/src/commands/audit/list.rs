@@ -8,7 +8,7 @@ use super::{Source, moment, open};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::CommandError;
-use crate::style::{Role, Theme};
+use crate::style::{Role, Theme, one_line};
 
 /// Lists entries, oldest first
 #[derive(Debug, clap::Args)]
@@ -103,7 +103,7 @@ fn entry_line(theme: &Theme, shown: &Shown) -> String {
     format!(
         "{place:<18} {:.0} {environment} {kind} {}\n",
         entry.at,
-        sentence(&entry.what)
+        one_line(&sentence(&entry.what))
     )
 }
 

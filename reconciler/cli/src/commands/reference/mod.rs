@@ -44,7 +44,7 @@ pub(crate) fn run(context: &Context, arguments: &ReferenceArguments) -> Result<E
         Page::Policies => pages::policies(),
         Page::Local => contracts("local")?,
     };
-    context.ui.answer(&page);
+    context.ui.answer_exact(&page);
     Ok(Exit::Done)
 }
 
