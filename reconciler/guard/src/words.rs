@@ -66,11 +66,9 @@ pub(crate) fn before<'p>(plan: &'p Plan, step: &'p Step) -> Option<&'p Meta> {
             Some(removal) => Some(&removal.meta),
             None => Some(step.was.as_ref().unwrap_or(&step.meta)),
         },
-        Action::Update
-        | Action::Remove
-        | Action::Delete
-        | Action::Move
-        | Action::Read => Some(step.was.as_ref().unwrap_or(&step.meta)),
+        Action::Update | Action::Remove | Action::Delete | Action::Move | Action::Read => {
+            Some(step.was.as_ref().unwrap_or(&step.meta))
+        }
     }
 }
 

@@ -37,6 +37,14 @@ impl Program {
         }
     }
 
+    /// Its id, also when it ended and nobody asked how yet; `None` after that.
+    pub(super) fn pid(&self) -> Option<i32> {
+        match self {
+            Self::Started(child) => child.id().and_then(|pid| i32::try_from(pid).ok()),
+            Self::Adopted(program, _) => Some(program.pid),
+        }
+    }
+
     /// Waits for its end; `None` when nobody saw how that was. May be dropped and called again.
     pub(super) async fn wait(&mut self) -> Option<ExitStatus> {
         match self {
@@ -66,10 +74,10 @@ impl Orphans {
         }
     }
 
-    /// Collects all children that ended, but for the program itself.
-    pub(super) fn collect(&self, program: Option<Identity>) {
+    /// Collects all children that ended, but for the program itself: how that ended is asked by
+    /// [`Program::wait`] alone.
+    pub(super) fn collect(&self, program: Option<i32>) {
         let own = i32::try_from(std::process::id()).unwrap_or_default();
-        let program = program.map(|program| program.pid);
         for child in children(own) {
             if let (true, Some(pid)) = (Some(child) != program, Pid::from_raw(child)) {
                 let _still_runs = waitpid(Some(pid), WaitOptions::NOHANG);
@@ -86,5 +94,28 @@ fn children(own: i32) -> Vec<i32> {
             let all = table::all().into_iter().filter(of_own);
             all.map(|seen| seen.pid).collect()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn how_the_program_ended_is_not_lost_to_the_collection_of_orphans() {
+        let orphans = Orphans::new().unwrap();
+        let child = tokio::process::Command::new("sh")
+            .args(["-c", "exit 3"])
+            .spawn()
+            .unwrap();
+        let mut program = Program::Started(child);
+        let pid = program.pid().unwrap();
+        while table::see(pid).is_some_and(|seen| seen.lives()) {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        orphans.collect(program.pid());
+        let ended = program.wait().await.and_then(|status| status.code());
+        assert_eq!(ended, Some(3));
+        assert_eq!(program.pid(), None);
     }
 }

@@ -344,7 +344,7 @@ impl Watch {
                 ended = program.wait() => return ended,
                 () = self.out.copy() => {}
                 () = self.err.copy() => {}
-                () = self.orphans.come() => self.orphans.collect(program.identity()),
+                () = self.orphans.come() => self.orphans.collect(program.pid()),
                 () = tokio::time::sleep(AGAIN), if self.unwritten => self.write(),
             }
         }

@@ -226,13 +226,12 @@ async fn a_service_that_ended_as_it_should_is_done() {
     assert_eq!(place.read(&made).await.unwrap(), None);
 }
 
-/// Waits until a look says why the service is not as it should be.
-/// Why it is not as it should be. For a moment, before the watcher wrote down how the program
-/// ended, that is only that it ended.
+/// Waits until a look says why the service is not as it should be. For a moment, before the watcher
+/// wrote down how the program ended, that is only that it ended.
 async fn until_stopped(place: &Place, known: &Instance) -> String {
     for _ in 0..400 {
         let why = place.stopped(known).await;
-        if let Some(why) = why.filter(|why| !why.contains("while nobody watched")) {
+        if let Some(why) = why.filter(|why| !why.contains("a moment ago")) {
             return why;
         }
         tokio::time::sleep(Duration::from_millis(25)).await;
