@@ -120,6 +120,8 @@ fn step(id: u32, action: Action, meta: Meta, was: Option<Meta>) -> Step {
         planned: None,
         kept: Default::default(),
         sensitive: Default::default(),
+        private: Default::default(),
+        from: None,
         was,
         meta,
         source: None,
@@ -158,6 +160,7 @@ fn request(authors: &[Option<&str>], steps: Vec<Step>) -> PlanRequest {
             drifted: Vec::new(),
             blocked: Vec::new(),
             warnings: Vec::new(),
+            providers: Default::default(),
             resources: 1,
         }),
         rules: Arc::new(Rules {

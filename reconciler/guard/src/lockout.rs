@@ -126,6 +126,7 @@ impl Case<'_> {
                 drifted: Vec::new(),
                 blocked: Vec::new(),
                 warnings: Vec::new(),
+                providers: Default::default(),
                 resources: 0,
             }),
             signatures: rules.signatures(),

@@ -9,7 +9,7 @@ use stratum_core::digest::Digest;
 use stratum_core::finding::{Finding, codes};
 use stratum_core::ids::EnvironmentName;
 use stratum_core::ports::{
-    EvaluationCache, LoadError, Loaded, Loader, ProviderSchema, Tree, TreeError,
+    EvaluationCache, LoadError, Loaded, Loader, ProviderSchema, Tree, TreeError, TreeKind,
 };
 use stratum_core::settings::{Limits, Settings};
 use stratum_core::source::Source;
