@@ -123,8 +123,8 @@ pub mod codes {
         TOO_LARGE = "STR0106", "file too large", "A file is larger than stratum reads. Keep large data out of the repository.";
         NOT_TEXT = "STR0107", "not UTF-8 text", "A file that must be text is not valid UTF-8, or only stands for it: a pointer of git LFS, or a merge that was not resolved.";
         ENVIRONMENT_MISSING = "STR0108", "environment without files", "An environment of `stratum.ncl` has neither `infra/<name>.ncl` nor a folder `infra/<name>/`.";
-        PROGRAMS_BESIDE = "STR0110", "program beside a protected environment", "An environment that is not protected runs a program as the reconciler's user, and another one of the repository is protected. Such a program reaches whatever that user reaches, the protected environment too. Name a user for it (`user`), take it away, or give the protected environment a reconciler of its own; reconciler/docs/protected.md says more.";
         NOT_A_FOLDER = "STR0109", "not a folder", "A path that stratum reads files from is a link, a submodule or a file. Nothing is read from it, although people may think that it holds.";
+        PROGRAMS_BESIDE = "STR0110", "program beside a protected environment", "An environment that is not protected runs a program as the reconciler's user, and another one of the repository is protected. Such a program reaches whatever that user reaches, the protected environment too. Name a user for it (`user`), take it away, or give the protected environment a reconciler of its own; reconciler/docs/protected.md says more.";
         // 02: Nickel
         SYNTAX = "STR0201", "syntax error", "The file is not Nickel. The place shown is where the reader could not go on.";
         TYPE = "STR0202", "type error", "A statically typed part of the file has another type than it says.";

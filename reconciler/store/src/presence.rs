@@ -42,7 +42,7 @@ const LOCAL: [u64; 9] = [
 pub(crate) struct Presence {
     name: String,
     /// The file, open: the lock belongs to it. `None`: there is none.
-    file: Option<(PathBuf, File)>,
+    _file: Option<File>,
 }
 
 impl Presence {
@@ -67,7 +67,7 @@ impl Presence {
         let pid = std::process::id();
         Ok(Self {
             name: format!("{} {} {pid} {id}", host(), boot()),
-            file: Some((path, file)),
+            _file: Some(file),
         })
     }
 
@@ -75,7 +75,7 @@ impl Presence {
     pub(crate) fn elsewhere(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            file: None,
+            _file: None,
         }
     }
 
@@ -85,11 +85,23 @@ impl Presence {
     }
 }
 
-impl Drop for Presence {
-    fn drop(&mut self) {
-        if let Some((path, _)) = &self.file {
-            // One that stays is not locked, and says the same.
-            let _ = fs::remove_file(path);
+/// Takes away the files of holders that are gone and hold nothing; those named in `kept` hold leases.
+///
+/// One that is gone and holds a lease stays to be known by, so that its lease is free at once.
+pub(crate) fn sweep(state: &Path, kept: &[String]) {
+    let ids: Vec<&str> = kept
+        .iter()
+        .filter_map(|name| name.split(' ').nth(3))
+        .collect();
+    // What cannot be read or taken away is an empty file.
+    for entry in fs::read_dir(folder(state)).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else {
+            continue;
+        };
+        let file = options().read(true).open(entry.path());
+        if !ids.contains(&name) && file.is_ok_and(|file| file.try_lock_shared().is_ok()) {
+            let _ = fs::remove_file(entry.path());
         }
     }
 }
@@ -188,12 +200,9 @@ mod tests {
         forget(&state, &name);
         assert_eq!(life(&state, &name), Life::Alive, "one that lives stays");
         // As a kill would: the lock goes, the file stays.
-        let path = own.file.as_ref().unwrap().0.clone();
         drop(own);
-        fs::write(&path, "").unwrap();
         assert_eq!(life(&state, &name), Life::Dead);
         forget(&state, &name);
-        assert!(!path.exists());
         assert_eq!(
             life(&state, &name),
             Life::Unknown,
@@ -207,11 +216,21 @@ mod tests {
         let own = Presence::claim(&state).unwrap();
         let elsewhere = own.name().replace(&boot(), "another-boot");
         assert_eq!(life(&state, &elsewhere), Life::Alive);
-        let path = own.file.as_ref().unwrap().0.clone();
         drop(own);
-        fs::write(&path, "").unwrap();
         // The folder of a test lies on a local file system: its locks are all there are.
         assert_eq!(life(&state, &elsewhere), Life::Dead);
+    }
+
+    #[test]
+    fn what_is_gone_and_holds_nothing_is_swept_away() {
+        let (_folder, state) = state();
+        let made = |_| Presence::claim(&state).unwrap();
+        let [alive, holding, idle] = [0, 1, 2].map(made);
+        let names = [&alive, &holding, &idle].map(|own| own.name().to_owned());
+        drop((holding, idle));
+        sweep(&state, &names[1..2]);
+        let lives = names.each_ref().map(|name| life(&state, name));
+        assert_eq!(lives, [Life::Alive, Life::Dead, Life::Unknown]);
     }
 
     #[test]

@@ -27,7 +27,13 @@ impl Leases for SqliteStore {
             return Ok(own.name().to_owned());
         }
         let path = self.reader.path().to_owned();
-        let claimed = off_the_loop(move || Presence::claim(&path)).await;
+        let leases = self.all_leases().await?.into_iter();
+        let kept: Vec<String> = leases.map(|(lease, _)| lease.holder).collect();
+        let claim = move || {
+            presence::sweep(&path, &kept);
+            Presence::claim(&path)
+        };
+        let claimed = off_the_loop(claim).await;
         let claimed = claimed.map_err(|error| StoreError::Database {
             doing: "telling others that this process lives",
             source: Box::new(error),

@@ -10,12 +10,13 @@ use crate::support::{lease, open, start, step};
 
 /// Every file in the folder with its bytes, except what readers share (`-shm`).
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| {
-        let entry = entry.unwrap();
-        let name = entry.file_name().into_string().unwrap();
-        (name, fs::read(entry.path()).unwrap())
-    });
-    let mut files: Vec<_> = entries
+    let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
+    let named = entries.filter(|entry| entry.file_type().unwrap().is_file());
+    let mut files: Vec<_> = named
+        .map(|entry| {
+            let name = entry.file_name().into_string().unwrap();
+            (name, fs::read(entry.path()).unwrap())
+        })
         .filter(|(name, _)| !name.ends_with("-shm"))
         .collect();
     files.sort();

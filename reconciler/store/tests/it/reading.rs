@@ -40,10 +40,13 @@ async fn only_its_owner_may_read_the_state_and_its_log() {
     let path = folder.path().join("state.db");
     let store = open(&path).await;
     lease(&store, "a").await;
-    assert_eq!(names(folder.path()).len(), 3);
-    for name in names(folder.path()) {
+    let names = names(folder.path());
+    let holders = "state.db.holders";
+    assert_eq!(names, ["state.db", "state.db-shm", "state.db-wal", holders]);
+    for name in names {
         let mode = fs::metadata(folder.path().join(&name)).unwrap().mode();
-        assert_eq!(mode & 0o777, 0o600, "{name}");
+        let own = if name == holders { 0o700 } else { 0o600 };
+        assert_eq!(mode & 0o777, own, "{name}");
     }
 }
 
@@ -55,7 +58,8 @@ async fn a_state_at_rest_is_read_without_leaving_anything_behind() {
     let lease = lease(&store, "a").await;
     start(&store, &lease, "r-1", 3).await;
     store.close().await;
-    assert_eq!(names(folder.path()), ["a state#1?.db"]);
+    let at_rest = ["a state#1?.db", "a state#1?.db.holders"];
+    assert_eq!(names(folder.path()), at_rest);
     let before = fs::read(&path).unwrap();
     let store = reader(&path).await;
     assert_eq!(store.unfinished().await.unwrap().len(), 1);
@@ -63,7 +67,7 @@ async fn a_state_at_rest_is_read_without_leaving_anything_behind() {
     let entry = sample::queued(&environment("a"), "x", 1).unwrap();
     assert!(store.push(&entry).await.is_err());
     store.close().await;
-    assert_eq!(names(folder.path()), ["a state#1?.db"]);
+    assert_eq!(names(folder.path()), at_rest);
     assert!(before == fs::read(&path).unwrap());
 }
 

@@ -26,16 +26,18 @@ async fn every_event_and_lease_is_in_the_log_with_its_address() {
         &entries[0].entry.what,
         What::LeaseTaken { number: 1, .. }
     ));
-    let started = &entries[1].entry;
-    assert_eq!(started.people[0].name, "Ada <ada@example.org>");
-    let What::Apply(done) = &entries[3].entry.what else {
-        panic!("{:?}", entries[3])
-    };
-    assert_eq!(done.event, "done");
-    assert_eq!(
-        done.address.as_ref().unwrap().to_string(),
-        "a/local_data.r0"
-    );
+    // The store dates a lease itself, so a part of another month may begin behind it.
+    let applied = entries.iter().filter_map(|shown| match &shown.entry.what {
+        What::Apply(event) => Some((event, &shown.entry.people)),
+        _ => None,
+    });
+    let applied: Vec<_> = applied.collect();
+    let (started, people) = applied[0];
+    assert_eq!(started.event, "started");
+    assert_eq!(people[0].name, "Ada <ada@example.org>");
+    let done = applied.iter().find(|(event, _)| event.event == "done");
+    let address = done.unwrap().0.address.as_ref().unwrap();
+    assert_eq!(address.to_string(), "a/local_data.r0");
     store.close().await;
 }
 
