@@ -14,6 +14,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::aim::{Aim, Aims, Moved};
 use crate::error::RuntimeError;
+use crate::foreign_lease::ForeignLeases;
 use crate::progress::{EnvironmentReport, Progress};
 use crate::reconcile::Reconciler;
 use crate::refs::Refs;
@@ -41,6 +42,7 @@ pub(crate) struct Driver {
     told: BTreeMap<EnvironmentName, Told>,
     /// Environments whose tries are kept in the store.
     tried: BTreeMap<EnvironmentName, u32>,
+    foreign: ForeignLeases,
     /// Whether rows of an earlier process were taken in.
     primed: bool,
 }
@@ -64,6 +66,7 @@ impl Driver {
             bound: BTreeMap::new(),
             told: BTreeMap::new(),
             tried: BTreeMap::new(),
+            foreign: ForeignLeases::default(),
             primed: false,
         }
     }
@@ -99,12 +102,15 @@ impl Driver {
             if refs.are_due(self.now().monotonic) {
                 self.refs(&mut refs).await?;
             }
+            if self.foreign.are_due(self.now().monotonic) {
+                self.ask_for_leases().await;
+            }
             self.begin();
             if self.schedule.is_idle() {
                 self.reconciler.upkeep(true).await;
             }
             let wait = refs.wait(self.now().monotonic);
-            let due = self.schedule.due(self.now()).unwrap_or(wait).min(wait);
+            let due = self.due(wait);
             let reconciler = Arc::clone(&self.reconciler);
             let ports = &reconciler.ports;
             let mut joined = None;
@@ -124,6 +130,28 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// How long until something is due, at most `wait`.
+    fn due(&mut self, wait: Duration) -> Duration {
+        let now = self.now();
+        let foreign = self.foreign.wait(now.monotonic);
+        let due = [self.schedule.due(now), foreign];
+        due.into_iter().flatten().fold(wait, Duration::min)
+    }
+
+    /// Wakes the environments that another process reconciled, and that may be had now.
+    async fn ask_for_leases(&mut self) {
+        let ttl = self.reconciler.options.lease_ttl;
+        match self.reconciler.ports.store.leases().await {
+            Ok(held) => {
+                for environment in self.foreign.free(&held, self.now().wall, ttl) {
+                    let key = Key::Environment(environment);
+                    self.schedule.wake(&key, Cause::RetryDue);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "who holds the leases cannot be read"),
+        }
     }
 
     /// Waits for the looks that are in flight.
@@ -251,8 +279,16 @@ impl Driver {
     }
 
     async fn ended(&mut self, visited: Visited) -> EnvironmentReport {
-        let Visited { report, next } = visited;
+        let Visited {
+            report,
+            next,
+            is_foreign,
+        } = visited;
         let key = Key::Environment(report.environment.clone());
+        if is_foreign {
+            let now = self.now().monotonic;
+            self.foreign.met(report.environment.clone(), now);
+        }
         let attempt = self.schedule.ended(&key, &next, self.now());
         self.keep_tries(&report, attempt).await;
         self.look_again_if_left_behind(&report.environment);

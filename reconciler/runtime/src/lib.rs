@@ -15,6 +15,7 @@ mod drift;
 mod driver;
 mod error;
 mod execute;
+mod foreign_lease;
 mod front;
 mod granted;
 pub mod guard;

@@ -20,11 +20,9 @@ use crate::reconcile::Reconciler;
 pub(crate) struct Visited {
     pub(crate) report: EnvironmentReport,
     pub(crate) next: Next,
+    /// Another process reconciles it.
+    pub(crate) is_foreign: bool,
 }
-
-/// How long an environment that another process reconciles is left alone: so much later at most is
-/// it taken over when the other ends.
-const ELSEWHERE: Duration = Duration::from_secs(2);
 
 /// How often it is looked at whether a person did what only a person can do, besides whenever
 /// something is pushed or said.
@@ -38,7 +36,11 @@ impl Reconciler {
         match self.visit_for(environment, visit.causes, &aim).await {
             Ok(report) => {
                 let next = self.next(&aim, &report).await;
-                Visited { report, next }
+                Visited {
+                    report,
+                    next,
+                    is_foreign: false,
+                }
             }
             Err(error) => self.broke_off(environment, &aim, error).await,
         }
@@ -152,7 +154,11 @@ impl Reconciler {
                 Err(error) => tracing::warn!(error = %error.sentence(), "the reason is not kept"),
             }
         }
-        Visited { report, next }
+        Visited {
+            report,
+            next,
+            is_foreign: matches!(error, RuntimeError::Lease(LeaseError::Held { .. })),
+        }
     }
 
     async fn write_down(
@@ -190,10 +196,8 @@ impl Reconciler {
 fn after(error: &RuntimeError) -> Next {
     let next = Next::when_changed();
     match error {
-        RuntimeError::Lease(LeaseError::Held { .. }) => {
-            next.and(Cause::RetryDue, When::After(ELSEWHERE))
-        }
-        RuntimeError::Stopped => next,
+        // When its lease may be had, it is woken.
+        RuntimeError::Lease(LeaseError::Held { .. }) | RuntimeError::Stopped => next,
         other => match other.retry() {
             Retry::NeedsPerson => {
                 let next = next.and(Cause::Window, When::Every(PERSON));

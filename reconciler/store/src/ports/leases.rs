@@ -1,5 +1,6 @@
 //! The port of leases.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -100,8 +101,14 @@ impl Leases for SqliteStore {
 
     async fn leases(&self) -> Result<Vec<HeldLease>, StoreError> {
         let mut leases = Vec::new();
+        // One process holds many.
+        let mut lives: BTreeMap<String, Life> = BTreeMap::new();
         for (lease, renewed_at) in self.all_leases().await? {
-            let life = self.life(&lease.holder).await;
+            let life = match lives.get(&lease.holder) {
+                Some(life) => *life,
+                None => self.life(&lease.holder).await,
+            };
+            lives.insert(lease.holder.clone(), life);
             leases.push(HeldLease {
                 lease,
                 renewed_at,

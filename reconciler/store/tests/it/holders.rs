@@ -54,7 +54,10 @@ async fn a_lease_is_taken_over_at_once_when_its_holder_was_killed_and_not_before
     store.close().await;
     let holders = path.with_file_name("state.db.holders");
     let left = std::fs::read_dir(holders).unwrap().count();
-    assert_eq!(left, 1, "the dead one left nothing; this one is known by it");
+    assert_eq!(
+        left, 1,
+        "the dead one left nothing; this one is known by it"
+    );
 }
 
 /// In a pid namespace of its own, and under the same name of the machine, a process has a number that
