@@ -29,8 +29,7 @@ impl Aim {
             (Self::Commit(own), Self::Commit(other)) => {
                 own.commit == other.commit
                     && own.branch == other.branch
-                    && (Arc::ptr_eq(&own.settings, &other.settings)
-                        || own.settings == other.settings)
+                    && Arc::ptr_eq(&own.settings, &other.settings)
             }
             (Self::Nowhere(own), Self::Nowhere(other)) => own == other,
             (Self::Unnamed, Self::Unnamed) => true,

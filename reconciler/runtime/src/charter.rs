@@ -35,10 +35,12 @@ impl Reconciler {
         let (mut rows, mut kept) = (Vec::new(), None);
         let before = self.cached().map(|head| head.charter.clone());
         if before.is_none() {
-            rows = self.ports.store.environments().await?;
             let facts = self.ports.store.facts(CHARTER).await?;
             let fact = facts.into_iter().find(|(name, _)| name == CHARTER);
             kept = fact.and_then(|(_, value)| serde_json::from_slice::<Charter>(&value).ok());
+            if kept.is_none() {
+                rows = self.ports.store.environments().await?;
+            }
         }
         let known = before.or(kept.clone());
         let own = Arc::clone(self);
@@ -75,7 +77,7 @@ impl Reconciler {
                 None => self.last_applied(rows, &commit),
             },
         };
-        let told = before.and_then(|head| head.refused.clone());
+        let told = before.as_ref().and_then(|head| head.refused.clone());
         let mut head = match base {
             None => self.first(&commit)?,
             Some(base) if base.commit == commit => Head {
@@ -85,6 +87,9 @@ impl Reconciler {
             Some(base) => self.next_head(&base, &commit, tips.head.as_ref())?,
         };
         head.branch = tips.head.clone();
+        if let Some(before) = before {
+            head.settings.value = same_settings(head.settings.value, &before);
+        }
         if let Some(why) = head
             .refused
             .as_ref()
@@ -264,6 +269,15 @@ impl Reconciler {
                 None => Judged::Refused(first_reason(&brought.findings)),
             },
         )
+    }
+}
+
+/// Settings that say what those before said are those before: who compares them for each of many
+/// environments compares no more than where they lie.
+fn same_settings(settings: Option<Arc<Settings>>, before: &Head) -> Option<Arc<Settings>> {
+    match &before.settings.value {
+        Some(before) if settings.as_ref() == Some(before) => Some(Arc::clone(before)),
+        Some(_) | None => settings,
     }
 }
 

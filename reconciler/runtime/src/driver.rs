@@ -1,7 +1,9 @@
 //! The loop: refs and tags wake keys, the schedule says which is looked at when, and each look is
 //! one task that answers when it wants to be looked at next.
 
-use std::collections::BTreeMap;
+mod at_rest;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use stratum_core::ports::{EnvironmentRow, Retry};
 use stratum_core::schedule::{Attempt, Cause, Key, Now, Room, Schedule, When};
 use tokio::task::{Id, JoinError, JoinSet};
 
+use self::at_rest::AtRest;
 use crate::aim::{Aim, Aims, Moved};
 use crate::error::RuntimeError;
 use crate::foreign_lease::ForeignLeases;
@@ -45,6 +48,8 @@ pub(crate) struct Driver {
     foreign: ForeignLeases,
     /// Whether rows of an earlier process were taken in.
     primed: bool,
+    /// How those are that need not be looked at when the process begins.
+    at_rest: Vec<EnvironmentReport>,
 }
 
 /// What was said of an environment, and how often it came to the same again.
@@ -68,6 +73,7 @@ impl Driver {
             tried: BTreeMap::new(),
             foreign: ForeignLeases::default(),
             primed: false,
+            at_rest: Vec::new(),
         }
     }
 
@@ -79,10 +85,12 @@ impl Driver {
         }
     }
 
-    /// Looks at every environment once.
+    /// Looks once at every environment that may be otherwise than its row says; answers how all are.
     pub(crate) async fn once(&mut self) -> Result<Vec<EnvironmentReport>, RuntimeError> {
         self.look_at_refs(true).await?;
-        let mut reports = BTreeMap::new();
+        let at_rest = std::mem::take(&mut self.at_rest).into_iter();
+        let at_rest = at_rest.map(|report| (report.environment.clone(), report));
+        let mut reports: BTreeMap<EnvironmentName, EnvironmentReport> = at_rest.collect();
         self.begin();
         while let Some(joined) = self.looks.join_next_with_id().await {
             let report = self.landed(joined).await;
@@ -186,47 +194,50 @@ impl Driver {
     /// Reads the refs and the tags, and wakes whom they concern; with `start` everybody.
     async fn look_at_refs(&mut self, start: bool) -> Result<(), RuntimeError> {
         let (head, tips) = self.reconciler.head().await?;
-        if !self.primed {
-            let rows = self.reconciler.ports.store.environments().await?;
-            if head.settings.value.is_some() {
-                self.reconciler.begin_trust(&head, &rows);
-            }
-            self.reconciler.find_fronts(&rows).await?;
-            self.prime(rows).await?;
-        }
-        let aims = self.aims.at(&head, &tips);
         let first = !self.primed;
-        let mut moved = Vec::new();
+        let mut rows = match first {
+            true => self.take_over(&head).await?,
+            false => BTreeMap::new(),
+        };
+        let words = self.reconciler.words_by_name();
+        let spoken_of: BTreeSet<&str> = words.keys().filter_map(|tag| named(tag)).collect();
+        let (mut moved, mut at_rest) = (Vec::new(), Vec::new());
         let mut begun = BTreeMap::new();
-        for (environment, aim) in aims {
+        for (environment, aim) in self.aims.at(&head, &tips) {
             if let Aim::Commit(target) = &aim {
                 self.reconciler.is_read_from(target);
                 let branch = target.branch.clone();
                 begun.entry(branch).or_insert_with(|| target.clone());
             }
+            let row = rows.remove(&environment);
+            let rest = row.and_then(|row| self.at_rest(&aim, row, &spoken_of));
             let key = Key::Environment(environment.clone());
-            match (self.aims.take_in(&environment, aim), start) {
-                (Moved::No, false) => {}
-                (_, true) => self.schedule.wake(&key, Cause::Start),
-                (Moved::Commit(from, target), false) => moved.push((from, target)),
-                (Moved::Otherwise, false) => self.schedule.wake(&key, Cause::RefMoved),
+            match (self.aims.take_in(&environment, aim), rest) {
+                (_, Some(rest)) => at_rest.push(rest),
+                (_, None) if start => self.schedule.wake(&key, Cause::Start),
+                (Moved::No, None) => {}
+                (Moved::Commit(from, target), None) => moved.push((from, target)),
+                (Moved::Otherwise, None) => self.schedule.wake(&key, Cause::RefMoved),
             }
         }
         if start {
             self.reconciler.begin_fronts(begun.into_values()).await?;
         }
-        for environment in self.reconciler.come_along(moved).await {
+        moved.extend(at_rest.iter().filter_map(AtRest::moved));
+        let looked = self.reconciler.come_along(moved).await;
+        at_rest.retain(|rest| !looked.contains(&rest.row.name));
+        for environment in looked {
             let key = Key::Environment(environment);
             self.schedule.wake(&key, Cause::RefMoved);
         }
+        self.rest(at_rest);
         self.primed = true;
-        self.hear(first);
+        self.hear(first, words);
         Ok(())
     }
 
     /// Wakes those whom new tags concern.
-    fn hear(&mut self, first: bool) {
-        let words = self.reconciler.words_by_name();
+    fn hear(&mut self, first: bool, words: BTreeMap<String, String>) {
         let before = std::mem::replace(&mut self.words, words);
         if first || before == self.words {
             return;
@@ -355,20 +366,20 @@ impl Driver {
     }
 
     /// Takes in what an earlier process left: rows, tries, and runs that have not come to an end.
-    async fn prime(&mut self, rows: Vec<EnvironmentRow>) -> Result<(), RuntimeError> {
+    async fn prime(&mut self, rows: &[EnvironmentRow]) -> Result<(), RuntimeError> {
         let now = self.now();
-        self.reconciler.find_unfinished().await?;
+        self.reconciler.find_unfinished(rows).await?;
         for row in rows {
             let key = Key::Environment(row.name.clone());
             let last = row.observed_at.unwrap_or(row.changed_at);
             // A look in the future is the work of a clock that jumped back: it counts as long ago.
             let ago = Duration::try_from(now.wall.duration_since(last)).unwrap_or(Duration::MAX);
             self.schedule.served(&key, Cause::DriftDue, ago, now);
-            if let Some(every) = self.reconciler.drift_every(&row) {
+            if let Some(every) = self.reconciler.drift_every(row) {
                 self.schedule
                     .set(&key, Cause::DriftDue, When::Every(every), now);
             }
-            self.aims.remember(row.name);
+            self.aims.remember(row.name.clone());
         }
         for entry in self.reconciler.ports.store.queue().await? {
             let wait = Duration::try_from(entry.not_before.duration_since(now.wall));
@@ -411,16 +422,16 @@ const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Whether a tag concerns an environment; `waits`: it is not Ready.
 fn concerns(tag: &str, environment: &EnvironmentName, waits: bool) -> bool {
-    let about = ["suspend", "resume", "allow-rollback"];
-    let named = about.iter().find_map(|word| {
-        let rest = tag.strip_prefix("stratum/")?.strip_prefix(word)?;
-        rest.strip_prefix('/')
-    });
-    match named {
-        Some(about) => {
-            let rest = about.strip_prefix(environment.as_str());
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '+']))
-        }
+    match named(tag) {
+        Some(name) => name == environment.as_str(),
         None => waits,
     }
+}
+
+/// The environment that a tag names, if it is one that does.
+fn named(tag: &str) -> Option<&str> {
+    let about = ["suspend/", "resume/", "allow-rollback/"];
+    let tag = tag.strip_prefix("stratum/")?;
+    let rest = about.iter().find_map(|word| tag.strip_prefix(word))?;
+    rest.split(['/', '+']).next()
 }

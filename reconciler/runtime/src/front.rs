@@ -139,14 +139,18 @@ impl Reconciler {
         self.front().take(row);
     }
 
+    /// Where the front stands that an environment follows, if it is that of the target's branch.
+    pub(crate) fn front_of(&self, target: &Target) -> Option<CommitId> {
+        let front = self.front();
+        let branch = target.branch.as_ref()?;
+        let followers = front.followers.get(branch)?;
+        let follows = followers.contains(&target.environment);
+        front.commits.get(branch).filter(|_| follows).cloned()
+    }
+
     /// Whether an environment is where the front of its branch is, and that is this commit.
     pub(crate) fn is_settled_at(&self, target: &Target) -> bool {
-        let front = self.front();
-        target.branch.as_ref().is_some_and(|branch| {
-            let followers = front.followers.get(branch);
-            front.commits.get(branch) == Some(&target.commit)
-                && followers.is_some_and(|followers| followers.contains(&target.environment))
-        })
+        self.front_of(target).as_ref() == Some(&target.commit)
     }
 
     /// Brings the fronts to where the refs are, as far as that is certain; answers the environments

@@ -35,11 +35,12 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Whether another target is the same but for the commit.
+    /// Whether another target is the same but for the commit. Settings that say the same are the same:
+    /// `head` sees to that.
     pub(crate) fn differs_in_commit(&self, other: &Self) -> bool {
         self.commit != other.commit
             && self.branch == other.branch
-            && (Arc::ptr_eq(&self.settings, &other.settings) || self.settings == other.settings)
+            && Arc::ptr_eq(&self.settings, &other.settings)
     }
 
     /// The settings of the environment; `repository` has the defaults.

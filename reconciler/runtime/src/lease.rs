@@ -69,10 +69,12 @@ impl Reconciler {
     /// Gives every lease back.
     pub(crate) async fn release_all(&self) {
         let held = std::mem::take(&mut *self.leases.lock().unwrap_or_else(PoisonError::into_inner));
-        for lease in held.values() {
-            if let Err(error) = self.ports.store.release(lease).await {
-                tracing::warn!(%error, environment = %lease.environment, "a lease was not released");
-            }
+        let held: Vec<Lease> = held.into_values().collect();
+        if held.is_empty() {
+            return;
+        }
+        if let Err(error) = self.ports.store.release(&held).await {
+            tracing::warn!(%error, "the leases were not released");
         }
     }
 }

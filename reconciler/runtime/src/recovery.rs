@@ -6,7 +6,6 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 
 use stratum_core::ids::{EnvironmentName, RunId};
 use stratum_core::ports::{EnvironmentRow, RunOutcome};
-use stratum_core::record;
 use stratum_core::run::RunSummary;
 
 use crate::error::RuntimeError;
@@ -24,6 +23,9 @@ pub(crate) struct Runs {
 
 /// So many runs of an environment are looked through.
 const LAST: u32 = 20;
+
+/// So many open runs are asked for at once.
+const PAGE: u32 = 500;
 
 impl Reconciler {
     fn runs(&self) -> MutexGuard<'_, Runs> {
@@ -58,22 +60,34 @@ impl Reconciler {
         self.runs().taken_over.insert(environment.clone());
     }
 
-    /// Finds, once for a process, what earlier ones left.
-    pub(crate) async fn find_unfinished(&self) -> Result<(), RuntimeError> {
-        for left in self.ports.store.unfinished().await? {
-            let (environment, run) = (&left.run.environment, &left.run.id);
-            if record::outcome(&left.run.plan, &left.events).is_some() {
-                self.records.note(run);
-                let row = self.ports.store.environment(environment).await?;
-                if !self
-                    .unsettled(environment, row.as_ref())
-                    .await?
-                    .contains(run)
-                {
-                    continue;
+    /// Finds, once for a process, what earlier ones left; no plan is read for it.
+    pub(crate) async fn find_unfinished(
+        &self,
+        rows: &[EnvironmentRow],
+    ) -> Result<(), RuntimeError> {
+        let mut ended: BTreeMap<EnvironmentName, BTreeSet<RunId>> = BTreeMap::new();
+        let mut after = None;
+        loop {
+            let open = self.ports.store.open_runs(after.as_ref(), PAGE).await?;
+            let Some(last) = open.last() else { break };
+            after = Some(last.id.clone());
+            for run in open {
+                match run.outcome {
+                    None => self.begins(&run.environment, &run.id),
+                    Some(_) => {
+                        self.records.note(&run.id);
+                        ended.entry(run.environment).or_default().insert(run.id);
+                    }
                 }
             }
-            self.begins(environment, run);
+        }
+        let known: BTreeMap<_, _> = rows.iter().map(|row| (&row.name, row)).collect();
+        for (environment, ended) in ended {
+            let row = known.get(&environment).copied();
+            let left = self.unsettled(&environment, row).await?;
+            for run in left.iter().filter(|run| ended.contains(*run)) {
+                self.begins(&environment, run);
+            }
         }
         Ok(())
     }

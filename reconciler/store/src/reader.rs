@@ -21,11 +21,14 @@ use tokio::sync::{RwLock, RwLockReadGuard};
 
 use crate::error::Failure;
 
-/// Opens connections that only read, and keeps one for the next read.
+/// So many connections are kept: as many looks are made at once.
+const KEPT: usize = 8;
+
+/// Opens connections that only read, and keeps some for the next reads.
 #[derive(Debug)]
 pub(crate) struct Reader {
     path: PathBuf,
-    idle: Mutex<Option<Idle>>,
+    idle: Mutex<Vec<Idle>>,
     /// The file and its log as they were when somebody last asked whether they were touched.
     touched: Mutex<Option<(Stamp, Option<Stamp>)>>,
     /// This process has the file open to write it, or is about to. Who reads without locks holds
@@ -61,7 +64,7 @@ impl Reader {
     pub(crate) fn new(path: PathBuf) -> Self {
         Self {
             path,
-            idle: Mutex::new(None),
+            idle: Mutex::default(),
             touched: Mutex::new(None),
             writing: RwLock::new(false),
         }
@@ -86,14 +89,9 @@ impl Reader {
         let stamp = Stamp::of(&self.path)?;
         let alone = !*writing && !with_suffix(&self.path, "-wal").exists();
         let unlocked = alone.then_some(stamp);
-        let opened = match self.take_idle() {
-            Some(idle) if idle.unlocked == unlocked => Ok(idle.connection),
-            other => {
-                if let Some(idle) = other {
-                    close(idle.connection).await;
-                }
-                self.connect(alone).await
-            }
+        let opened = match self.idle_as(unlocked.as_ref()).await {
+            Some(connection) => Ok(connection),
+            None => self.connect(alone).await,
         };
         let mut connection = opened.map_err(|failure| failure.outside(&self.path, DOING))?;
         begin(&mut connection)
@@ -115,9 +113,9 @@ impl Reader {
         Ok(before.is_some_and(|before| before != now))
     }
 
-    /// Closes the connection that was kept.
+    /// Closes the connections that were kept.
     pub(crate) async fn close(&self) {
-        if let Some(idle) = self.take_idle() {
+        while let Some(idle) = self.take_idle() {
             close(idle.connection).await;
         }
     }
@@ -133,14 +131,30 @@ impl Reader {
         Ok(options.connect().await?)
     }
 
-    fn take_idle(&self) -> Option<Idle> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.take()
+    /// A connection that was kept and reads the file as it is now; others are closed.
+    async fn idle_as(&self, unlocked: Option<&Stamp>) -> Option<SqliteConnection> {
+        while let Some(idle) = self.take_idle() {
+            if idle.unlocked.as_ref() == unlocked {
+                return Some(idle.connection);
+            }
+            close(idle.connection).await;
+        }
+        None
     }
 
+    fn take_idle(&self) -> Option<Idle> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.pop()
+    }
+
+    /// Keeps a connection for the next read; answers it when enough are kept.
     fn keep_idle(&self, connection: Idle) -> Option<Idle> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.replace(connection)
+        if idle.len() >= KEPT {
+            return Some(connection);
+        }
+        idle.push(connection);
+        None
     }
 }
 
@@ -236,6 +250,26 @@ mod tests {
         let (_folder, reader) = at_rest().await;
         let view = reader.view().await.unwrap();
         assert!(view.unlocked.is_some() && view.stands().await);
+    }
+
+    #[tokio::test]
+    async fn reads_at_once_keep_their_connections() {
+        let (_folder, reader) = at_rest().await;
+        reader.before_writing().await;
+        let idle = || reader.idle.lock().unwrap().len();
+        let mut views = Vec::new();
+        for _ in 0..=KEPT {
+            views.push(reader.view().await.unwrap());
+        }
+        for view in views {
+            assert!(view.stands().await);
+        }
+        assert_eq!(idle(), KEPT, "no more than are needed");
+        let again = (reader.view().await.unwrap(), reader.view().await.unwrap());
+        assert_eq!(idle(), KEPT - 2, "none was opened anew");
+        assert!(again.0.stands().await && again.1.stands().await);
+        reader.close().await;
+        assert_eq!(idle(), 0);
     }
 
     #[tokio::test]

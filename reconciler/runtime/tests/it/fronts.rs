@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use stratum_core::condition::Condition;
 use stratum_core::ids::{Address, CommitId, EnvironmentName};
 use stratum_core::ports::{Fronts as _, States as _};
 use stratum_core::settings::EnvironmentSettings;
 use stratum_testkit::script::{Content, thing};
 
-use crate::desk::{Desk, Process};
+use crate::desk::{Desk, Kill, Process};
 
 /// Forty environments with one thing each.
 const MANY: usize = 40;
@@ -122,7 +123,7 @@ async fn a_change_of_the_settings_is_everybodys() {
     let second = desk.script.push(other);
     until(async || {
         let row = desk.store.environment(&name(5)).await.unwrap().unwrap();
-        row.condition == stratum_core::condition::Condition::Suspended
+        row.condition == Condition::Suspended
     })
     .await;
     until(async || {
@@ -163,4 +164,75 @@ async fn pushes_that_come_while_others_are_applied_lose_nobody() {
     }
     process.stop.stop();
     task.await.unwrap();
+}
+
+/// One look by a new process at everything, and how often it read the row of one environment.
+async fn once_again(desk: &Desk) -> u64 {
+    let process = desk.start();
+    let store = process.store.clone();
+    let reports = process.once().await.unwrap().unwrap();
+    assert_eq!(reports.len(), MANY, "everybody is told of");
+    store.rows()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_begins_looks_at_nobody_who_cannot_be_otherwise() {
+    let desk = Desk::new(1);
+    desk.script.push(content(&[]));
+    desk.once().await;
+    let (loads, reads) = (desk.script.loads(), desk.world.calls().len());
+    let process = desk.start();
+    let store = process.store.clone();
+    let reports = process.once().await.unwrap().unwrap();
+    assert_eq!(reports.len(), MANY);
+    assert!(reports.iter().all(|one| one.condition == Condition::Ready));
+    assert_eq!(
+        (store.rows(), store.writes()),
+        (0, 0),
+        "rows read one by one, and writes"
+    );
+    assert_eq!(
+        (desk.script.loads(), desk.world.calls().len()),
+        (loads, reads)
+    );
+    // One that moved on is one that is looked at.
+    desk.script.push(content(&[(3, "1")]));
+    assert!(once_again(&desk).await < 10, "only one was touched");
+    assert_eq!(value(&desk, 3), "1");
+    assert_eq!(once_again(&desk).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_begins_looks_at_whom_time_or_a_failure_made_due() {
+    let desk = Desk::new(1);
+    desk.script.push(content(&[]));
+    desk.once().await;
+    let reads = desk.world.calls().len();
+    tokio::time::sleep(Duration::from_secs(7200)).await;
+    assert!(once_again(&desk).await >= MANY as u64, "drift is due");
+    assert!(desk.world.calls().len() >= reads + MANY);
+    assert_eq!(once_again(&desk).await, 0);
+    // A run that was begun and has not ended.
+    desk.script.push(content(&[(7, "1")]));
+    let killed = desk.start_killed_at(Some(Kill::After(4)));
+    assert!(killed.once().await.is_none());
+    once_again(&desk).await;
+    assert_eq!(value(&desk, 7), "1");
+    assert_eq!(once_again(&desk).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_begins_hears_what_settings_and_tags_say_of_the_settled() {
+    let desk = Desk::new(1);
+    desk.script.push(content(&[]));
+    desk.once().await;
+    assert_eq!(once_again(&desk).await, 0);
+    desk.script.tag("stratum/suspend/e05");
+    let looked = once_again(&desk).await;
+    assert!(looked > 0 && looked < 10, "{looked}: one was spoken of");
+    // What runs may have stopped with the machine.
+    *desk.stopped.lock().unwrap() = Some(Default::default());
+    desk.script.push(content(&[(9, "1")]));
+    desk.once().await;
+    assert!(once_again(&desk).await > 0);
 }

@@ -93,7 +93,7 @@ async fn a_living_holder_costs_no_looks_and_is_taken_over_from_when_it_ends() {
     let writes = process.store.writes() - before;
     // Leases are renewed three times a minute; a look every two seconds would be hundreds.
     assert!(writes <= 40, "{writes} writes in ten minutes");
-    other.release(&taken).await.unwrap();
+    other.release(&[taken]).await.unwrap();
     until(async || desk.values().get("a").is_some_and(|value| value == "1")).await;
     process.stop.stop();
     running.await.unwrap().unwrap();

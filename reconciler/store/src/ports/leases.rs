@@ -93,9 +93,9 @@ impl Leases for SqliteStore {
         Ok(leases.iter().filter(is_held).cloned().collect())
     }
 
-    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
-        let lease = lease.clone();
-        self.write(Write::Release(Release { lease })).await?;
+    async fn release(&self, leases: &[Lease]) -> Result<(), StoreError> {
+        let release = self.ready(Release::new(leases), "giving leases back")?;
+        self.write(Write::Release(release)).await?;
         Ok(())
     }
 

@@ -13,18 +13,34 @@ use crate::read::facts;
 use crate::rest::{Read, Rest};
 use crate::time::from_nanoseconds;
 
+/// How much one row answers: rows are handed from one thread to another one by one, and that costs
+/// more than reading what is in them. JSON has no line ends and no tabs of its own.
+const TOGETHER: u32 = 500;
+
 /// What is remembered of every environment, by name.
 pub(crate) async fn environments(
     connection: &mut SqliteConnection,
 ) -> Result<Vec<EnvironmentRow>, Failure> {
-    let sql = "SELECT name, row FROM environments WHERE row IS NOT NULL ORDER BY name";
-    let rows: Vec<(String, String)> = sqlx::query_as(sql).fetch_all(&mut *connection).await?;
+    let sql = "SELECT group_concat(row, char(10)), max(name) FROM ( \
+                 SELECT name, row FROM environments WHERE row IS NOT NULL AND name > ? \
+                 ORDER BY name LIMIT ?)";
     let fronts = fronts(connection).await?;
-    let read = |(name, row): &(String, String)| {
-        let row = from_json(row, || format!("environment `{name}`"))?;
-        Ok(at_front(row, &fronts))
-    };
-    rows.iter().map(read).collect()
+    let (mut after, mut rows) = (String::new(), Vec::new());
+    loop {
+        let found: (Option<String>, Option<String>) = sqlx::query_as(sql)
+            .bind(&after)
+            .bind(TOGETHER)
+            .fetch_one(&mut *connection)
+            .await?;
+        let (Some(lines), Some(last)) = found else {
+            return Ok(rows);
+        };
+        for line in lines.lines() {
+            let row = from_json(line, || format!("an environment up to `{last}`"))?;
+            rows.push(at_front(row, &fronts));
+        }
+        after = last;
+    }
 }
 
 /// What is remembered of one environment.
@@ -121,10 +137,6 @@ pub(crate) async fn serial(
         .map_err(|error| unreadable(format!("environment `{environment}`"), error))
 }
 
-/// How many resources one row answers: rows are handed from one thread to another one by one, and
-/// that costs more than reading what is in them.
-const TOGETHER: u32 = 500;
-
 /// The serial and the resources of an environment.
 pub(crate) async fn base(
     connection: &mut SqliteConnection,
@@ -135,7 +147,6 @@ pub(crate) async fn base(
         serial: serial(connection, environment).await?,
         ..Base::default()
     };
-    // JSON has no line ends and no tabs of its own.
     let sql = "SELECT group_concat(line, char(10)), max(address) FROM ( \
                  SELECT a.address, a.address || char(9) || r.state AS line FROM addresses a \
                  JOIN resources r ON r.address = a.id \

@@ -33,11 +33,9 @@ pub(crate) struct Renew {
 impl Renew {
     /// Takes the JSON form, in the task of the caller.
     pub(crate) fn new(leases: &[Lease], at: Timestamp) -> Result<Self, Failure> {
-        let pairs = leases.iter();
-        let pairs: Vec<_> = pairs.map(|one| (&one.environment, one.number)).collect();
         Ok(Self {
-            leases: to_json(&pairs)?,
-            count: pairs.len() as u64,
+            leases: pairs(leases)?,
+            count: leases.len() as u64,
             at: to_nanoseconds(at),
         })
     }
@@ -61,10 +59,25 @@ pub(crate) struct Taken {
     pub(crate) before: Held,
 }
 
-/// Give a lease back.
+/// Give leases back.
 pub(crate) struct Release {
-    /// The lease.
-    pub(crate) lease: Lease,
+    /// Environment and number of each, as JSON.
+    leases: String,
+}
+
+impl Release {
+    /// Takes the JSON form, in the task of the caller.
+    pub(crate) fn new(leases: &[Lease]) -> Result<Self, Failure> {
+        let leases = pairs(leases)?;
+        Ok(Self { leases })
+    }
+}
+
+/// Environment and number of each lease, as JSON.
+fn pairs(leases: &[Lease]) -> Result<String, Failure> {
+    let pairs = leases.iter();
+    let pairs: Vec<_> = pairs.map(|one| (&one.environment, one.number)).collect();
+    to_json(&pairs)
 }
 
 /// Refuses whoever lost the lease on `environment`, or never had one on it.
@@ -162,14 +175,15 @@ pub(crate) async fn take_away(
     Ok(true)
 }
 
-/// Frees the lease and leaves its number; does nothing when it was lost.
+/// Frees the leases and leaves their numbers; does nothing with those that were lost.
 pub(crate) async fn release(
     connection: &mut SqliteConnection,
     release: &Release,
 ) -> Result<bool, Failure> {
-    sqlx::query("UPDATE leases SET holder = NULL WHERE environment = ? AND number = ?")
-        .bind(release.lease.environment.as_str())
-        .bind(stored(release.lease.number))
+    let sql = "UPDATE leases SET holder = NULL FROM json_each(?) AS own \
+               WHERE leases.environment = own.value ->> 0 AND leases.number = own.value ->> 1";
+    sqlx::query(sql)
+        .bind(&release.leases)
         .execute(connection)
         .await?;
     Ok(true)

@@ -284,7 +284,7 @@ pub(crate) fn doing(write: &Write) -> &'static str {
         Write::Clamp(_) => "putting down the time of a lease",
         Write::Break(_) => "breaking a lease",
         Write::Together(_) => "writing changes that belong together",
-        Write::Release(_) => "giving a lease back",
+        Write::Release(_) => "giving leases back",
         Write::Environment(_) => "writing what is remembered of an environment",
         Write::Start(_) => "starting a run",
         Write::Note(_) => "writing a run",

@@ -10,6 +10,7 @@ mod repository;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use stratum_core::digest::Digest;
 use stratum_core::finding::Finding;
 use stratum_core::ids::{Address, BranchName, CommitId, EnvironmentName, ObjectId, ProviderName};
@@ -17,6 +18,7 @@ use stratum_core::kinds::Kind;
 use stratum_core::ports::Publication;
 use stratum_core::resource::{Meta, Resource};
 use stratum_core::settings::{EnvironmentSettings, Settings};
+use stratum_core::signed::{Signed, SignedTag};
 use stratum_core::value::{Record, Value};
 use tokio::sync::Notify;
 
@@ -51,6 +53,7 @@ struct Inner {
     fetches: u64,
     remote_down: bool,
     races: u32,
+    words: Vec<SignedTag>,
 }
 
 impl Content {
@@ -183,6 +186,20 @@ impl Script {
     /// Takes a branch away.
     pub fn delete_branch(&self, branch: &BranchName) {
         self.lock().branches.remove(branch);
+        self.woken.notify_one();
+    }
+
+    /// Makes a lightweight tag, which says something and counts for nothing.
+    pub fn tag(&self, name: &str) {
+        self.lock().words.push(SignedTag {
+            name: name.to_owned(),
+            own_name: None,
+            id: object_id(name).to_string(),
+            tagger_mail: String::new(),
+            tagged_at: Timestamp::UNIX_EPOCH,
+            message: String::new(),
+            signed: Signed::default(),
+        });
         self.woken.notify_one();
     }
 

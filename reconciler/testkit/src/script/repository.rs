@@ -134,7 +134,7 @@ impl Repository for Script {
     }
 
     fn words(&self) -> Result<Vec<SignedTag>, RepositoryError> {
-        Ok(Vec::new())
+        Ok(self.lock().words.clone())
     }
 
     fn changed(&self, old: &CommitId, new: &CommitId) -> Result<Changed, RepositoryError> {

@@ -151,11 +151,13 @@ impl Leases for MemoryStore {
         Ok(lost)
     }
 
-    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
+    async fn release(&self, leases: &[Lease]) -> Result<(), StoreError> {
         let mut state = self.write()?;
-        let held = state.leases.get_mut(&lease.environment);
-        if let Some(held) = held.filter(|held| held.number == lease.number) {
-            held.holder = None;
+        for lease in leases {
+            let held = state.leases.get_mut(&lease.environment);
+            if let Some(held) = held.filter(|held| held.number == lease.number) {
+                held.holder = None;
+            }
         }
         Ok(())
     }

@@ -131,8 +131,8 @@ pub trait Leases: Send + Sync {
     /// meanwhile.
     async fn renew(&self, leases: &[Lease]) -> Result<Vec<Lease>, StoreError>;
 
-    /// Gives the lease back. Giving back what was lost is not an error.
-    async fn release(&self, lease: &Lease) -> Result<(), StoreError>;
+    /// Gives leases back, all by one write. Giving back what was lost is not an error.
+    async fn release(&self, leases: &[Lease]) -> Result<(), StoreError>;
 
     /// The leases that are held, by environment.
     async fn leases(&self) -> Result<Vec<HeldLease>, StoreError>;

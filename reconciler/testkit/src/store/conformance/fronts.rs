@@ -40,7 +40,7 @@ async fn settle(store: &dyn Store, name: &EnvironmentName, at: &CommitId) -> Kep
         "a row can be written",
         store.put_environment(&lease, &row).await,
     )?;
-    done("a lease can be given back", store.release(&lease).await)
+    done("a lease can be given back", store.release(&[lease]).await)
 }
 
 async fn stands(

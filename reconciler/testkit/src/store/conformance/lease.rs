@@ -40,7 +40,10 @@ pub(super) async fn is_taken_over(stage: Stage) -> Kept {
     drop(other);
     let rule = "a lease of a dead holder is taken over at once";
     let second = done(rule, take(&*one).await)?;
-    done("giving back", one.release(&second).await)?;
+    done(
+        "giving back",
+        one.release(std::slice::from_ref(&second)).await,
+    )?;
     let rule = "a lease that was given back is free";
     let third = done(rule, take(&*stranger).await)?;
     pass(29);
@@ -93,7 +96,7 @@ pub(super) async fn is_renewed_with_others(stage: Stage) -> Kept {
     let lost = done("renewing", store.renew(&own).await)?;
     same("all leases are renewed together", lost, Vec::new())?;
     stage.clock.advance(TTL);
-    done("giving back", store.release(&first).await)?;
+    done("giving back", store.release(&[first.clone()]).await)?;
     let taken = done("a free lease", other.acquire(&a, TTL).await)?;
     let lost = done("renewing", store.renew(&own).await)?;
     let rule = "the ones that were lost are told";
@@ -159,9 +162,12 @@ pub(super) async fn fences(store: &dyn Store) -> Kept {
     let kept = done("reading", store.run(&run.id).await)?;
     same(rule, kept.map(|kept| kept.events.len()), Some(1))?;
     let rule = "giving back an old lease leaves the new one alone";
-    done(rule, store.release(&old).await)?;
+    done(rule, store.release(std::slice::from_ref(&old)).await)?;
     done(rule, store.append(&new, &run.id, entries).await)?;
-    done("giving back", store.release(&new).await)?;
+    done(
+        "giving back",
+        store.release(std::slice::from_ref(&new)).await,
+    )?;
     let rule = "a lease that was given back writes nothing";
     let again = vec![sample::begun(&run.id, 1)];
     fenced(rule, store.append(&new, &run.id, again).await)
