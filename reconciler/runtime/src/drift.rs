@@ -76,11 +76,20 @@ impl Reconciler {
         let base = self.ports.store.base(&look.target.environment).await?;
         let (observed, seen) = self.observe_all(&mut look, &base).await?;
         let fights = self.fights(&look, &base, &seen).await?;
-        let obstacles = self.obstacles(&look.target.environment, |known| known.clone());
-        let left = fights.keys().chain(obstacles.keys());
+        // What is as it should be by now is in the way of nothing.
+        let troubled: BTreeSet<&Address> = seen
+            .iter()
+            .filter(|one| is_troubled(one))
+            .map(|one| &one.address)
+            .collect();
+        let obstacles = self.obstacles(&look.target.environment, |known| {
+            known.retain(|address, _| troubled.contains(address));
+            known.clone()
+        });
         let rule = DriftRule {
             mode: self.mode(&look.target),
-            fought: left.cloned().collect(),
+            fought: fights.keys().cloned().collect(),
+            left: obstacles.keys().cloned().collect(),
         };
         let judged = match self.judge(&mut look, &rule, Some(observed)).await? {
             Ok(judged) => judged,
@@ -118,7 +127,7 @@ impl Reconciler {
     }
 
     /// The resources of an environment whose drift could not be corrected, with the reason.
-    fn obstacles<T>(
+    pub(crate) fn obstacles<T>(
         &self,
         environment: &EnvironmentName,
         with: impl FnOnce(&mut BTreeMap<Address, String>) -> T,
@@ -213,6 +222,12 @@ impl Reconciler {
         }
         Ok(fights)
     }
+}
+
+/// Whether anything of a resource is not as it should be.
+fn is_troubled(seen: &Observation) -> bool {
+    let differs = !seen.drifted.is_empty();
+    differs || !matches!(seen.report, Report::Present(_))
 }
 
 fn fought_over(address: &Address, attributes: &BTreeSet<String>) -> String {

@@ -1,5 +1,6 @@
 //! From a revision that was read to a plan, a verdict, and what follows from it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use stratum_core::approve::{Approved, Refusal, approve};
@@ -42,6 +43,8 @@ impl Reconciler {
         self: &Arc<Self>,
         mut look: Look,
     ) -> Result<EnvironmentReport, RuntimeError> {
+        // What is new may lead past what was in the way of a correction.
+        self.obstacles(&look.target.environment, BTreeMap::clear);
         let rule = DriftRule::from(self.mode(&look.target));
         let judged = match self.judge(&mut look, &rule, None).await? {
             Ok(judged) => judged,

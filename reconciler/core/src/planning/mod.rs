@@ -56,6 +56,8 @@ pub struct DriftRule {
     pub mode: DriftMode,
     /// Resources that someone else keeps changing back: their drift is reported, not corrected.
     pub fought: BTreeSet<Address>,
+    /// Resources whose correction failed a moment ago: they are not corrected and not started.
+    pub left: BTreeSet<Address>,
 }
 
 impl From<DriftMode> for DriftRule {
@@ -63,6 +65,7 @@ impl From<DriftMode> for DriftRule {
         Self {
             mode,
             fought: BTreeSet::new(),
+            left: BTreeSet::new(),
         }
     }
 }

@@ -12,9 +12,9 @@ use crate::resource::{Instance, Resource, ResourceState};
 use crate::settings::DriftMode;
 use crate::value::{Marks, Record, Value};
 
-use super::Input;
 use super::difference::difference;
 use super::machine::Why;
+use super::{DriftRule, Input};
 
 /// Why nothing is planned on a resource whose state cannot be read.
 const SEALED: &str = "its state is sealed until the reconciler is unsealed";
@@ -33,6 +33,8 @@ pub(super) struct Subject<'a> {
     report: Option<&'a Report>,
     /// Its state is wrapped and cannot be read.
     sealed: bool,
+    /// Its correction failed a moment ago.
+    left: bool,
 }
 
 /// Every resource of the revision and of the state, sorted by address. What moved is one resource.
@@ -93,6 +95,7 @@ impl<'a> Subject<'a> {
             schema: provider.and_then(|one| input.schema(one, address.r#type())),
             report: input.observed.reports.get(known),
             sealed: input.base.sealed.contains(known),
+            left: input.drift.left.contains(known),
         }
     }
 
@@ -126,9 +129,9 @@ impl<'a> Subject<'a> {
     }
 
     /// Why it does not run although it should, if so. Liveness is not drift: it is started whatever
-    /// the drift mode says.
+    /// the drift mode says, but for one that was just tried in vain.
     pub(super) fn stopped(&self) -> Option<&'a str> {
-        self.report?.stopped()
+        self.report?.stopped().filter(|_| !self.left)
     }
 
     /// Whether the provider says that it is gone.
@@ -252,8 +255,10 @@ pub fn decisive<'n>(
 
 /// What is done about drift of an attribute, or of the whole resource.
 fn mode_of(input: &Input<'_>, resource: &Resource, attribute: Option<&str>) -> DriftMode {
-    match resource.meta.drift_mode(attribute, input.drift.mode) {
-        DriftMode::Correct if input.drift.fought.contains(&resource.address) => DriftMode::Report,
+    let DriftRule { mode, fought, left } = input.drift;
+    let is_left = fought.contains(&resource.address) || left.contains(&resource.address);
+    match resource.meta.drift_mode(attribute, *mode) {
+        DriftMode::Correct if is_left => DriftMode::Report,
         mode => mode,
     }
 }

@@ -431,6 +431,22 @@ async fn what_should_run_is_started_whatever_the_drift_mode() {
         let row = desk.row().await;
         assert_eq!(row.condition, Condition::Stalled, "{mode:?}");
         assert_eq!(row.hold, None, "{mode:?}");
+        let before = desk.store.history(None, 1000).await.unwrap().len();
+        tokio::time::sleep(HOUR).await;
+        assert_eq!(desk.row().await.condition, Condition::Stalled, "{mode:?}");
+        let runs = desk.store.history(None, 1000).await.unwrap().len() - before;
+        assert!((3..=12).contains(&runs), "{mode:?}: {runs} runs in an hour");
+        // A push tries at once, and what was in the way before it is forgotten.
+        desk.world.calm();
+        desk.script
+            .push(drift(content(&[("a", "2"), ("b", "1")]), mode, 60));
+        tokio::time::sleep(Duration::from_secs(50)).await;
+        assert!(!down(), "{mode:?}");
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        assert_eq!(desk.row().await.condition, Condition::Ready, "{mode:?}");
+        always(&desk, &a(), Operation::Apply, &Fault::FailBefore);
+        stop(a());
+        tokio::time::sleep(Duration::from_secs(100)).await;
         desk.world.calm();
         tokio::time::sleep(Duration::from_secs(600)).await;
         assert!(!down(), "{mode:?}");

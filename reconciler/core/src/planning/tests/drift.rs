@@ -161,8 +161,8 @@ fn what_someone_else_keeps_changing_is_reported() {
         reports: [(address.clone(), Report::Present(seen))].into(),
     };
     let rule = DriftRule {
-        mode: DriftMode::Correct,
         fought: [address].into(),
+        ..DriftRule::from(DriftMode::Correct)
     };
     let input = Input {
         desired: &desired,

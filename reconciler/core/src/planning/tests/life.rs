@@ -67,12 +67,20 @@ impl Case<'_> {
         &self,
         by: impl FnMut(&Question<'_>) -> Result<Proposal, ProviderError>,
     ) -> Result<Plan, PlanError> {
+        self.plan_under(&self.mode.into(), by)
+    }
+
+    fn plan_under(
+        &self,
+        rule: &DriftRule,
+        by: impl FnMut(&Question<'_>) -> Result<Proposal, ProviderError>,
+    ) -> Result<Plan, PlanError> {
         let input = Input {
             desired: self.desired,
             base: self.base,
             observed: &self.observed,
             schemas: &self.schemas,
-            drift: &self.mode.into(),
+            drift: rule,
             sealed: None,
             now: Some(at(1000)),
         };
@@ -138,6 +146,32 @@ fn what_should_run_and_does_not_is_started_whatever_the_drift_mode() {
             assert_eq!(step.kept.contains_key("x"), drifted, "{mode:?}");
         }
     }
+}
+
+#[test]
+fn what_was_started_in_vain_is_left_alone_until_it_is_tried_again() {
+    let desired = desired(vec![resource("a", &[("x", text("1"))], &[])]);
+    let base = applied(&desired);
+    let instance = base.resources[&address("a")].instance.clone();
+    let why = "its program exited with 7".to_owned();
+    let observed = Observed {
+        reports: [(address("a"), Report::Stopped { instance, why })].into(),
+    };
+    let case = Case {
+        observed,
+        ..case(&desired, &base)
+    };
+    let rule = DriftRule {
+        left: [address("a")].into(),
+        ..DriftRule::from(DriftMode::Correct)
+    };
+    assert_eq!(shape(&case.plan_under(&rule, propose).unwrap()), []);
+    let rule = DriftRule {
+        fought: [address("a")].into(),
+        ..DriftRule::from(DriftMode::Correct)
+    };
+    let plan = case.plan_under(&rule, propose).unwrap();
+    assert_eq!(shape(&plan), [(Action::Update, "a".to_owned())]);
 }
 
 #[test]
