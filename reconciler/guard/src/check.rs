@@ -37,7 +37,7 @@ pub(crate) fn check(
         return Ok(findings);
     }
     if let Ok(law) = court.laws.law(&files.files) {
-        if !files.files.is_empty()
+        if (!files.files.is_empty() || settings.protects_any())
             && let Ok(shipped) = court.laws.law(&[])
         {
             let (schema, now) = (&court.schema, some_time());

@@ -330,6 +330,25 @@ fn a_replace_is_as_irreversible_as_its_worse_half() {
 }
 
 #[test]
+fn no_approval_is_asked_for_where_nobody_could_give_one() {
+    let court = Court::new();
+    for (people, expected) in [
+        (&["ada", "ben"][..], "needs-approval"),
+        (&["ada"], "allow"),
+        (&[], "allow"),
+    ] {
+        let mut gone = step(0, Action::Delete, meta(None), None);
+        gone.reversibility = Reversibility::Irreversible;
+        let mut request = request(&[Some("ada")], vec![gone]);
+        request.rules = Arc::new(Rules {
+            trust: Arc::new(trust(people)),
+            ..request.rules.as_ref().clone()
+        });
+        assert_eq!(court.decisions("", &request), [expected], "{people:?}");
+    }
+}
+
+#[test]
 fn policies_that_nobody_could_change_again_are_an_error() {
     let court = Court::new();
     let settings = r#"{"name":"t","environments":{"e":{},"p":{"labels":{"protected":"true"}}}}"#;
@@ -361,9 +380,13 @@ fn policies_that_nobody_could_change_again_are_an_error() {
     ] {
         assert_eq!(court.lockout(&open, settings, &two), [""; 0], "{open}");
     }
-    // One person alone cannot change a protected environment by what ships, either.
-    let alone = court.lockout(CRITICAL, settings, &trust(&["ada"]));
-    assert_eq!(alone, ["STR0909 false"]);
+    // Nobody or one person alone cannot change a protected environment by what ships, either.
+    for (people, finding) in [(&["ada"][..], "STR0909 false"), (&[], "STR0909 true")] {
+        for policies in [CRITICAL, ""] {
+            let alone = court.lockout(policies, settings, &trust(people));
+            assert_eq!(alone, [finding], "{people:?} {policies}");
+        }
+    }
     assert_eq!(
         court.lockout(
             CRITICAL,

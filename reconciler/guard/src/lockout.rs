@@ -52,18 +52,42 @@ pub(crate) fn findings(case: &Case<'_>) -> Vec<Finding> {
         if case.allows(case.law, name, own) {
             continue;
         }
-        let message =
-            format!("with these policies nobody could change the policies of `{name}` any more");
-        let finding = match case.allows(case.shipped, name, own) {
-            true => Finding::error(&LOCKOUT, message),
-            // So it is without them too: one person alone in `trust/`, for one.
-            false => Finding::warning(&LOCKOUT, message),
-        };
-        let hint = "permit `advance` to somebody in `trust/` when `context.changes` has \
-                    \"policies\", and `approve` where it needs an approval";
-        findings.push(finding.at(Source::start_of("policies")).hint(hint));
+        findings.push(match case.allows(case.shipped, name, own) {
+            true => by_policies(name),
+            false => by_protection(name, signers(case.trust, case.now).len()),
+        });
     }
     findings
+}
+
+fn by_policies(name: &EnvironmentName) -> Finding {
+    let message =
+        format!("with these policies nobody could change the policies of `{name}` any more");
+    let hint = "permit `advance` to somebody in `trust/` when `context.changes` has \
+                \"policies\", and `approve` where it needs an approval";
+    Finding::error(&LOCKOUT, message)
+        .at(Source::start_of("policies"))
+        .hint(hint)
+}
+
+fn by_protection(name: &EnvironmentName, people: usize) -> Finding {
+    let who = match people {
+        0 => "nobody is".to_owned(),
+        1 => "one person alone is".to_owned(),
+        more => format!("not enough of {more} people are"),
+    };
+    let message = format!(
+        "`{name}` is protected, and {who} in `trust/people/`: no change there could be approved, \
+         not even of `trust/`"
+    );
+    // What is not protected goes on while one is alone.
+    let finding = match people {
+        0 => Finding::error(&LOCKOUT, message),
+        _ => Finding::warning(&LOCKOUT, message),
+    };
+    finding
+        .at(Source::start_of("stratum.ncl"))
+        .hint("bring two people with keys first, and the label `protected` in a later push")
 }
 
 impl Case<'_> {

@@ -204,32 +204,12 @@ impl Reconciler {
         })))
     }
 
-    /// The settings that hold for an environment while a Revision of it is judged and applied:
-    /// those of the last HEAD that was admitted, but what decides over the Revision itself is what
-    /// the base says: budgets, the stage of secret signatures, and of a protected environment all
-    /// that is its own.
+    /// What [`in_force`] says, within what the operator allows.
     fn in_force(&self, target: &Target, rules: &Rules) -> Settings {
-        let mut settings = target.settings.as_ref().clone();
-        let name = &target.environment;
+        let mut settings = in_force(&target.settings, &target.environment, target.on_head, rules);
         let most = &self.options.most;
         settings.limits.memory = settings.limits.memory.min(most.memory);
         settings.limits.time = settings.limits.time.min(most.time);
-        let Some(before) = rules.settings.environments.get(name) else {
-            return settings;
-        };
-        settings.secrets.signatures = rules.settings.secrets.signatures;
-        let mut own = own_settings(&settings, name);
-        if target.on_head && before.is_protected() {
-            own = EnvironmentSettings {
-                branch: own.branch,
-                suspended: own.suspended,
-                drift: Some(rules.settings.drift_of(before).clone()),
-                ..before.clone()
-            };
-        }
-        own.max_deletes = before.max_deletes;
-        own.empty = before.empty;
-        settings.environments.insert(name.clone(), own);
         settings
     }
 
@@ -300,6 +280,36 @@ impl Reconciler {
         }
         Ok(admitted.then_some(verdict.approvals))
     }
+}
+
+/// The settings that hold for an environment while a Revision of it is judged and applied: those of
+/// the last HEAD that was admitted, but what decides over the Revision itself is what the base says:
+/// budgets, the stage of secret signatures, and of a protected environment that is read from HEAD
+/// all that is its own.
+pub(crate) fn in_force(
+    settings: &Settings,
+    name: &EnvironmentName,
+    on_head: bool,
+    rules: &Rules,
+) -> Settings {
+    let mut settings = settings.clone();
+    let Some(before) = rules.settings.environments.get(name) else {
+        return settings;
+    };
+    settings.secrets.signatures = rules.settings.secrets.signatures;
+    let mut own = own_settings(&settings, name);
+    if on_head && before.is_protected() {
+        own = EnvironmentSettings {
+            branch: own.branch,
+            suspended: own.suspended,
+            drift: Some(rules.settings.drift_of(before).clone()),
+            ..before.clone()
+        };
+    }
+    own.max_deletes = before.max_deletes;
+    own.empty = before.empty;
+    settings.environments.insert(name.clone(), own);
+    settings
 }
 
 /// A plan without steps: for what is judged, or refused, before there is one.

@@ -132,8 +132,9 @@ impl Reconciler {
             let fresh = self.ports.store.environment(&row.name).await?;
             row = fresh.unwrap_or(row);
         }
-        // With the same inputs only the world can have changed, so it is the world that is read.
-        let drifted = same && row.sealed.is_none();
+        // With the same inputs only the world can have changed, so it is the world that is read; but
+        // what leads back from a Revision that is held is a change that somebody pushed.
+        let drifted = same && row.sealed.is_none() && row.hold.is_none();
         let trigger = if drifted {
             Trigger::Drift
         } else {

@@ -20,6 +20,7 @@ use stratum_core::settings::{EnvironmentSettings, Settings};
 use stratum_core::signed::Refused;
 use stratum_core::verdict::{Decision, Judgement, Verdict};
 
+use crate::admission::in_force;
 use crate::calls::Calls;
 use crate::error::RuntimeError;
 use crate::guard::{Case, Guard};
@@ -94,7 +95,15 @@ impl Preview {
 }
 
 /// Makes a plan and changes nothing.
+///
+/// *Guarantees*: the plan, what policy says of it and what an approval names are those of a
+/// reconciler that comes to this commit now, with the same settings in force.
 pub async fn preview(request: PreviewRequest<'_>) -> Result<Preview, RuntimeError> {
+    let settings = settings_in_force(&request)?;
+    let request = PreviewRequest {
+        settings: &settings,
+        ..request
+    };
     let (desired, mut findings) = read(&request, request.head)?;
     let desired = match desired {
         Some(desired) => {
@@ -142,24 +151,28 @@ pub async fn preview(request: PreviewRequest<'_>) -> Result<Preview, RuntimeErro
             (planned, base)
         }
     };
-    conclude(&request, planned, findings, &base, &budgets(&request, own))
+    conclude(&request, planned, findings, &base, &own)
 }
 
-/// The settings of the environment with the budgets of what is applied: those decide over a plan.
-fn budgets(request: &PreviewRequest<'_>, own: EnvironmentSettings) -> EnvironmentSettings {
-    let rules = guard(request).rules(&case(request).base);
-    let before = rules.ok().and_then(|rules| {
-        let known = rules.settings.environments.get(request.environment);
-        known.cloned()
-    });
-    match before {
-        Some(before) => EnvironmentSettings {
-            max_deletes: before.max_deletes,
-            empty: before.empty,
-            ..own
-        },
-        None => own,
-    }
+/// The settings that would hold: what is applied decides over budgets, and over all of a protected
+/// environment. Where its rules cannot be used, that is said where the plan is judged.
+fn settings_in_force(request: &PreviewRequest<'_>) -> Result<Settings, RuntimeError> {
+    let rules = match guard(request).rules(&case(request).base) {
+        Err(RuntimeError::Gate(_)) => return Ok(request.settings.clone()),
+        rules => rules?,
+    };
+    let own = request.settings.environments.get(request.environment);
+    let branch = own.and_then(|own| own.branch.as_ref());
+    let on_head = match branch {
+        Some(_) => branch == request.repository.tips()?.head.as_ref(),
+        None => true,
+    };
+    Ok(in_force(
+        request.settings,
+        request.environment,
+        on_head,
+        &rules,
+    ))
 }
 
 fn conclude(
@@ -218,21 +231,12 @@ fn verify(request: &PreviewRequest<'_>, desired: &Desired) -> Result<Vec<Finding
     };
     let tags = request.repository.words()?;
     let tree = request.repository.tree(request.head)?;
-    // Which signatures a value must have is for what is applied to say.
-    let mut settings = request.settings.clone();
-    if rules
-        .settings
-        .environments
-        .contains_key(request.environment)
-    {
-        settings.secrets.signatures = rules.settings.secrets.signatures;
-    }
     let what = Verification {
         repository: request.repository,
         loader: request.loader,
         sealing: request.sealing,
         tree: tree.as_ref(),
-        settings: &settings,
+        settings: request.settings,
         environment: request.environment,
         base: Some(&case.base),
         highest: request.highest,

@@ -1,6 +1,6 @@
 //! Approvals: tags that name a plan.
 
-use super::{By, begun, waiting};
+use super::{By, Guarded, begun, waiting};
 use crate::ground::git;
 
 #[test]
@@ -109,6 +109,34 @@ fn approvals_that_do_not_count_are_named_with_the_reason() {
     denied("a lightweight tag");
     guarded.say("ben", By::Ssh("ben"), &tag, "now\n\nExpires: 2999-12-31");
     guarded.once().ends_with(0);
+}
+
+#[test]
+fn plan_explain_and_status_ask_for_the_same_approval() {
+    for drift in ["", "drift = { every = \"1h\" }, "] {
+        let guarded = Guarded::new(&["ada", "ben"]);
+        let settings = |before: &str| {
+            let text = format!(
+                "{before}{{ name = \"t\", environments = {{ staging = {{}}, production = {{ {drift}labels \
+                 = {{ protected = \"true\" }} }} }} }}\n"
+            );
+            guarded.ground.write("stratum.ncl", &text);
+        };
+        settings("");
+        guarded.push("ada", By::Nobody, "first");
+        guarded.once().ends_with(0);
+        let changes: [&dyn Fn(); 3] = [
+            &|| guarded.file("production", "p", "one"),
+            &|| settings("# a comment\n"),
+            &|| guarded.person("carla", ""),
+        ];
+        for change in changes {
+            change();
+            guarded.push("ada", By::Ssh("ada"), "more");
+            guarded.once().ends_with(4);
+            assert_eq!(guarded.ballot("production").len(), 64);
+        }
+    }
 }
 
 #[test]

@@ -205,11 +205,19 @@ impl Guarded {
         one["reason"].as_str().unwrap().to_owned()
     }
 
-    /// What an approval of the waiting plan must name.
+    /// What an approval of the waiting plan must name: everything that names one says the same.
     fn ballot(&self, environment: &str) -> String {
-        let reason = self.reason(environment);
-        let (_, rest) = reason.split_once("git tag -s stratum/approve/").unwrap();
-        rest.split(' ').next().unwrap().to_owned()
+        let ballot = asked_for(&self.reason(environment)).remove(0);
+        let explained = self.ground.stratum(&["explain", environment]);
+        let planned = self
+            .ground
+            .stratum(&["plan", "--env", environment, "--json"]);
+        let asked = asked_for(&explained.out);
+        let same = asked.iter().all(|one| *one == ballot);
+        assert!(same && !asked.is_empty(), "{ballot}: {}", explained.out);
+        let named = format!("\"ballot\":\"{ballot}\"");
+        assert!(planned.out.contains(&named), "{ballot}: {}", planned.out);
+        ballot
     }
 
     /// The record of the last run of an environment.
@@ -223,6 +231,13 @@ impl Guarded {
         let commit = run["record"].as_str().unwrap();
         git(&self.ground.bare(), &["show", "--format=", commit])
     }
+}
+
+/// The approvals that a text asks for.
+fn asked_for(text: &str) -> Vec<String> {
+    let parts = text.split("git tag -s stratum/approve/").skip(1);
+    let digest = |part: &str| part.chars().take_while(char::is_ascii_hexdigit).collect();
+    parts.map(digest).collect()
 }
 
 fn has(program: &str) -> bool {
