@@ -47,6 +47,93 @@ fn a_push_is_applied_recorded_and_shown() {
 }
 
 #[test]
+fn a_program_is_taken_back_by_a_revert_where_nobody_could_approve() {
+    let ground = Ground::with_a_file();
+    ground.push("one");
+    ground.once().ends_with(0);
+    ground.write(
+        "infra/staging.ncl",
+        "{\n  local_file.a = { path = \"a\", content = \"one\\n\" },\n  local_exec.x = { create = \
+         [\"true\"], delete = [\"true\"] },\n}\n",
+    );
+    ground.push("two");
+    ground.once().ends_with(0);
+    git(&ground.clone_folder(), &["revert", "--no-edit", "HEAD"]);
+    ground.push("back");
+    ground.once().ends_with(0);
+    let resources = ground.stratum(&["get", "--json"]).json();
+    assert_eq!(resources["resources"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn what_got_stuck_is_led_out_of_by_a_revert() {
+    let ground = Ground::with_a_file();
+    ground.push("one");
+    ground.once().ends_with(0);
+    let gone = ground.made("").join("may-go");
+    let command = format!("[\"test\", \"-e\", \"{}\"]", gone.display());
+    ground.write(
+        "infra/staging.ncl",
+        &format!(
+            "{{\n  local_file.a = {{ path = \"a\", content = \"one\\n\" }},\n  local_exec.x = {{ create = \
+             [\"false\"], delete = {command} }},\n}}\n"
+        ),
+    );
+    ground.push("two");
+    ground.once().ends_with(1);
+    let history = ground.stratum(&["history", "--json"]).json();
+    assert_eq!(history["runs"][0]["outcome"], "stuck");
+    fs::write(&gone, "").unwrap();
+    git(&ground.clone_folder(), &["revert", "--no-edit", "HEAD"]);
+    ground.push("back");
+    ground.once().ends_with(0);
+    let resources = ground.stratum(&["get", "--json"]).json();
+    assert_eq!(resources["resources"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn what_is_adopted_becomes_what_is_wanted() {
+    let ground = Ground::with_a_file();
+    fs::create_dir_all(ground.made("staging")).unwrap();
+    fs::write(ground.made("staging/b"), "as it was\n").unwrap();
+    let wanted = |adopt: &str| {
+        let text = format!(
+            "{{\n  local_file.b = {{ path = \"b\", content = \"as it should be\\n\"{adopt} }},\n}}\n"
+        );
+        ground.write("infra/staging.ncl", &text);
+    };
+    wanted(", meta.adopt = \"b\"");
+    ground.push("adopt");
+    ground.once().ends_with(0);
+    let content = || fs::read_to_string(ground.made("staging/b")).unwrap();
+    assert_eq!(content(), "as it should be\n");
+    let history = ground.stratum(&["history", "--json"]).json();
+    let runs = history["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 2, "{history}");
+    assert!(runs.iter().all(|run| run["outcome"] == "applied"));
+    let status = ground.stratum(&["status", "--json"]).json();
+    assert_eq!(status["environments"][0]["condition"], "Ready");
+    let plan = ["plan", "--detailed-exitcode"];
+    ground.stratum(&plan).ends_with(0);
+    wanted("");
+    ground.push("it is ours");
+    ground.once().ends_with(0);
+    assert_eq!(content(), "as it should be\n");
+    // What was right already takes one run.
+    fs::write(ground.made("staging/c"), "right\n").unwrap();
+    ground.write(
+        "infra/staging.ncl",
+        "{\n  local_file.b = { path = \"b\", content = \"as it should be\\n\" },\n  local_file.c = { \
+         path = \"c\", content = \"right\\n\", meta.adopt = \"c\" },\n}\n",
+    );
+    ground.push("another");
+    ground.once().ends_with(0);
+    let history = ground.stratum(&["history", "--json"]).json();
+    let adopted = &history["runs"][0];
+    assert_eq!(adopted["steps"]["done"], 1, "{history}");
+}
+
+#[test]
 fn a_plan_says_what_the_next_push_does_and_a_second_one_nothing() {
     let ground = Ground::with_a_file();
     ground.push("one");

@@ -10,6 +10,7 @@ use stratum_core::desired::Closure;
 use stratum_core::ids::Address;
 use stratum_core::journal::{End, Event, Journal, Left};
 use stratum_core::observed::Report;
+use stratum_core::plan::Action;
 use stratum_core::ports::{EnvironmentRow, Observation, Retry, RunOutcome};
 use stratum_core::record;
 use stratum_core::resource::ResourceState;
@@ -114,10 +115,16 @@ impl Reconciler {
 fn settle_applied(run: &Run, row: &mut EnvironmentRow, origin: &Origin) -> Option<Retry> {
     match run.plan.arrival() {
         Ok(arrival) => {
-            let known = origin.closure != Closure::default();
+            let adopts = run.plan.steps.iter();
+            let adopts = adopts.filter(|step| step.action == Action::Adopt).count();
+            let known = origin.closure != Closure::default() && adopts == 0;
             let inputs = known.then(|| (run.plan.inputs, origin.closure.clone()));
             arrive(row, arrival, &run.revision.commit, inputs);
             (row.condition, row.reason) = condition(&run.plan, origin.concern.clone());
+            if adopts > 0 && row.condition == Condition::Ready {
+                row.condition = Condition::Reconciling;
+                row.reason = "what was adopted is compared with what is wanted of it".to_owned();
+            }
             None
         }
         Err(unplannable) => {

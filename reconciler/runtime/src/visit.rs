@@ -7,11 +7,12 @@ use std::time::Duration;
 use stratum_core::condition::Condition;
 use stratum_core::finding::{Finding, first_reason};
 use stratum_core::ids::{CommitId, EnvironmentName};
-use stratum_core::ports::{LeaseError, Retry, RunOutcome};
+use stratum_core::ports::{EnvironmentRow, LeaseError, Retry, RunOutcome};
 use stratum_core::schedule::{Cause, Causes, Next, Visit, When};
 
 use crate::aim::Aim;
 use crate::error::RuntimeError;
+use crate::head::Target;
 use crate::look::{drift_every, report_of};
 use crate::progress::{EnvironmentReport, Progress};
 use crate::reconcile::Reconciler;
@@ -55,7 +56,7 @@ impl Reconciler {
         self.end_what_was_begun(environment).await?;
         let row = self.ports.store.environment(environment).await?;
         match aim {
-            Aim::Commit(target) => self.look(target, row, causes).await,
+            Aim::Commit(target) => self.look_until_settled(target, row, causes).await,
             Aim::Nowhere(reason) => {
                 let row = row.unwrap_or_else(|| self.blank_row(environment));
                 self.stalled(row, reason.clone(), Vec::new()).await
@@ -65,6 +66,34 @@ impl Reconciler {
                 self.unreadable(environment, commit, findings).await
             }
         }
+    }
+
+    /// What a run adopted is as it was found: how it differs from what is wanted is planned, judged
+    /// and applied by itself, at once.
+    async fn look_until_settled(
+        self: &Arc<Self>,
+        target: &Target,
+        row: Option<EnvironmentRow>,
+        causes: Causes,
+    ) -> Result<EnvironmentReport, RuntimeError> {
+        let first = self.look(target, row, causes).await?;
+        let goes_on = first.outcome == Some(RunOutcome::Applied)
+            && first.condition == Condition::Reconciling
+            && !self.stop.is_stopped();
+        if !goes_on {
+            return Ok(first);
+        }
+        (self.progress)(&Progress::Ended(first.clone()));
+        let row = self.ports.store.environment(&target.environment).await?;
+        let then = self.look(target, row, causes).await?;
+        Ok(match then.run {
+            Some(_) => then,
+            None => EnvironmentReport {
+                run: first.run,
+                outcome: first.outcome,
+                ..then
+            },
+        })
     }
 
     /// `stratum.ncl` cannot be used: nothing is applied, and every environment says why.
