@@ -76,7 +76,7 @@ hostile: install-tools ## push every hostile commit of tests/hostile to the real
 soak: install-tools build ## PUSHES=1000 to one process that lives on, then lives from new seeds, for MINUTES=30
 	python3 tests/crash/soak.py --pushes $(PUSHES) --program $(PROGRAM)
 	STRATUM_SOAK_SECONDS=$$(($(MINUTES) * 60)) $(CARGO) test --locked --release -p stratum-runtime \
-	  --test it lives_from_many_seeds -- --nocapture
+	  --test it lives_ -- --nocapture
 
 bench-secrets: install-tools build ## CPU of looking at 1,000 sealed values; BENCH='--backend aws-lc'
 	@python3 tests/bench/secrets.py --program $(PROGRAM) $(BENCH)

@@ -22,13 +22,13 @@ pub(crate) struct Refs {
 impl Refs {
     pub(crate) fn are_due(&mut self, now: Duration) -> bool {
         self.start |= !self.seen;
-        now >= self.not_before && (self.start || self.moved || now >= self.next)
+        now >= self.not_before && (self.moved || now >= self.next)
     }
 
     pub(crate) fn wait(&self, now: Duration) -> Duration {
         let wait = self.next.max(self.not_before).saturating_sub(now);
         let soon = self.not_before.saturating_sub(now);
-        if self.start || self.moved { soon } else { wait }
+        if self.moved { soon } else { wait }
     }
 
     /// Whether a wake would change anything.
@@ -38,6 +38,7 @@ impl Refs {
 
     pub(crate) fn start(&mut self) {
         self.start = true;
+        self.next = self.not_before;
     }
 
     pub(crate) fn moved(&mut self) {

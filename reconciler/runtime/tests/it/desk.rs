@@ -2,22 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use stratum_core::ids::{Address, BranchName, CommitId, EnvironmentName, RunId, TypeName};
+use stratum_core::ids::{Address, EnvironmentName, TypeName};
 use stratum_core::ports::{
-    Advance, ApplyCall, ApplyError, AuditError, Base, Break, Changes, CheckpointCall, Clock,
-    ClockReading, Complaint, Dropped, Entry, EnvironmentRow, FactChange, Facts, Fronts, HeldLease,
-    ImportCall, Journals, Keep, Lease, LeaseError, Leases, LocateCall, Located, NoProposals,
-    Observation, Observations, OpenRun, PartSize, PlanCall, Probe, ProbeError, Proposal, Provider,
-    ProviderError, ProviderSchema, QueueEntry, Randomness, ReadCall, Reading, RestoreCall,
-    Retention, States, StoreError, Transaction, Transactions, Unfinished, Work,
+    ApplyCall, ApplyError, CheckpointCall, Clock, Complaint, EnvironmentRow, ImportCall,
+    LocateCall, Located, NoProposals, PlanCall, Probe, ProbeError, Proposal, Provider,
+    ProviderError, ProviderSchema, Randomness, ReadCall, Reading, RestoreCall, States as _,
 };
 use stratum_core::resource::{HealthCheck, Instance, Opaque};
-use stratum_core::run::{Run, RunSummary};
 use stratum_core::value::Record;
 use stratum_runtime::{
     EnvironmentReport, Options, Ports, Progress, Providers, Reconciler, Roots, RuntimeError, Stop,
@@ -30,7 +26,8 @@ use stratum_testkit::script::{Script, environment};
 use stratum_testkit::sealing::{MemorySealCheck, MemorySecrets, MemoryVault};
 use stratum_testkit::store::MemoryStore;
 use stratum_testkit::world::{MemoryProvider, World};
-use tokio::sync::Notify;
+
+use crate::killing::{Kill, KillingStore};
 
 /// The world outside a process: what survives when it is killed.
 pub struct Desk {
@@ -91,19 +88,11 @@ impl Desk {
         if let Some(before) = last.replace(Arc::clone(&inner)) {
             before.dies();
         }
-        let store = Arc::new(KillingStore {
-            inner,
-            writes: AtomicU64::new(0),
-            rows: AtomicU64::new(0),
-            kill,
-            dead: AtomicBool::new(false),
-            died: Notify::new(),
-        });
+        let store = Arc::new(KillingStore::new(inner, kill, None));
         let provider: Arc<dyn Provider> = Arc::new(Slow {
-            inner: MemoryProvider::new(self.world.clone()).unwrap(),
-            randomness: self.randomness.clone(),
             panics: Arc::clone(&self.panics),
             stopped: Arc::clone(&self.stopped),
+            ..Slow::of(&self.world, &self.randomness)
         });
         let cloud: Arc<dyn Provider> = Arc::new(CloudProvider::new(self.cloud.clone()).unwrap());
         let ports = Ports {
@@ -123,24 +112,7 @@ impl Desk {
             randomness: self.randomness.clone(),
             wake: Arc::new(self.script.clone()),
         };
-        let options = Options {
-            roots: Roots {
-                state_folder: "/simulated".into(),
-                own: "/simulated/own".into(),
-                trial: None,
-                named: Vec::new(),
-                file: "/simulated/roots".into(),
-            },
-            poll: Duration::from_secs(30),
-            lease_ttl: Duration::from_secs(60),
-            most: stratum_core::settings::Limits {
-                memory: 1 << 20,
-                time: Duration::from_secs(3600),
-                ..Default::default()
-            },
-            inline: true,
-            without_policies: Default::default(),
-        };
+        let options = options();
         let stop = Stop::default();
         let plans = Arc::new(std::sync::Mutex::new(Vec::new()));
         let seen = Arc::clone(&plans);
@@ -208,6 +180,28 @@ impl Desk {
     }
 }
 
+/// How simulated processes work: one thread, a poll of 30 s, leases of a minute.
+pub fn options() -> Options {
+    Options {
+        roots: Roots {
+            state_folder: "/simulated".into(),
+            own: "/simulated/own".into(),
+            trial: None,
+            named: Vec::new(),
+            file: "/simulated/roots".into(),
+        },
+        poll: Duration::from_secs(30),
+        lease_ttl: Duration::from_secs(60),
+        most: stratum_core::settings::Limits {
+            memory: 1 << 20,
+            time: Duration::from_secs(3600),
+            ..Default::default()
+        },
+        inline: true,
+        without_policies: Default::default(),
+    }
+}
+
 /// One process.
 pub struct Process {
     pub reconciler: Arc<Reconciler>,
@@ -224,238 +218,6 @@ impl Process {
             () = self.store.died.notified() => None,
             reports = self.reconciler.run_once() => Some(reports),
         }
-    }
-}
-
-/// When a process is killed: at its nth write, from 0, before or after it is durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kill {
-    Before(u64),
-    After(u64),
-}
-
-/// A store whose process is killed at a write: whoever calls it then never gets an answer.
-pub struct KillingStore {
-    pub inner: Arc<MemoryStore>,
-    writes: AtomicU64,
-    /// How often the row of one environment was read.
-    rows: AtomicU64,
-    kill: Option<Kill>,
-    dead: AtomicBool,
-    died: Notify,
-}
-
-impl KillingStore {
-    pub fn writes(&self) -> u64 {
-        self.writes.load(Ordering::SeqCst)
-    }
-
-    pub fn rows(&self) -> u64 {
-        self.rows.load(Ordering::SeqCst)
-    }
-
-    async fn die<T>(&self) -> T {
-        self.dead.store(true, Ordering::SeqCst);
-        self.died.notify_one();
-        std::future::pending().await
-    }
-
-    async fn write<T>(&self, write: impl Future<Output = T>) -> T {
-        if self.dead.load(Ordering::SeqCst) {
-            return self.die().await;
-        }
-        let number = self.writes.fetch_add(1, Ordering::SeqCst);
-        if self.kill == Some(Kill::Before(number)) {
-            return self.die().await;
-        }
-        let result = write.await;
-        if self.kill == Some(Kill::After(number)) {
-            return self.die().await;
-        }
-        result
-    }
-}
-
-#[async_trait]
-impl Facts for KillingStore {
-    async fn facts(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-        self.inner.facts(prefix).await
-    }
-    async fn put_facts(&self, changes: Vec<FactChange>) -> Result<(), StoreError> {
-        self.write(self.inner.put_facts(changes)).await
-    }
-}
-
-#[async_trait]
-impl Fronts for KillingStore {
-    async fn fronts(&self) -> Result<Vec<(BranchName, CommitId)>, StoreError> {
-        self.inner.fronts().await
-    }
-    async fn advance(&self, advance: &Advance) -> Result<bool, StoreError> {
-        self.write(self.inner.advance(advance)).await
-    }
-}
-
-#[async_trait]
-impl Leases for KillingStore {
-    async fn holder(&self) -> Result<String, StoreError> {
-        self.inner.holder().await
-    }
-    async fn acquire(
-        &self,
-        environment: &EnvironmentName,
-        ttl: Duration,
-    ) -> Result<Lease, LeaseError> {
-        self.write(self.inner.acquire(environment, ttl)).await
-    }
-    async fn renew(&self, leases: &[Lease]) -> Result<Vec<Lease>, StoreError> {
-        self.write(self.inner.renew(leases)).await
-    }
-    async fn release(&self, leases: &[Lease]) -> Result<(), StoreError> {
-        self.write(self.inner.release(leases)).await
-    }
-    async fn leases(&self) -> Result<Vec<HeldLease>, StoreError> {
-        self.inner.leases().await
-    }
-    async fn break_lease(
-        &self,
-        environment: &EnvironmentName,
-        how: &Break,
-    ) -> Result<Lease, LeaseError> {
-        self.write(self.inner.break_lease(environment, how)).await
-    }
-}
-
-#[async_trait]
-impl States for KillingStore {
-    async fn environments(&self) -> Result<Vec<EnvironmentRow>, StoreError> {
-        self.inner.environments().await
-    }
-    async fn environment(
-        &self,
-        environment: &EnvironmentName,
-    ) -> Result<Option<EnvironmentRow>, StoreError> {
-        self.rows.fetch_add(1, Ordering::SeqCst);
-        self.inner.environment(environment).await
-    }
-    async fn put_environment(&self, lease: &Lease, row: &EnvironmentRow) -> Result<(), StoreError> {
-        self.write(self.inner.put_environment(lease, row)).await
-    }
-    async fn base(&self, environment: &EnvironmentName) -> Result<Base, StoreError> {
-        self.inner.base(environment).await
-    }
-}
-
-#[async_trait]
-impl Journals for KillingStore {
-    async fn start(&self, lease: &Lease, run: &Run, started: &Entry) -> Result<(), StoreError> {
-        self.write(self.inner.start(lease, run, started)).await
-    }
-    async fn append(
-        &self,
-        lease: &Lease,
-        run: &RunId,
-        entries: Vec<Entry>,
-    ) -> Result<(), StoreError> {
-        self.write(self.inner.append(lease, run, entries)).await
-    }
-    async fn note_run(&self, lease: &Lease, summary: &RunSummary) -> Result<(), StoreError> {
-        self.write(self.inner.note_run(lease, summary)).await
-    }
-    async fn open_runs(
-        &self,
-        after: Option<&RunId>,
-        limit: u32,
-    ) -> Result<Vec<OpenRun>, StoreError> {
-        self.inner.open_runs(after, limit).await
-    }
-    async fn unfinished(&self) -> Result<Vec<Unfinished>, StoreError> {
-        panic!("no plan is read but that of a run that is taken up")
-    }
-    async fn journal(&self, run: &RunId) -> Result<Option<Unfinished>, StoreError> {
-        self.inner.journal(run).await
-    }
-    async fn run(&self, run: &RunId) -> Result<Option<Unfinished>, StoreError> {
-        self.inner.run(run).await
-    }
-    async fn history(
-        &self,
-        environment: Option<&EnvironmentName>,
-        limit: u32,
-    ) -> Result<Vec<RunSummary>, StoreError> {
-        self.inner.history(environment, limit).await
-    }
-}
-
-#[async_trait]
-impl Observations for KillingStore {
-    async fn observe(&self, lease: &Lease, seen: &[Observation]) -> Result<(), StoreError> {
-        self.write(self.inner.observe(lease, seen)).await
-    }
-    async fn observed(
-        &self,
-        environment: &EnvironmentName,
-    ) -> Result<Vec<Observation>, StoreError> {
-        self.inner.observed(environment).await
-    }
-    async fn drifted(&self, environment: &EnvironmentName) -> Result<Vec<Observation>, StoreError> {
-        self.inner.drifted(environment).await
-    }
-    async fn observations(
-        &self,
-        address: &Address,
-        limit: u32,
-    ) -> Result<Vec<Observation>, StoreError> {
-        self.inner.observations(address, limit).await
-    }
-}
-
-#[async_trait]
-impl Work for KillingStore {
-    async fn push(&self, entry: &QueueEntry) -> Result<(), StoreError> {
-        self.write(self.inner.push(entry)).await
-    }
-    async fn queue(&self) -> Result<Vec<QueueEntry>, StoreError> {
-        self.inner.queue().await
-    }
-    async fn ack(&self, entry: &QueueEntry) -> Result<(), StoreError> {
-        self.write(self.inner.ack(entry)).await
-    }
-}
-
-#[async_trait]
-impl Transactions for KillingStore {
-    async fn commit(&self, transaction: Transaction) -> Result<(), AuditError> {
-        self.write(self.inner.commit(transaction)).await
-    }
-}
-
-#[async_trait]
-impl Retention for KillingStore {
-    async fn is_upkeep_due(&self) -> Result<bool, StoreError> {
-        self.inner.is_upkeep_due().await
-    }
-    async fn retain(&self, keep: &Keep) -> Result<Dropped, StoreError> {
-        self.write(self.inner.retain(keep)).await
-    }
-    async fn lived(&self, reading: ClockReading) -> Result<Timestamp, StoreError> {
-        self.write(self.inner.lived(reading)).await
-    }
-    async fn sizes(&self) -> Result<Vec<PartSize>, StoreError> {
-        self.inner.sizes().await
-    }
-    async fn has_old_entries(&self, now: Timestamp) -> Result<bool, AuditError> {
-        self.inner.has_old_entries(now).await
-    }
-    async fn prune_log(&self, now: Timestamp, months: u32) -> Result<Vec<String>, AuditError> {
-        self.write(self.inner.prune_log(now, months)).await
-    }
-}
-
-#[async_trait]
-impl Changes for KillingStore {
-    async fn changed(&self) -> Result<(), StoreError> {
-        self.inner.changed().await
     }
 }
 
@@ -515,14 +277,41 @@ pub fn below(randomness: &SeededRandomness, bound: u64) -> u64 {
 }
 
 /// A provider whose answers come in any order: each call takes a random time.
-struct Slow {
+pub struct Slow {
     inner: MemoryProvider,
     randomness: Arc<SeededRandomness>,
-    panics: Arc<std::sync::Mutex<Option<EnvironmentName>>>,
-    stopped: Stopped,
+    pub panics: Arc<std::sync::Mutex<Option<EnvironmentName>>>,
+    pub stopped: Stopped,
+    /// How many calls that change the world are in flight.
+    pub busy: Arc<AtomicU64>,
+}
+
+/// A call is in flight while this lives.
+struct Busy(Arc<AtomicU64>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Slow {
+    /// A provider of this world.
+    pub fn of(world: &World, randomness: &Arc<SeededRandomness>) -> Self {
+        Self {
+            inner: MemoryProvider::new(world.clone()).unwrap(),
+            randomness: Arc::clone(randomness),
+            panics: Arc::default(),
+            stopped: Arc::default(),
+            busy: Arc::default(),
+        }
+    }
+
+    fn begins(&self) -> Busy {
+        self.busy.fetch_add(1, Ordering::SeqCst);
+        Busy(Arc::clone(&self.busy))
+    }
+
     async fn wait(&self) {
         tokio::time::sleep(Duration::from_millis(below(&self.randomness, 20))).await;
     }
@@ -562,6 +351,7 @@ impl Provider for Slow {
         self.inner.checkpoint(call).await
     }
     async fn apply(&self, call: ApplyCall<'_>) -> Result<Option<Instance>, ApplyError> {
+        let _busy = self.begins();
         self.wait().await;
         let address = call.call.address.clone();
         let done = self.inner.apply(call).await;
@@ -572,6 +362,7 @@ impl Provider for Slow {
         done
     }
     async fn restore(&self, call: RestoreCall<'_>) -> Result<Option<Instance>, ApplyError> {
+        let _busy = self.begins();
         self.wait().await;
         let done = self.inner.restore(call).await;
         self.wait().await;

@@ -10,7 +10,8 @@ use stratum_core::value::{Path, Reference, Value};
 use stratum_testkit::script::{Content, environment, thing};
 use stratum_testkit::world::{Fault, Lie, Operation};
 
-use crate::desk::{Desk, Kill};
+use crate::desk::Desk;
+use crate::killing::Kill;
 
 /// How every sentence begins.
 const BROKE: &str = "broke its contract";

@@ -14,10 +14,12 @@
 mod desk;
 mod flows;
 mod fronts;
+mod killing;
 mod lies;
 mod port;
 mod races;
 mod recording;
 mod simulation;
 mod sweeps;
+mod town;
 mod waiting;

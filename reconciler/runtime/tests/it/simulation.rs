@@ -15,7 +15,8 @@ use stratum_core::value::{Record, Value};
 use stratum_testkit::script::{Content, thing};
 use stratum_testkit::world::{Fault, Operation};
 
-use crate::desk::{Desk, Kill, below};
+use crate::desk::{Desk, below};
+use crate::killing::Kill;
 
 /// Events in one life.
 const EVENTS: u64 = 40;
@@ -39,7 +40,7 @@ fn lives_from_many_seeds() {
     println!("{} lives of {EVENTS} events, all well", seed - SEEDS);
 }
 
-fn number(name: &str) -> Option<u64> {
+pub fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 

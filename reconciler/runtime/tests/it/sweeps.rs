@@ -7,7 +7,8 @@ use stratum_core::value::Value;
 use stratum_testkit::script::{Content, thing};
 use stratum_testkit::world::{Fault, Operation};
 
-use crate::desk::{Desk, Kill};
+use crate::desk::Desk;
+use crate::killing::Kill;
 
 /// Fifty things in ten layers of five, each depending on two of the layer before.
 fn layers(value: &str) -> Vec<Resource> {

@@ -11,7 +11,8 @@ use stratum_core::value::Value;
 use stratum_testkit::script::{Content, environment, thing};
 use stratum_testkit::world::{Fault, Operation};
 
-use crate::desk::{Desk, Kill, Process};
+use crate::desk::{Desk, Process};
+use crate::killing::Kill;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -156,6 +157,21 @@ async fn an_hour_of_every_condition_costs_what_the_settings_say() {
     held.script.push(content(&[("a", "2"), ("b", "2")]));
     assert_calm("held", &cost(&held).await);
     assert!(held.row().await.hold.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_without_the_remote_asks_for_it_no_more_often_than_a_poll() {
+    let desk = Desk::new(1);
+    desk.script.push(content(&[("a", "1")]));
+    desk.script.remote_down(true);
+    let running = run(&desk);
+    tokio::time::sleep(HOUR).await;
+    let fetches = desk.script.fetches();
+    assert!((100..=130).contains(&fetches), "{fetches} fetches");
+    desk.script.remote_down(false);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(desk.values()["a"], "1");
+    running.stop().await;
 }
 
 #[tokio::test(start_paused = true)]

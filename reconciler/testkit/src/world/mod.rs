@@ -49,6 +49,8 @@ pub enum Fault {
     Hang,
     /// `locate` cannot tell.
     CannotTell,
+    /// Nothing happens, and the call breaks off by a panic: a defect of the provider.
+    Panic,
     /// Nothing goes wrong, before something does in a later call.
     Fine,
     /// The effect happens, and the answer breaks the contract.

@@ -62,6 +62,7 @@ impl MemoryProvider {
                 ProviderError::later(format!("{operation:?} was ordered to fail")),
             ),
             Some(Fault::Hang | Fault::LoseAnswer) => std::future::pending().await,
+            Some(Fault::Panic) => breaks_off(),
         }
     }
 
@@ -81,6 +82,7 @@ impl MemoryProvider {
             }
             Some(Fault::FailUnknown) => return Err(failed()),
             Some(Fault::Hang) => return std::future::pending().await,
+            Some(Fault::Panic) => breaks_off(),
             None
             | Some(
                 Fault::FailAfter
@@ -102,6 +104,11 @@ impl MemoryProvider {
             _ => Ok(None),
         }
     }
+}
+
+/// Panics, without a word on the terminal: it is wanted.
+fn breaks_off() -> ! {
+    std::panic::resume_unwind(Box::new("a defect, on order"))
 }
 
 fn attributes() -> BTreeMap<String, AttributeSchema> {
@@ -239,6 +246,7 @@ impl Provider for MemoryProvider {
                 return Ok(Located::CannotTell("it was ordered not to know".to_owned()));
             }
             Some(Fault::Hang | Fault::LoseAnswer) => return std::future::pending().await,
+            Some(Fault::Panic) => breaks_off(),
             Some(Fault::FailBefore | Fault::FailUnknown | Fault::FailAfter) => {
                 return Err(ProviderError::later("locate was ordered to fail"));
             }
