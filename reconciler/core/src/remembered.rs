@@ -1,13 +1,16 @@
 //! What is remembered of words and of rules, so that neither a tag that goes nor a restart undoes
-//! what was said.
+//! what was said; and of what is to be done, so that a restart forgets none of it.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{CommitId, ObjectId};
+use crate::digest::Digest;
+use crate::ids::{Address, CommitId, ObjectId};
 use crate::signed::Approval;
 
-/// What is remembered of words and rules of one environment.
+/// What is remembered of one environment, besides how it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Remembered {
@@ -23,6 +26,13 @@ pub struct Remembered {
     /// Approvals that were used: each counts once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub spent: Vec<Spent>,
+    /// When something must be renewed, or made anew (UTC).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due: Option<Timestamp>,
+    /// Resources whose drift could not be corrected, with the reason: they are left out, so that
+    /// others are corrected, until they are tried again.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub obstacles: BTreeMap<Address, String>,
 }
 
 impl Remembered {
@@ -68,6 +78,20 @@ pub struct Charter {
 
 /// The name of the fact that keeps the [`Charter`].
 pub const CHARTER: &str = "charter";
+
+/// What the facts begin with that say how often an environment came to the same: [`Again`].
+pub const AGAIN: &str = "again/";
+
+/// How often an environment came to the same outcome, which is not Ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Again {
+    /// What is the same.
+    pub what: Digest,
+    /// How often, from 2.
+    pub times: u64,
+    /// Since when (UTC).
+    pub since: Timestamp,
+}
 
 /// A word that suspended an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,6 +4,7 @@ mod answer;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use stratum_core::ids::{Address, StepId};
 use stratum_core::journal::{Event, Journal, StepStatus};
 use stratum_core::plan::Step;
@@ -38,6 +39,8 @@ pub(crate) struct Apply {
 /// How an Apply ended.
 pub(crate) struct Driven {
     pub(crate) journal: Journal,
+    /// The first time at which a resource must be renewed or has ended.
+    pub(crate) due: Option<Timestamp>,
     /// What the failures of steps ask for; empty where an earlier process saw them.
     pub(crate) failed: Vec<Retry>,
 }
@@ -85,7 +88,10 @@ impl Apply {
         // Calls in flight go on to their end, so that none is cut in the middle.
         while self.flight.tasks.join_next().await.is_some() {}
         result?;
+        let due = self.world.values().filter_map(|state| state.instance.due);
+        let due = due.filter_map(|due| due.first()).min();
         Ok(Driven {
+            due,
             journal: self.journal,
             failed: self.failed,
         })

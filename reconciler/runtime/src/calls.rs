@@ -4,12 +4,13 @@ use std::future::Future;
 use std::time::Duration;
 
 use stratum_core::duration;
-use stratum_core::ids::Address;
+use stratum_core::ids::{Address, EnvironmentName};
 use stratum_core::ports::{ApplyError, Call, Clock, ProviderError, Secrets, Site, Stopping};
 use stratum_core::value::Record;
 
 use crate::granted::Granted;
 use crate::stop::Stop;
+use crate::turns::Turns;
 
 /// What all calls of one pass share.
 #[derive(Clone, Copy)]
@@ -20,6 +21,8 @@ pub(crate) struct Calls<'a> {
     pub(crate) secrets: &'a dyn Secrets,
     /// Told to the provider, so that a long call may come to an early end.
     pub(crate) stop: Option<&'a Stop>,
+    /// Each call waits for its turn among those of all environments.
+    pub(crate) turns: Option<(&'a Turns, &'a EnvironmentName)>,
 }
 
 impl<'a> Calls<'a> {
@@ -77,7 +80,12 @@ impl<'a> Calls<'a> {
         }
     }
 
+    /// The time of a call begins when its turn comes.
     async fn within<T>(&self, call: impl Future<Output = T>) -> Option<T> {
+        let _turn = match self.turns {
+            Some((turns, environment)) => Some(turns.turn(environment).await),
+            None => None,
+        };
         tokio::select! {
             biased;
             answer = call => Some(answer),

@@ -1,20 +1,20 @@
 //! Looking at the world on a schedule: what differs is kept, and corrected where that is wanted.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use stratum_core::condition::Condition;
-use stratum_core::ids::{Address, EnvironmentName};
+use stratum_core::ids::Address;
 use stratum_core::observed::{Observed, Report};
 use stratum_core::planning::{DriftRule, decisive};
 use stratum_core::ports::{Base, EnvironmentRow, Observation, Retry, RunOutcome, TypeSchema};
 use stratum_core::resource::ResourceState;
-use stratum_core::run::Run;
 use stratum_core::schedule::{Cause, Causes};
 use stratum_core::settings::DriftMode;
 
 use crate::error::RuntimeError;
+use crate::health::Doctor;
 use crate::look::Look;
 use crate::progress::EnvironmentReport;
 use crate::reconcile::Reconciler;
@@ -38,12 +38,12 @@ impl Reconciler {
     /// left out then, so that it is in the way of nothing else, until it is tried again.
     pub(crate) async fn drift(
         self: &Arc<Self>,
-        look: Look,
+        mut look: Look,
         causes: Causes,
     ) -> Result<EnvironmentReport, RuntimeError> {
         let environment = look.target.environment.clone();
-        if causes.iter().any(|cause| cause != Cause::DriftDue) {
-            self.obstacles(&environment, BTreeMap::clear);
+        if causes.iter().any(is_another_try) {
+            look.row.remembered.obstacles.clear();
         }
         let mut report = self.correct(look.clone()).await?;
         for _ in 0..AT_MOST {
@@ -76,16 +76,21 @@ impl Reconciler {
         let base = self.ports.store.base(&look.target.environment).await?;
         let (observed, seen) = self.observe_all(&mut look, &base).await?;
         let fights = self.fights(&look, &base, &seen).await?;
+        let doctor = Doctor {
+            probe: self.ports.probe.as_ref(),
+            clock: self.ports.clock.as_ref(),
+            root: &look.site.root,
+        };
+        let mut ill = doctor.ill(&base, &observed).await;
         // What is as it should be by now is in the way of nothing.
         let troubled: BTreeSet<&Address> = seen
             .iter()
             .filter(|one| is_troubled(one))
             .map(|one| &one.address)
             .collect();
-        let obstacles = self.obstacles(&look.target.environment, |known| {
-            known.retain(|address, _| troubled.contains(address));
-            known.clone()
-        });
+        let obstacles = &mut look.row.remembered.obstacles;
+        obstacles.retain(|address, _| troubled.contains(address));
+        let obstacles = obstacles.clone();
         let rule = DriftRule {
             mode: self.mode(&look.target),
             fought: fights.keys().cloned().collect(),
@@ -97,7 +102,11 @@ impl Reconciler {
         };
         let fought = fights.iter().next();
         let fought = fought.map(|(address, names)| fought_over(address, names));
-        look.concern = fought.or(obstacles.values().next().cloned());
+        // What is changed now is waited for until it is healthy.
+        let changed = judged.plan.steps.iter().map(|step| &step.address);
+        changed.for_each(|address| drop(ill.remove(address)));
+        let concerns = obstacles.values().chain(ill.values());
+        look.concern = fought.or(concerns.cloned().next());
         let mut report = self.carry_out(look, judged).await?;
         if !obstacles.is_empty() {
             report.failed = report.failed.or(Some(Retry::Later(AGAIN)));
@@ -107,36 +116,17 @@ impl Reconciler {
 
     /// A correction failed: what was applied stays applied, and the rest is corrected without what
     /// is in the way. Answers when that is tried again.
-    pub(crate) fn correction_failed(
-        &self,
-        run: &Run,
-        row: &mut EnvironmentRow,
-        failure: Failure,
-    ) -> Retry {
+    pub(crate) fn correction_failed(row: &mut EnvironmentRow, failure: Failure) -> Retry {
         let reason = format!(
             "its drift could not be corrected ({}); what was applied stays, and it is tried again",
             failure.why
         );
-        self.obstacles(&run.environment, |known| {
-            let at = failure.at.into_iter();
-            known.extend(at.map(|address| (address, reason.clone())));
-        });
+        let at = failure.at.into_iter();
+        let at = at.map(|address| (address, reason.clone()));
+        row.remembered.obstacles.extend(at);
         row.condition = Condition::Stalled;
         row.reason = reason;
         Retry::Later(AGAIN)
-    }
-
-    /// The resources of an environment whose drift could not be corrected, with the reason.
-    pub(crate) fn obstacles<T>(
-        &self,
-        environment: &EnvironmentName,
-        with: impl FnOnce(&mut BTreeMap<Address, String>) -> T,
-    ) -> T {
-        let mut all = self
-            .obstacles
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        with(all.entry(environment.clone()).or_default())
     }
 
     /// Reads every resource and keeps what was seen.
@@ -226,8 +216,16 @@ impl Reconciler {
 
 /// Whether anything of a resource is not as it should be.
 fn is_troubled(seen: &Observation) -> bool {
-    let differs = !seen.drifted.is_empty();
-    differs || !matches!(seen.report, Report::Present(_))
+    let due = seen.report.instance().and_then(|there| there.due);
+    let is_due = due.and_then(|due| due.first());
+    let is_well = matches!(seen.report, Report::Present(_)) && seen.drifted.is_empty();
+    !is_well || is_due.is_some_and(|due| due <= seen.at)
+}
+
+/// Whether what was in the way of a correction is tried again: neither a look at the world nor a
+/// restart is a reason for it.
+fn is_another_try(cause: Cause) -> bool {
+    !matches!(cause, Cause::DriftDue | Cause::Start)
 }
 
 fn fought_over(address: &Address, attributes: &BTreeSet<String>) -> String {

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stratum_core::condition::Condition;
-use stratum_core::digest::Digest;
 use stratum_core::ids::{CommitId, EnvironmentName};
 use stratum_core::ports::{EnvironmentRow, Retry};
+use stratum_core::remembered::AGAIN;
 use stratum_core::schedule::{Attempt, Cause, Key, Now, Room, Schedule, When};
 use tokio::task::{Id, JoinError, JoinSet};
 
@@ -21,6 +21,7 @@ use crate::foreign_lease::ForeignLeases;
 use crate::progress::{EnvironmentReport, Progress};
 use crate::reconcile::Reconciler;
 use crate::refs::Refs;
+use crate::sayings::Sayings;
 use crate::visit::Visited;
 
 /// How many environments are looked at at once; two of them only for what people wait for.
@@ -41,22 +42,16 @@ pub(crate) struct Driver {
     flying: BTreeMap<Id, EnvironmentName>,
     /// Where those are to come to that are being looked at.
     bound: BTreeMap<EnvironmentName, CommitId>,
-    /// What was last said of each environment.
-    told: BTreeMap<EnvironmentName, Told>,
+    sayings: Sayings,
     /// Environments whose tries are kept in the store.
     tried: BTreeMap<EnvironmentName, u32>,
     foreign: ForeignLeases,
+    /// Those in which something was in the way of a correction when the process began.
+    obstructed: Vec<Key>,
     /// Whether rows of an earlier process were taken in.
     primed: bool,
     /// How those are that need not be looked at when the process begins.
     at_rest: Vec<EnvironmentReport>,
-}
-
-/// What was said of an environment, and how often it came to the same again.
-struct Told {
-    what: Digest,
-    condition: Condition,
-    again: u64,
 }
 
 impl Driver {
@@ -69,9 +64,10 @@ impl Driver {
             looks: JoinSet::new(),
             flying: BTreeMap::new(),
             bound: BTreeMap::new(),
-            told: BTreeMap::new(),
+            sayings: Sayings::default(),
             tried: BTreeMap::new(),
             foreign: ForeignLeases::default(),
+            obstructed: Vec::new(),
             primed: false,
             at_rest: Vec::new(),
         }
@@ -88,6 +84,10 @@ impl Driver {
     /// Looks once at every environment that may be otherwise than its row says; answers how all are.
     pub(crate) async fn once(&mut self) -> Result<Vec<EnvironmentReport>, RuntimeError> {
         self.look_at_refs(true).await?;
+        // Whoever asks for one look wants what was in the way to be tried.
+        for key in std::mem::take(&mut self.obstructed) {
+            self.schedule.wake(&key, Cause::RetryDue);
+        }
         let at_rest = std::mem::take(&mut self.at_rest).into_iter();
         let at_rest = at_rest.map(|report| (report.environment.clone(), report));
         let mut reports: BTreeMap<EnvironmentName, EnvironmentReport> = at_rest.collect();
@@ -230,7 +230,7 @@ impl Driver {
             let key = Key::Environment(environment);
             self.schedule.wake(&key, Cause::RefMoved);
         }
-        self.rest(at_rest);
+        self.rest(at_rest).await;
         self.primed = true;
         self.hear(first, words);
         Ok(())
@@ -251,8 +251,7 @@ impl Driver {
             .filter(|(name, _)| !self.words.contains_key(*name));
         let names: Vec<&String> = new.chain(gone).map(|(name, _)| name).collect();
         for environment in self.aims.environments() {
-            let told = self.told.get(environment);
-            let waits = told.is_none_or(|told| told.condition != Condition::Ready);
+            let waits = self.sayings.waits(environment);
             if names.iter().any(|name| concerns(name, environment, waits)) {
                 let key = Key::Environment(environment.clone());
                 self.schedule.wake(&key, Cause::Word);
@@ -303,7 +302,7 @@ impl Driver {
         let attempt = self.schedule.ended(&key, &next, self.now());
         self.keep_tries(&report, attempt).await;
         self.look_again_if_left_behind(&report.environment);
-        self.tell(&report);
+        self.tell(&report).await;
         report
     }
 
@@ -332,43 +331,31 @@ impl Driver {
                          later, and the log says more"
             .to_owned();
         self.keep_tries(&report, attempt).await;
-        self.tell(&report);
+        self.tell(&report).await;
         report
     }
 
     /// Says how an environment is, once for each outcome.
-    fn tell(&mut self, report: &EnvironmentReport) {
-        let what = Digest::of_json(&(
-            report.condition,
-            &report.reason,
-            &report.commit,
-            &report.run,
-            report.outcome,
-        ));
-        let told = self.told.get_mut(&report.environment);
-        if let Some(told) = told.filter(|told| told.what == what) {
-            told.again = told.again.saturating_add(1);
-            tracing::debug!(environment = %report.environment, again = told.again, "as before");
-            return;
+    async fn tell(&mut self, report: &EnvironmentReport) {
+        let heard = self.sayings.hear(report, self.now().wall);
+        if heard.is_new {
+            (self.reconciler.progress)(&Progress::Ended(report.clone()));
+        } else {
+            tracing::debug!(environment = %report.environment, "as before");
         }
-        let told = Told {
-            what,
-            condition: report.condition,
-            again: 0,
-        };
-        if let Some(before) = self.told.insert(report.environment.clone(), told)
-            && before.again > 0
+        if let Some(fact) = heard.fact
+            && let Err(error) = self.reconciler.ports.store.put_facts(vec![fact]).await
         {
-            let (environment, times) = (&report.environment, before.again);
-            tracing::info!(%environment, times, "what was said last came again so often");
+            tracing::warn!(%error, "how often it came to the same is not kept");
         }
-        (self.reconciler.progress)(&Progress::Ended(report.clone()));
     }
 
     /// Takes in what an earlier process left: rows, tries, and runs that have not come to an end.
     async fn prime(&mut self, rows: &[EnvironmentRow]) -> Result<(), RuntimeError> {
         let now = self.now();
         self.reconciler.find_unfinished(rows).await?;
+        let kept = self.reconciler.ports.store.facts(AGAIN).await?;
+        self.sayings.remember(kept);
         for row in rows {
             let key = Key::Environment(row.name.clone());
             let last = row.observed_at.unwrap_or(row.changed_at);
@@ -378,6 +365,15 @@ impl Driver {
             if let Some(every) = self.reconciler.drift_every(row) {
                 self.schedule
                     .set(&key, Cause::DriftDue, When::Every(every), now);
+            }
+            if let Some(due) = row.remembered.due
+                && row.condition != Condition::Suspended
+            {
+                self.schedule
+                    .set(&key, Cause::RenewalDue, When::At(due), now);
+            }
+            if !row.remembered.obstacles.is_empty() {
+                self.obstructed.push(key);
             }
             self.aims.remember(row.name.clone());
         }

@@ -126,6 +126,7 @@ impl Reconciler {
             concern: None,
         };
         if journal.end().is_some() {
+            row.remembered.due = self.ports.store.base(&run.environment).await?.due();
             return self.settle(&run, &journal, row, origin, &[]).await;
         }
         // Whoever accepted it then accepted it for good: the same findings and verdict decide.
@@ -191,7 +192,7 @@ impl Reconciler {
     async fn drive_run(
         self: &Arc<Self>,
         drive: Drive,
-        row: EnvironmentRow,
+        mut row: EnvironmentRow,
         origin: Origin,
     ) -> Result<EnvironmentReport, RuntimeError> {
         let Drive {
@@ -234,11 +235,16 @@ impl Reconciler {
             failed: Vec::new(),
         };
         let driven = apply.drive().await;
-        let Driven { journal, failed } = match driven {
+        let Driven {
+            journal,
+            due,
+            failed,
+        } = match driven {
             Ok(driven) => driven,
             Err(RuntimeError::Store(error)) => return self.fenced(Err(error)),
             Err(error) => return Err(error),
         };
+        row.remembered.due = due;
         let report = self.settle(&run, &journal, row, origin, &failed).await?;
         self.is_settled(&run.environment, &run.id);
         self.records.note(&run.id);

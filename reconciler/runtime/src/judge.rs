@@ -1,6 +1,5 @@
 //! From a revision that was read to a plan, a verdict, and what follows from it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use stratum_core::approve::{Approved, Refusal, approve};
@@ -44,7 +43,7 @@ impl Reconciler {
         mut look: Look,
     ) -> Result<EnvironmentReport, RuntimeError> {
         // What is new may lead past what was in the way of a correction.
-        self.obstacles(&look.target.environment, BTreeMap::clear);
+        look.row.remembered.obstacles.clear();
         let rule = DriftRule::from(self.mode(&look.target));
         let judged = match self.judge(&mut look, &rule, None).await? {
             Ok(judged) => judged,
@@ -118,6 +117,7 @@ impl Reconciler {
             timeout: look.target.settings.limits.call,
             secrets: self.ports.secrets.as_ref(),
             stop: Some(&self.stop),
+            turns: None,
         };
         Asker {
             providers: &self.ports.providers,
@@ -233,11 +233,15 @@ impl Reconciler {
         Ok(report)
     }
 
-    /// Whether a resource runs, so that it is looked at whatever the drift mode.
+    /// Whether a resource runs, or has a health check, so that it is looked at whatever the drift
+    /// mode.
     pub(crate) fn has_what_runs(&self, desired: &Desired) -> bool {
         let providers = &self.ports.providers;
         let mut resources = desired.resources.values();
         resources.any(|resource| {
+            if resource.meta.health.is_some() {
+                return true;
+            }
             let provider = providers.get(&resource.provider.source()).ok();
             provider.is_some_and(|provider| provider.runs(resource.address.r#type()))
         })

@@ -115,9 +115,12 @@ impl Reconciler {
         let due = drift_every(&target.settings, &row).is_some();
         // What runs may have stopped with the machine: it is looked at when the process starts.
         let begins = causes.has(Cause::Start) && row.remembered.runs;
+        let now = self.ports.clock.now();
+        let renews = row.remembered.due.is_some_and(|due| due <= now);
         let drifting = same && due && (causes.has(Cause::DriftDue) || begins);
         if settled
             && !drifting
+            && !renews
             && let Some(approvals) = self.admits(&input).await?
         {
             row.remembered.spend(&approvals, self.ports.clock.now());

@@ -80,7 +80,8 @@ impl Asker<'_> {
         if schema.as_ref().is_some_and(|schema| schema.reads) {
             return Ok(Reading::There(state.instance.clone()));
         }
-        let calls = self.calls_of(&state.meta, schema.as_deref());
+        let (name, address) = (&state.provider, &state.address);
+        let calls = self.calls_of(name, address, &state.meta, schema.as_deref());
         let provider = self.handle(&state.provider, &state.address).await?;
         let known = self.up_to_date(state, schema.as_deref()).await?;
         let granted = calls.grant([&known.attributes]);
@@ -119,9 +120,18 @@ impl Asker<'_> {
         }
     }
 
-    fn calls_of(&self, meta: &Meta, schema: Option<&TypeSchema>) -> Calls<'_> {
+    /// The calls about a resource: each in its turn, and with the time of its type.
+    fn calls_of<'c>(
+        &'c self,
+        provider: &ProviderName,
+        address: &'c Address,
+        meta: &Meta,
+        schema: Option<&TypeSchema>,
+    ) -> Calls<'c> {
         let own = schema.map(|schema| schema.timeouts).unwrap_or_default();
-        self.calls.within_time(meta.timeouts.or(own).read)
+        let environment = &address.environment;
+        let calls = self.providers.in_turn(provider, environment, self.calls);
+        calls.within_time(meta.timeouts.or(own).read)
     }
 
     /// What is stored of a resource, in the form of today's schema; no state is used in another.
@@ -261,7 +271,8 @@ impl Asker<'_> {
             .schema(question.provider, question.address.r#type())
             .await?;
         let provider = self.handle(question.provider, question.address).await?;
-        let calls = self.calls_of(&question.meta(), schema.as_deref());
+        let (name, address) = (question.provider, question.address);
+        let calls = self.calls_of(name, address, &question.meta(), schema.as_deref());
         let desired = question.desired.as_deref();
         let prior = question.prior.map(|prior| &prior.attributes);
         let unasked = provider.capabilities().deletes;

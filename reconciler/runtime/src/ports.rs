@@ -18,6 +18,7 @@ use stratum_core::value::Record;
 
 use crate::calls::Calls;
 use crate::error::RuntimeError;
+use crate::turns::Turns;
 
 /// The adapters that the command line built.
 #[derive(Clone)]
@@ -63,6 +64,8 @@ pub struct Providers {
     learned: Arc<RwLock<Schemas>>,
     /// The handles that were made, by name and what the configuration says.
     made: Arc<Mutex<Made>>,
+    /// Of the providers that take only so many calls at once.
+    turns: BTreeMap<ProviderName, Turns>,
 }
 
 /// Handles by name and what their configuration says.
@@ -76,7 +79,12 @@ impl Providers {
             .map(|provider| (provider.schema().provider.clone(), provider))
             .collect();
         let built_in = built_in(handles.values().map(|provider| provider.schema()));
+        let turns = handles.iter().filter_map(|(name, provider)| {
+            let at_once = provider.capabilities().at_once?;
+            Some((name.clone(), Turns::of(at_once)))
+        });
         Self {
+            turns: turns.collect(),
             handles,
             learned: Arc::new(RwLock::new(built_in)),
             made: Arc::default(),
@@ -134,6 +142,20 @@ impl Providers {
             }
         }
         failed
+    }
+
+    /// The same calls, each in its turn where the provider takes only so many at once.
+    pub(crate) fn in_turn<'a>(
+        &'a self,
+        name: &ProviderName,
+        environment: &'a EnvironmentName,
+        calls: Calls<'a>,
+    ) -> Calls<'a> {
+        let turns = self.turns.get(&name.source());
+        Calls {
+            turns: turns.map(|turns| (turns, environment)),
+            ..calls
+        }
     }
 
     /// The handle that works for `name`: of its configuration, or the provider itself where it

@@ -128,6 +128,7 @@ pub async fn preview(request: PreviewRequest<'_>) -> Result<Preview, RuntimeErro
         timeout: request.settings.limits.call,
         secrets: request.secrets,
         stop: None,
+        turns: None,
     };
     let asker = Asker {
         providers: request.providers,

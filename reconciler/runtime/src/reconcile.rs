@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use stratum_core::ids::{Address, EnvironmentName};
+use stratum_core::ids::EnvironmentName;
 use stratum_core::ports::Lease;
 use stratum_core::settings::Limits;
 
@@ -56,8 +56,6 @@ pub struct Reconciler {
     pub(crate) records: Records,
     pub(crate) front: Mutex<Front>,
     pub(crate) known: Known,
-    /// Resources whose drift could not be corrected, with the reason, by environment.
-    pub(crate) obstacles: Mutex<BTreeMap<EnvironmentName, BTreeMap<Address, String>>>,
 }
 
 /// A task that ends with whoever started it.
@@ -72,7 +70,7 @@ impl Drop for Task {
 impl Reconciler {
     /// A reconciler over these ports.
     pub fn new(ports: Ports, options: Options, progress: ProgressSink, stop: Stop) -> Arc<Self> {
-        let (leases, read, words, runs, records, obstacles) = Default::default();
+        let (leases, read, words, runs, records) = Default::default();
         let (front, known) = Default::default();
         let (clock_read, upkeep_asked) = Default::default();
         Arc::new(Self {
@@ -89,7 +87,6 @@ impl Reconciler {
             records,
             front,
             known,
-            obstacles,
         })
     }
 

@@ -51,7 +51,7 @@ impl Reconciler {
             End::RolledBack | End::Stuck(_) => {
                 let failure = self.failure(run).await?;
                 retry = match run.trigger {
-                    Trigger::Drift => Some(self.correction_failed(run, &mut row, failure)),
+                    Trigger::Drift => Some(Self::correction_failed(&mut row, failure)),
                     Trigger::Push => hold(run, end, &mut row, failure.why, failed),
                 };
                 match end {

@@ -1,21 +1,20 @@
 //! One Step: what is called, in which order, and what its answer means.
 
-use std::path::Path as FilePath;
-
 use stratum_core::digest::Digest;
 use stratum_core::ids::Token;
 use stratum_core::plan::{Action, Plan, Reason, Step};
 use stratum_core::ports::contract::{self, Breach};
 use stratum_core::ports::{
-    ApplyCall, ApplyError, CheckpointCall, Clock, FetchCall, ImportCall, LocateCall, Located,
-    PlanCall, Probe, Proposal, Provider, ProviderError, RenewCall, RestoreCall, Retry, StateChange,
+    ApplyCall, ApplyError, CheckpointCall, FetchCall, ImportCall, LocateCall, Located, PlanCall,
+    Probe, Proposal, Provider, ProviderError, RenewCall, RestoreCall, Retry, StateChange,
     TypeSchema,
 };
-use stratum_core::resource::{Checkpoint, HealthCheck, Instance, ResourceState, depends_on};
+use stratum_core::resource::{Checkpoint, Instance, ResourceState, depends_on};
 use stratum_core::value::{Marks, Record, Value, with_kept};
 
 use crate::calls::Calls;
 use crate::granted::Granted;
+use crate::health::Doctor;
 
 /// What one step works with; owned, so that it can run as a task of its own.
 pub(crate) struct StepWork<'a> {
@@ -294,12 +293,15 @@ impl StepWork<'_> {
             .as_ref()
             .filter(|_| !self.step.action.takes_away());
         let Some(check) = check else { return Ok(()) };
-        wait_healthy(self.probe, self.calls.clock, check, &self.calls.site.root)
-            .await
-            .map_err(|error| ApplyError {
-                known: instance.cloned(),
-                ..ApplyError::unknown(error)
-            })
+        let doctor = Doctor {
+            probe: self.probe,
+            clock: self.calls.clock,
+            root: &self.calls.site.root,
+        };
+        doctor.wait(check).await.map_err(|error| ApplyError {
+            known: instance.cloned(),
+            ..ApplyError::unknown(error)
+        })
     }
 
     /// Finds out what became of the step when its answer was lost.
@@ -349,28 +351,6 @@ impl StepWork<'_> {
         contract::restored(before, instance.as_ref(), self.schema)
             .map_err(|breach| ApplyError::unknown(breach.to_string()))?;
         Ok(instance)
-    }
-}
-
-async fn wait_healthy(
-    probe: &dyn Probe,
-    clock: &dyn Clock,
-    check: &HealthCheck,
-    root: &FilePath,
-) -> Result<(), String> {
-    let started = clock.monotonic();
-    loop {
-        let Err(error) = probe.probe(check, root).await else {
-            return Ok(());
-        };
-        let waited = clock.monotonic().saturating_sub(started);
-        if waited + check.every > check.within {
-            let within = stratum_core::duration::format(check.within);
-            return Err(format!(
-                "it did not become healthy within {within}: {error}"
-            ));
-        }
-        clock.sleep(check.every).await;
     }
 }
 

@@ -100,11 +100,17 @@ impl Surroundings {
             timeout: self.timeout,
             secrets: self.ports.secrets.as_ref(),
             stop: Some(&self.stop),
+            turns: None,
         };
         let (provider, schema) = match self.maker(step, calls).await {
             Ok(found) => found,
             Err(error) => return failed(&task, ApplyError::before(error)),
         };
+        let environment = &self.run.plan.environment;
+        let calls = self
+            .ports
+            .providers
+            .in_turn(&step.provider, environment, calls);
         let own = schema.as_ref().map(|schema| schema.timeouts);
         let timeouts = step.meta.timeouts.or(own.unwrap_or_default());
         let probe = self.ports.probe.as_ref();

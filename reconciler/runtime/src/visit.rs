@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use stratum_core::condition::Condition;
 use stratum_core::finding::{Finding, first_reason};
 use stratum_core::ids::{CommitId, EnvironmentName};
@@ -28,6 +29,9 @@ pub(crate) struct Visited {
 /// How often it is looked at whether a person did what only a person can do, besides whenever
 /// something is pushed or said.
 const PERSON: Duration = Duration::from_secs(3600);
+
+/// How often at most it is looked at what is due although it was just looked at.
+const OVERDUE: Duration = Duration::from_secs(300);
 
 impl Reconciler {
     /// Visits an environment. Never fails: what went wrong is in the report, and decides when it
@@ -149,11 +153,17 @@ impl Reconciler {
             next = next.and(Cause::Window, When::Every(every));
         }
         let row = self.ports.store.environment(&report.environment).await;
-        match row.ok().flatten() {
-            Some(row) if drift_every(&target.settings, &row).is_some() => {
-                next.and(Cause::DriftDue, When::Every(every))
+        let Some(row) = row.ok().flatten() else {
+            return next;
+        };
+        if drift_every(&target.settings, &row).is_some() {
+            next = next.and(Cause::DriftDue, When::Every(every));
+        }
+        match row.remembered.due {
+            Some(due) if row.condition != Condition::Suspended => {
+                next.and(Cause::RenewalDue, renewal(due, self.ports.clock.now()))
             }
-            _ => next,
+            Some(_) | None => next,
         }
     }
 
@@ -218,6 +228,15 @@ impl Reconciler {
             self.is_settled(environment, &run);
         }
         Ok(())
+    }
+}
+
+/// When it is looked at what must be renewed. What is due and was not renewed by this look failed,
+/// and is tried again for that; or nobody renews it, and it is looked at now and then.
+fn renewal(due: Timestamp, now: Timestamp) -> When {
+    match due > now {
+        true => When::At(due),
+        false => When::After(OVERDUE),
     }
 }
 

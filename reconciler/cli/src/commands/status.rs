@@ -6,8 +6,10 @@ use jiff::Timestamp;
 use stratum_core::condition::Condition;
 use stratum_core::ids::EnvironmentName;
 use stratum_core::ports::{
-    Announcements as _, EnvironmentRow, QueueEntry, Repository as _, States as _, Work as _,
+    Announcements as _, EnvironmentRow, Facts as _, QueueEntry, Repository as _, States as _,
+    Work as _,
 };
+use stratum_core::remembered::AGAIN;
 use stratum_core::run::RunSummary;
 use stratum_store::{Counts, SqliteStore};
 
@@ -18,7 +20,7 @@ use crate::exit::Exit;
 use crate::failure::CommandError;
 use crate::records;
 use crate::show;
-use crate::show::json::{EnvironmentView, StatusView, VERSION};
+use crate::show::json::{AgainView, EnvironmentView, StatusView, VERSION};
 use crate::wiring;
 
 /// Shows how every environment is
@@ -86,11 +88,14 @@ pub(crate) async fn view(
         let counts = store.all_counts().await?;
         let last = store.last_runs().await?;
         let queue = store.queue().await?;
+        let again: BTreeMap<String, Vec<u8>> = store.facts(AGAIN).await?.into_iter().collect();
         for row in store.environments().await? {
             let name = row.name.as_str();
             let counts = counts.get(name).copied().unwrap_or_default();
             let tried = queue.iter().find(|entry| entry.environment == row.name);
-            let view = environment(&row, counts, last.get(name), tried);
+            let mut view = environment(&row, counts, last.get(name), tried);
+            let again = again.get(&format!("{AGAIN}{name}"));
+            view.again = again.and_then(|value| AgainView::of(value));
             environments.insert(row.name, view);
         }
     }
@@ -138,6 +143,8 @@ fn environment(
         sealed: row.sealed.clone(),
         last_run: row.last_run.clone(),
         observed_at: row.observed_at,
+        again: None,
+        in_the_way: row.remembered.obstacles.clone(),
     }
 }
 
@@ -179,5 +186,7 @@ fn never_looked_at(name: &EnvironmentName) -> EnvironmentView {
         last_run: None,
         outcome: None,
         observed_at: None,
+        again: None,
+        in_the_way: BTreeMap::new(),
     }
 }

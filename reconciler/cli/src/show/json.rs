@@ -2,6 +2,8 @@
 //!
 //! *Guarantees*: fields may be added, never renamed. Times are RFC 3339 in UTC.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
@@ -11,6 +13,7 @@ use stratum_core::ids::{Address, CommitId, EnvironmentName, ProviderName, RunId}
 use stratum_core::kinds::Kind;
 use stratum_core::plan::{Change, Plan, Step, Summary};
 use stratum_core::ports::ForgeTrouble;
+use stratum_core::remembered::Again;
 use stratum_core::run::{RunSummary, StepCounts};
 use stratum_core::source::Source;
 use stratum_core::value::shown;
@@ -277,6 +280,29 @@ pub(crate) struct EnvironmentView {
     pub(crate) outcome: Option<&'static str>,
     /// When the world was last looked at.
     pub(crate) observed_at: Option<Timestamp>,
+    /// How often it came to the same; absent when it came to it once, or is Ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) again: Option<AgainView>,
+    /// The resources whose drift could not be corrected, with the reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) in_the_way: BTreeMap<Address, String>,
+}
+
+/// How often an environment came to the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct AgainView {
+    /// How often.
+    pub(crate) times: u64,
+    /// Since when.
+    pub(crate) since: Timestamp,
+}
+
+impl AgainView {
+    /// As it is kept; `None` when it cannot be read.
+    pub(crate) fn of(kept: &[u8]) -> Option<Self> {
+        let Again { times, since, .. } = serde_json::from_slice(kept).ok()?;
+        Some(Self { times, since })
+    }
 }
 
 /// `get --json`.

@@ -155,7 +155,17 @@ fn write_environment(
     };
     text.push_str(&line);
     if !environment.reason.is_empty() {
-        text.push_str(&theme.wrapped(4, &one_line(&environment.reason)));
+        let again = environment.again.as_ref();
+        let again = again.map(|again| {
+            let since = when::ago(now, again.since);
+            format!(" (the same {} times, first {since})", again.times)
+        });
+        let reason = one_line(&environment.reason) + &again.unwrap_or_default();
+        text.push_str(&theme.wrapped(4, &reason));
+    }
+    let others = environment.in_the_way.iter();
+    for (address, why) in others.filter(|(_, why)| **why != environment.reason) {
+        text.push_str(&theme.wrapped(4, &one_line(&format!("`{address}`: {why}"))));
     }
     if stale {
         let asked = "nobody looked at it for more than a day: is `stratum reconcile` running?";
@@ -221,7 +231,10 @@ fn next(environment: &EnvironmentView) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::show::json::AgainView;
     use stratum_core::ids::{CommitId, EnvironmentName, RunId};
 
     fn environment(name: &str, condition: &'static str) -> EnvironmentView {
@@ -239,7 +252,30 @@ mod tests {
             outcome: None,
             last_run: Some(RunId::new("20261124T031500Z-1f9c2a").unwrap()),
             observed_at: Some(Timestamp::from_second(1_000).unwrap()),
+            again: None,
+            in_the_way: BTreeMap::new(),
         }
+    }
+
+    #[test]
+    fn what_came_again_and_what_is_in_the_way_is_said() {
+        let mut stalled = environment("production", "Stalled");
+        stalled.reason = "its drift could not be corrected".to_owned();
+        let since = Timestamp::from_second(900).unwrap();
+        stalled.again = Some(AgainView { times: 7, since });
+        let other = "production/local_file.motd".parse().unwrap();
+        stalled.in_the_way = BTreeMap::from([
+            (other, "no room".to_owned()),
+            (
+                "production/local_file.a".parse().unwrap(),
+                stalled.reason.clone(),
+            ),
+        ]);
+        let now = Timestamp::from_second(1_020).unwrap();
+        let text = status(&Theme::PLAIN, &[stalled], now);
+        let said = "    its drift could not be corrected (the same 7 times, first 2 min ago)\n    \
+                    `production/local_file.motd`: no room\n";
+        assert!(text.contains(said), "{text}");
     }
 
     #[test]

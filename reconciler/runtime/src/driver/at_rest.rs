@@ -71,14 +71,14 @@ impl Driver {
     }
 
     /// These are where their branch is, and nothing else of them changed.
-    pub(super) fn rest(&mut self, at_rest: Vec<AtRest>) {
+    pub(super) async fn rest(&mut self, at_rest: Vec<AtRest>) {
         for AtRest {
             mut row, target, ..
         } in at_rest
         {
             row.desired_revision = Some(target.commit);
             let report = report_of(&row, Vec::new());
-            self.tell(&report);
+            self.tell(&report).await;
             self.at_rest.push(report);
         }
     }

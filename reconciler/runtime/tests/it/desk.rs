@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use stratum_core::ids::{Address, EnvironmentName, TypeName};
 use stratum_core::ports::{
-    ApplyCall, ApplyError, CheckpointCall, Clock, Complaint, EnvironmentRow, ImportCall,
-    LocateCall, Located, NoProposals, PlanCall, Probe, ProbeError, Proposal, Provider,
+    ApplyCall, ApplyError, Capabilities, CheckpointCall, Clock, Complaint, EnvironmentRow,
+    ImportCall, LocateCall, Located, NoProposals, PlanCall, Probe, ProbeError, Proposal, Provider,
     ProviderError, ProviderSchema, Randomness, ReadCall, Reading, RestoreCall, States as _,
 };
 use stratum_core::resource::{HealthCheck, Instance, Opaque};
@@ -47,6 +47,12 @@ pub struct Desk {
     last: std::sync::Mutex<Option<Arc<MemoryStore>>>,
     /// Things that should run and do not; `None`: nothing is said to run.
     pub stopped: Stopped,
+    /// No health check passes.
+    pub ill: Arc<AtomicBool>,
+    /// How many calls the provider takes at once.
+    pub at_once: Arc<std::sync::Mutex<Option<usize>>>,
+    /// How many calls that change the world were in flight at most.
+    pub busiest: Arc<AtomicU64>,
 }
 
 /// See [`Desk::stopped`].
@@ -72,6 +78,9 @@ impl Desk {
             panics: Arc::default(),
             last: std::sync::Mutex::default(),
             stopped: Arc::default(),
+            ill: Arc::default(),
+            at_once: Arc::default(),
+            busiest: Arc::default(),
         }
     }
 
@@ -92,6 +101,8 @@ impl Desk {
         let provider: Arc<dyn Provider> = Arc::new(Slow {
             panics: Arc::clone(&self.panics),
             stopped: Arc::clone(&self.stopped),
+            at_once: *self.at_once.lock().unwrap(),
+            busiest: Arc::clone(&self.busiest),
             ..Slow::of(&self.world, &self.randomness)
         });
         let cloud: Arc<dyn Provider> = Arc::new(CloudProvider::new(self.cloud.clone()).unwrap());
@@ -107,7 +118,7 @@ impl Desk {
             vault: Arc::new(MemoryVault::default()),
             secrets: self.secrets.clone(),
             proposals: Arc::new(NoProposals),
-            probe: Arc::new(NoProbe),
+            probe: Arc::new(Patient(Arc::clone(&self.ill))),
             clock: self.clock.clone(),
             randomness: self.randomness.clone(),
             wake: Arc::new(self.script.clone()),
@@ -262,12 +273,19 @@ impl Clock for SimulatedClock {
     }
 }
 
-struct NoProbe;
+/// Every health check passes, or none while it is ill.
+pub struct Patient(pub Arc<AtomicBool>);
 
 #[async_trait]
-impl Probe for NoProbe {
+impl Probe for Patient {
     async fn probe(&self, _: &HealthCheck, _: &std::path::Path) -> Result<(), ProbeError> {
-        Ok(())
+        match self.0.load(Ordering::SeqCst) {
+            false => Ok(()),
+            true => Err(ProbeError {
+                what: "the doctor".to_owned(),
+                reason: "is not content".to_owned(),
+            }),
+        }
     }
 }
 
@@ -284,6 +302,8 @@ pub struct Slow {
     pub stopped: Stopped,
     /// How many calls that change the world are in flight.
     pub busy: Arc<AtomicU64>,
+    busiest: Arc<AtomicU64>,
+    at_once: Option<usize>,
 }
 
 /// A call is in flight while this lives.
@@ -304,11 +324,14 @@ impl Slow {
             panics: Arc::default(),
             stopped: Arc::default(),
             busy: Arc::default(),
+            busiest: Arc::default(),
+            at_once: None,
         }
     }
 
     fn begins(&self) -> Busy {
-        self.busy.fetch_add(1, Ordering::SeqCst);
+        let busy = self.busy.fetch_add(1, Ordering::SeqCst) + 1;
+        self.busiest.fetch_max(busy, Ordering::SeqCst);
         Busy(Arc::clone(&self.busy))
     }
 
@@ -321,6 +344,12 @@ impl Slow {
 impl Provider for Slow {
     fn schema(&self) -> &ProviderSchema {
         self.inner.schema()
+    }
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            at_once: self.at_once,
+            ..self.inner.capabilities()
+        }
     }
     fn runs(&self, _: &TypeName) -> bool {
         self.stopped.lock().unwrap().is_some()

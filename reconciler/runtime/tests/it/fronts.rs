@@ -9,7 +9,8 @@ use stratum_core::ports::{Fronts as _, States as _};
 use stratum_core::settings::EnvironmentSettings;
 use stratum_testkit::script::{Content, thing};
 
-use crate::desk::{Desk, Kill, Process};
+use crate::desk::{Desk, Process};
+use crate::killing::Kill;
 
 /// Forty environments with one thing each.
 const MANY: usize = 40;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use stratum_core::condition::Condition;
 use stratum_core::digest::Digest;
 use stratum_core::ids::{Address, ProviderName};
 use stratum_core::journal::Event;
@@ -542,4 +543,39 @@ async fn a_nested_sensitive_value_is_shown_nowhere() {
     let base = desk.store.base(&environment()).await.unwrap();
     let row = &base.resources[&address("memory_thing.again")];
     assert!(row.sensitive.touches(&Path::of("value")), "{row:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_due_is_renewed_when_it_is_due() {
+    use stratum_core::settings::{DriftMode, DriftSettings};
+    let desk = Desk::new(1);
+    let renewed = |desk: &Desk| {
+        let asked = desk.cloud.asked();
+        let renewals = asked.iter().filter(|one| matches!(one, Asked::Renewed(_)));
+        renewals.count()
+    };
+    let ignored = DriftSettings {
+        mode: DriftMode::Ignore,
+        every: Duration::from_secs(300),
+    };
+    let one = server("a", &[("name", Value::text("a"))]);
+    let pushed = content(vec![one]).set(|own| own.drift = Some(ignored));
+    desk.script.push(pushed);
+    let process = desk.start();
+    let reconciler = process.reconciler.clone();
+    let running = tokio::spawn(async move { reconciler.run().await });
+    // A new thing is good for a day, and so is what was renewed.
+    tokio::time::sleep(Duration::from_secs(86_000)).await;
+    assert_eq!(renewed(&desk), 0);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(renewed(&desk), 1);
+    tokio::time::sleep(Duration::from_secs(86_400)).await;
+    assert_eq!(renewed(&desk), 2);
+    process.stop.stop();
+    running.await.unwrap().unwrap();
+    // A process that begins later knows of it too.
+    tokio::time::sleep(Duration::from_secs(86_400)).await;
+    desk.once().await;
+    assert_eq!(renewed(&desk), 3);
+    assert_eq!(desk.row().await.condition, Condition::Ready);
 }

@@ -1,11 +1,15 @@
 //! When things are looked at: bounded in every condition, and never later than it must be.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use stratum_core::condition::Condition;
 use stratum_core::finding::{Finding, codes};
 use stratum_core::ids::{Address, EnvironmentName};
-use stratum_core::ports::{Journals as _, Leases as _, Observations as _, RunOutcome, StoreError};
+use stratum_core::ports::{
+    Facts as _, Journals as _, Leases as _, Observations as _, RunOutcome, StoreError,
+};
+use stratum_core::remembered::{AGAIN, Again};
 use stratum_core::settings::{DriftMode, DriftSettings, OnFailure};
 use stratum_core::value::Value;
 use stratum_testkit::script::{Content, environment, thing};
@@ -531,4 +535,92 @@ async fn a_run_that_failed_for_what_may_pass_is_made_again_by_itself() {
     assert_eq!(desk.values()["a"], "2");
     assert_eq!(desk.row().await.hold, None);
     running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_the_way_of_a_correction_survives_a_restart_and_is_counted() {
+    let desk = Desk::new(1);
+    desk.script
+        .push(drift(content(&[("a", "1")]), DriftMode::Correct, 60));
+    desk.look().await;
+    always(&desk, &a(), Operation::Apply, &Fault::FailBefore);
+    meddle(&desk, &a());
+    let running = run(&desk);
+    tokio::time::sleep(Duration::from_secs(900)).await;
+    running.stop().await;
+    let obstacles = desk.row().await.remembered.obstacles;
+    assert!(
+        obstacles[&a()].contains("could not be corrected"),
+        "{obstacles:?}"
+    );
+    let times = async || {
+        let facts = desk.store.facts(AGAIN).await.unwrap();
+        let again: Again = serde_json::from_slice(&facts[0].1).unwrap();
+        (again.times, again.since)
+    };
+    let (before, since) = times().await;
+    assert!(before > 3, "{before} times");
+    // The next process neither tries at once what just failed, nor counts anew.
+    let applied = async || desk.store.history(None, 1000).await.unwrap().len();
+    let runs = applied().await;
+    let running = run(&desk);
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(applied().await, runs);
+    assert!(!desk.row().await.remembered.obstacles.is_empty());
+    let (after, still) = times().await;
+    assert_eq!((after > before, still), (true, since));
+    desk.world.calm();
+    tokio::time::sleep(Duration::from_secs(900)).await;
+    let row = desk.row().await;
+    assert_eq!(row.condition, Condition::Ready, "{}", row.reason);
+    assert!(row.remembered.obstacles.is_empty());
+    assert_eq!(desk.store.facts(AGAIN).await.unwrap(), []);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn health_is_asked_between_pushes_whatever_the_drift_mode() {
+    for mode in [DriftMode::Correct, DriftMode::Report, DriftMode::Ignore] {
+        let desk = Desk::new(1);
+        let mut checked = thing("a", "1", &[]);
+        let check = serde_json::from_str(r#"{"command": ["true"]}"#).unwrap();
+        checked.meta.health = Some(check);
+        let content = Content::of(vec![checked, thing("b", "1", &[])]);
+        desk.script.push(drift(content, mode, 60));
+        let running = run(&desk);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let condition = async || desk.row().await.condition;
+        assert_eq!(condition().await, Condition::Ready, "{mode:?}");
+        desk.ill.store(true, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_secs(90)).await;
+        let row = desk.row().await;
+        assert_eq!(row.condition, Condition::Stalled, "{mode:?}");
+        assert!(row.reason.contains("e/memory_thing.a"), "{}", row.reason);
+        desk.ill.store(false, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_secs(90)).await;
+        assert_eq!(condition().await, Condition::Ready, "{mode:?}");
+        running.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_gets_no_more_calls_at_once_than_it_takes_and_environments_take_turns() {
+    let names: Vec<String> = (0..30).map(|number| format!("t{number}")).collect();
+    let things: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
+    let lives = async |at_once| {
+        let desk = Desk::new(1);
+        *desk.at_once.lock().unwrap() = at_once;
+        desk.script.push(with_f(content(&things), "1"));
+        desk.once().await;
+        assert_eq!(desk.values().len(), 31);
+        let effects = desk.world.effects();
+        let z = effects
+            .iter()
+            .position(|effect| effect.address.environment.as_str() == "f");
+        (desk.busiest.load(Ordering::SeqCst), z.unwrap())
+    };
+    assert!(lives(None).await.0 > 2);
+    let (busiest, place) = lives(Some(2)).await;
+    assert_eq!(busiest, 2);
+    assert!(place < 15, "`f` came after {place} of `e`");
 }

@@ -114,6 +114,7 @@ impl Provider for CloudProvider {
         Capabilities {
             configured: true,
             deletes: Some(Reversibility::Reversible),
+            at_once: None,
         }
     }
 

@@ -33,6 +33,8 @@ pub struct Capabilities {
     /// It is not asked what a delete would give, because it answers nothing of use; each can be put
     /// back so far.
     pub deletes: Option<Reversibility>,
+    /// It takes so many calls at once, of all environments together; `None`: as many as come.
+    pub at_once: Option<usize>,
 }
 
 /// Makes, reads, changes and removes the resources of its types.

@@ -6,11 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use stratum_core::ids::{Address, EnvironmentName};
 use stratum_core::plan::Plan;
-use stratum_core::ports::{Base, Break, Leases as _, NoProposals, Probe, ProbeError, States as _};
-use stratum_core::resource::HealthCheck;
+use stratum_core::ports::{Base, Break, Leases as _, NoProposals, States as _};
 use stratum_runtime::{Ports, Progress, Providers, Reconciler, Stop};
 use stratum_store::{LogReader, SqliteStore, log_folder};
 use stratum_testkit::audit::TwinSigner;
@@ -22,7 +20,7 @@ use stratum_testkit::world::World;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use crate::desk::{SimulatedClock, Slow, options};
+use crate::desk::{Patient, SimulatedClock, Slow, options};
 use crate::killing::{Beside, Kill, KillingStore};
 
 /// The environments.
@@ -162,7 +160,7 @@ impl Place {
             vault: Arc::new(MemoryVault::default()),
             secrets: Arc::new(MemorySecrets::default()),
             proposals: Arc::new(NoProposals),
-            probe: Arc::new(Doctor(Arc::clone(&self.ill))),
+            probe: Arc::new(Patient(Arc::clone(&self.ill))),
             clock: self.clock.clone(),
             randomness: self.randomness.clone(),
             wake: Arc::new(self.script.clone()),
@@ -229,21 +227,6 @@ async fn gone(store: Arc<KillingStore<SqliteStore>>, place: &Place) {
         tokio::task::yield_now().await;
     }
     panic!("something of a process goes on after its end");
-}
-
-struct Doctor(Arc<AtomicBool>);
-
-#[async_trait]
-impl Probe for Doctor {
-    async fn probe(&self, _: &HealthCheck, _: &std::path::Path) -> Result<(), ProbeError> {
-        match self.0.load(Ordering::SeqCst) {
-            false => Ok(()),
-            true => Err(ProbeError {
-                what: "the doctor".to_owned(),
-                reason: "is not content".to_owned(),
-            }),
-        }
-    }
 }
 
 /// So long at most is a lease in the way of others when its holder is gone.
