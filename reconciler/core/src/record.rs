@@ -403,9 +403,9 @@ fn timeline(text: &mut String, run: &Run, events: &[(Timestamp, Event)]) {
             }
             Event::Unknown { reason, .. } => cell(reason),
             Event::RestoreFailed { error, .. } => cell(error),
+            Event::Done { notes, .. } => cell(&notes.join("; ")),
             Event::Started { .. }
             | Event::Begun { .. }
-            | Event::Done { .. }
             | Event::RestoreBegun { .. }
             | Event::Restored { .. }
             | Event::Applied

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use crate::error::RuntimeError;
 use crate::progress::{Progress, ProgressSink, StepProgress};
 use crate::stop::Stop;
-use crate::task::{Answer, Surroundings, Task};
+use crate::task::{Answered, Surroundings, Task};
 
 /// The most steps without an effect on the world that share one transaction.
 const BATCH: usize = 256;
@@ -48,7 +48,7 @@ pub(crate) struct Driven {
 /// The tasks in flight, and the steps they are about.
 #[derive(Default)]
 pub(crate) struct Flight {
-    tasks: JoinSet<Vec<(StepId, Answer)>>,
+    tasks: JoinSet<Vec<Answered>>,
     steps: BTreeSet<StepId>,
 }
 
@@ -110,16 +110,16 @@ impl Apply {
                 self.launch().await?;
             }
             let mut answers = self.collect().await?;
-            let errors = answers.iter().filter_map(|(_, answer)| answer.error());
+            let errors = answers.iter().filter_map(|one| one.answer.error());
             self.failed.extend(errors.map(|error| error.retry));
             // What ended decides which way it goes, before anything new begins.
-            answers.sort_by_key(|(_, answer)| answer.begins());
+            answers.sort_by_key(|one| one.answer.begins());
             // What was only prepared when it was told to stop is prepared again at the next start.
             let stopped = self.stop.is_stopped();
             let pending = answers
                 .into_iter()
-                .filter(|(_, answer)| !(stopped && answer.begins()))
-                .flat_map(|(id, answer)| self.digest(id, answer));
+                .filter(|one| !(stopped && one.answer.begins()))
+                .flat_map(|one| self.digest(one));
             let pending = pending.collect();
             self.write(pending).await?;
         }
@@ -185,7 +185,7 @@ impl Apply {
         self.flight.tasks.spawn(async move {
             let mut answers = Vec::with_capacity(tasks.len());
             for (id, task) in tasks {
-                answers.push((id, around.perform(id, task).await));
+                answers.push(around.perform(id, task).await);
             }
             answers
         });
@@ -224,7 +224,7 @@ impl Apply {
         let around = self.around.clone();
         self.flight
             .tasks
-            .spawn(async move { vec![(id, around.perform(id, task).await)] });
+            .spawn(async move { vec![around.perform(id, task).await] });
     }
 
     fn preparation(&self, id: StepId) -> Option<Task> {
@@ -293,13 +293,13 @@ impl Apply {
     }
 
     /// Waits for one answer, and takes all that are there.
-    async fn collect(&mut self) -> Result<Vec<(StepId, Answer)>, RuntimeError> {
+    async fn collect(&mut self) -> Result<Vec<Answered>, RuntimeError> {
         let mut answers = Vec::new();
         let mut joined = self.flight.tasks.join_next().await;
         while let Some(answered) = joined {
             let answered = answered.map_err(|_| RuntimeError::TaskEnded)?;
-            for (id, _) in &answered {
-                self.flight.steps.remove(id);
+            for one in &answered {
+                self.flight.steps.remove(&one.id);
             }
             answers.extend(answered);
             joined = self.flight.tasks.try_join_next();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use stratum_core::duration;
 use stratum_core::ids::{Address, EnvironmentName};
-use stratum_core::ports::{ApplyError, Call, Clock, ProviderError, Secrets, Site, Stopping};
+use stratum_core::ports::{ApplyError, Call, Clock, Notes, ProviderError, Secrets, Site, Stopping};
 use stratum_core::value::Record;
 
 use crate::granted::Granted;
@@ -23,6 +23,8 @@ pub(crate) struct Calls<'a> {
     pub(crate) stop: Option<&'a Stop>,
     /// Each call waits for its turn among those of all environments.
     pub(crate) turns: Option<(&'a Turns, &'a EnvironmentName)>,
+    /// Takes what providers mind and go on with.
+    pub(crate) notes: Option<&'a Notes>,
 }
 
 impl<'a> Calls<'a> {
@@ -37,7 +39,7 @@ impl<'a> Calls<'a> {
             timeout: self.timeout,
             secrets: granted,
             stop: self.stop.map(|stop| stop as &dyn Stopping),
-            notes: None,
+            notes: self.notes,
         }
     }
 

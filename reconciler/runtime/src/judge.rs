@@ -118,6 +118,7 @@ impl Reconciler {
             secrets: self.ports.secrets.as_ref(),
             stop: Some(&self.stop),
             turns: None,
+            notes: None,
         };
         Asker {
             providers: &self.ports.providers,

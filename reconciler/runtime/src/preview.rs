@@ -129,6 +129,7 @@ pub async fn preview(request: PreviewRequest<'_>) -> Result<Preview, RuntimeErro
         secrets: request.secrets,
         stop: None,
         turns: None,
+        notes: None,
     };
     let asker = Asker {
         providers: request.providers,

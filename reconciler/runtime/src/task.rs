@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use stratum_core::ids::{StepId, Token};
 use stratum_core::plan::{Action, Step};
-use stratum_core::ports::{ApplyError, Effect, Located, Provider, ProviderError, Site, TypeSchema};
+use stratum_core::ports::{
+    ApplyError, Diagnostic, Effect, Located, Notes, Provider, ProviderError, Site, TypeSchema,
+};
 use stratum_core::resource::{Checkpoint, Instance, ResourceState, Timeouts};
 use stratum_core::run::Run;
 use stratum_core::value::Record;
@@ -55,6 +57,13 @@ pub(crate) enum Answer {
     Restored(Result<Option<Instance>, ApplyError>),
 }
 
+/// An answer, the step it is about, and what its provider minded and went on with.
+pub(crate) struct Answered {
+    pub(crate) id: StepId,
+    pub(crate) answer: Answer,
+    pub(crate) notes: Vec<Diagnostic>,
+}
+
 impl Answer {
     /// Why a step failed, if it did; not why one was not put back.
     pub(crate) fn error(&self) -> Option<&ApplyError> {
@@ -90,7 +99,14 @@ pub(crate) struct Surroundings {
 
 impl Surroundings {
     /// Does one task.
-    pub(crate) async fn perform(&self, id: StepId, task: Task) -> Answer {
+    pub(crate) async fn perform(&self, id: StepId, task: Task) -> Answered {
+        let notes = Notes::default();
+        let answer = self.answer(id, task, &notes).await;
+        let notes = notes.take();
+        Answered { id, answer, notes }
+    }
+
+    async fn answer(&self, id: StepId, task: Task, notes: &Notes) -> Answer {
         let Some(step) = self.run.plan.step(id) else {
             return no_such(id, &task);
         };
@@ -101,6 +117,7 @@ impl Surroundings {
             secrets: self.ports.secrets.as_ref(),
             stop: Some(&self.stop),
             turns: None,
+            notes: Some(notes),
         };
         let (provider, schema) = match self.maker(step, calls).await {
             Ok(found) => found,

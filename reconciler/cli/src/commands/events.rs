@@ -179,6 +179,7 @@ fn detail(event: &Event) -> Option<String> {
             let left: Vec<String> = left.iter().map(|left| left.address.to_string()).collect();
             Some(format!("left: {}", left.join(", ")))
         }
+        Event::Done { notes, .. } if !notes.is_empty() => Some(one_line(&notes.join("; "))),
         Event::Begun { .. }
         | Event::Done { .. }
         | Event::RestoreBegun { .. }

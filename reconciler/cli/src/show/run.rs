@@ -95,6 +95,9 @@ fn about(plan: &Plan, event: &Event) -> String {
             format!("left: {}", harmless(&left.join(", ")))
         }
         Event::Recorded { commit } => commit.short().to_owned(),
+        Event::Done { notes, .. } if !notes.is_empty() => {
+            format!("{address}: {}", one_line(&notes.join("; ")))
+        }
         Event::Started { .. }
         | Event::Begun { .. }
         | Event::Done { .. }
@@ -121,6 +124,7 @@ mod tests {
                 Event::Done {
                     step: StepId(0),
                     outcome: None,
+                    notes: Vec::new(),
                 },
             ),
             (

@@ -38,6 +38,9 @@ pub enum Event {
         step: StepId,
         /// The digest of the new state; `None` after a delete.
         outcome: Option<Digest>,
+        /// What the provider minded and went on with, without secrets.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        notes: Vec<String>,
     },
     /// The call failed.
     Failed {

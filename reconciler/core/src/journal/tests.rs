@@ -95,6 +95,7 @@ fn drive(mut journal: Journal, fails: impl Fn(StepId) -> bool) -> (Journal, Vec<
                 false => Event::Done {
                     step: *step,
                     outcome: None,
+                    notes: Vec::new(),
                 },
             }
         } else if let Some(step) = next.restoring.first() {
@@ -245,6 +246,7 @@ fn a_restore_that_fails_is_stuck_and_keeps_what_it_stands_on() {
         Event::Done {
             step: StepId(0),
             outcome: None,
+            notes: Vec::new(),
         },
         begun(StepId(1)),
         failed(StepId(1)),
@@ -302,6 +304,7 @@ fn illegal_events_are_errors_and_change_nothing() {
         Event::Done {
             step: StepId(0),
             outcome: None,
+            notes: Vec::new(),
         },
     );
     illegal(&mut journal, Event::Applied);
@@ -318,6 +321,7 @@ fn illegal_events_are_errors_and_change_nothing() {
         .push(&Event::Done {
             step: StepId(0),
             outcome: None,
+            notes: Vec::new(),
         })
         .unwrap();
     illegal(
@@ -325,6 +329,7 @@ fn illegal_events_are_errors_and_change_nothing() {
         Event::Done {
             step: StepId(0),
             outcome: None,
+            notes: Vec::new(),
         },
     );
     assert_eq!(journal.next().begin.len(), 1);

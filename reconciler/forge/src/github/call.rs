@@ -86,6 +86,8 @@ impl GitHub {
         result
     }
 
+    /// One request at a time: the forge counts them, and refuses whoever sends many at once. So the
+    /// client is held for as long as one takes, which is `timeout` at most.
     async fn send(&self, doing: &str, ask: Ask<'_>, path: &str) -> Result<Answer, ForgeError> {
         let mut slot = self.client.lock().await;
         let client = self.client_in(&mut slot)?;

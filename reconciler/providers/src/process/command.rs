@@ -555,9 +555,9 @@ mod tests {
     #[tokio::test]
     async fn what_a_program_leaves_behind_does_not_hold_it_up() {
         let begun = std::time::Instant::now();
-        let ended = run(&shell("echo done; sleep 5 &"), std::future::pending()).await;
+        let ended = run(&shell("echo done; sleep 60 &"), std::future::pending()).await;
         assert_eq!(ended.output, "done\n");
-        assert!(begun.elapsed() < Duration::from_secs(3));
+        assert!(begun.elapsed() < Duration::from_secs(40));
     }
 
     #[tokio::test]

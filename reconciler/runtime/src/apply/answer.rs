@@ -4,17 +4,36 @@ use stratum_core::digest::Digest;
 use stratum_core::ids::{Address, StepId, Token};
 use stratum_core::journal::Event;
 use stratum_core::plan::{Reason, Step};
-use stratum_core::ports::{ApplyError, Certainty, Located, StateChange};
+use stratum_core::ports::{ApplyError, Certainty, Diagnostic, Located, StateChange};
 use stratum_core::resource::{Instance, ResourceState};
-use stratum_core::value::{Marks, Record, Reference, with_kept};
+use stratum_core::value::{Marks, Path, Record, Reference, with_kept};
 
 use crate::apply::{Apply, Pending};
 use crate::step::{Prepared, change, state_after};
-use crate::task::{Answer, Task};
+use crate::task::{Answer, Answered, Task};
 
 impl Apply {
     /// What an answer means: events, changes of the state, and what follows.
-    pub(super) fn digest(&self, id: StepId, answer: Answer) -> Vec<Pending> {
+    pub(super) fn digest(&self, answered: Answered) -> Vec<Pending> {
+        let Answered { id, answer, notes } = answered;
+        let mut pending = self.meaning(id, answer);
+        let notes = notes.into_iter();
+        let notes: Vec<String> = notes.map(|note| self.harmless(id, said(note))).collect();
+        let last = pending
+            .iter_mut()
+            .filter_map(|one| one.event.as_mut())
+            .last();
+        match last {
+            Some(Event::Done { notes: kept, .. }) => *kept = notes,
+            Some(Event::Failed { error, .. }) if !notes.is_empty() => {
+                *error = format!("{error}; it also said: {}", notes.join("; "));
+            }
+            Some(_) | None => {}
+        }
+        pending
+    }
+
+    fn meaning(&self, id: StepId, answer: Answer) -> Vec<Pending> {
         match answer {
             Answer::Prepared(Ok(prepared)) => vec![self.begun(id, prepared)],
             Answer::Prepared(Err(error)) => vec![self.failed(id, error)],
@@ -118,7 +137,13 @@ impl Apply {
     fn done(&self, id: StepId, instance: Option<Instance>) -> Pending {
         let state = instance.and_then(|instance| self.state(id, instance));
         let (outcome, change) = self.change(id, state);
-        Pending::with(Event::Done { step: id, outcome }, change)
+        let (step, notes) = (id, Vec::new());
+        let event = Event::Done {
+            step,
+            outcome,
+            notes,
+        };
+        Pending::with(event, change)
     }
 
     fn change(
@@ -252,6 +277,21 @@ impl Apply {
         let (outcome, change) = self.change(id, state);
         Pending::with(Event::Restored { step: id, outcome }, change)
     }
+}
+
+/// What a provider minds, in one sentence.
+fn said(note: Diagnostic) -> String {
+    let Diagnostic {
+        path,
+        message,
+        hint,
+        ..
+    } = note;
+    let about = match path == Path::default() {
+        true => message,
+        false => format!("`{path}`: {message}"),
+    };
+    hint.map_or(about.clone(), |hint| format!("{about} ({hint})"))
 }
 
 /// What is known of a planned resource before it is made.

@@ -53,6 +53,7 @@ pub struct Desk {
     pub at_once: Arc<std::sync::Mutex<Option<usize>>>,
     /// How many calls that change the world were in flight at most.
     pub busiest: Arc<AtomicU64>,
+    busy: Arc<AtomicU64>,
 }
 
 /// See [`Desk::stopped`].
@@ -81,7 +82,13 @@ impl Desk {
             ill: Arc::default(),
             at_once: Arc::default(),
             busiest: Arc::default(),
+            busy: Arc::default(),
         }
+    }
+
+    /// How many calls that change the world are in flight.
+    pub fn in_flight(&self) -> u64 {
+        self.busy.load(Ordering::SeqCst)
     }
 
     /// Starts a process; the one before is dead.
@@ -103,6 +110,7 @@ impl Desk {
             stopped: Arc::clone(&self.stopped),
             at_once: *self.at_once.lock().unwrap(),
             busiest: Arc::clone(&self.busiest),
+            busy: Arc::clone(&self.busy),
             ..Slow::of(&self.world, &self.randomness)
         });
         let cloud: Arc<dyn Provider> = Arc::new(CloudProvider::new(self.cloud.clone()).unwrap());

@@ -579,3 +579,19 @@ async fn what_is_due_is_renewed_when_it_is_due() {
     assert_eq!(renewed(&desk), 3);
     assert_eq!(desk.row().await.condition, Condition::Ready);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_provider_minds_while_it_applies_is_in_the_journal_and_in_the_record() {
+    let desk = Desk::new(1);
+    push(&desk, content(vec![thing("x", "old", &[])])).await;
+    let runs = desk.store.history(None, 1).await.unwrap();
+    let run = desk.store.run(&runs[0].id).await.unwrap().unwrap();
+    let notes = run.events.iter().find_map(|(_, event)| match event {
+        Event::Done { notes, .. } => Some(notes.clone()),
+        _ => None,
+    });
+    assert_eq!(notes.unwrap(), ["`value`: `old` will be refused one day"]);
+    let record = desk.script.published().pop().unwrap();
+    let text = String::from_utf8(record.files[0].1.clone()).unwrap();
+    assert!(text.contains("will be refused one day"), "{text}");
+}

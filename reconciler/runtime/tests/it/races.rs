@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stratum_core::condition::Condition;
 use stratum_core::ids::{Address, BranchName};
-use stratum_core::ports::{Journals as _, Leases as _, RunOutcome, States as _};
+use stratum_core::ports::{Journals as _, Leases as _, RunOutcome, States as _, StoreError};
 use stratum_testkit::script::{Content, environment, thing};
 use stratum_testkit::world::{Fault, Operation};
 
@@ -125,11 +125,12 @@ async fn a_lease_lost_in_the_middle_stops_the_apply_and_the_new_holder_ends_it()
     desk.assert_state_is_world().await;
     // The first finds out when it wants to write, and says so.
     let reports = running.await.unwrap().unwrap();
-    assert!(
-        reports
-            .iter()
-            .all(|report| report.condition == Condition::Stalled || report.outcome.is_none())
-    );
+    let [report] = reports.as_slice() else {
+        panic!("{reports:?}")
+    };
+    assert_eq!(report.condition, Condition::Stalled);
+    assert_eq!(report.outcome, None);
+    assert!(report.reason.contains("was lost"), "{}", report.reason);
     desk.assert_state_is_world().await;
     assert_eq!(desk.world.doubled(), []);
 }
@@ -226,11 +227,60 @@ async fn a_stop_in_the_middle_loses_nothing() {
     desk.assert_state_is_world().await;
     let report = desk.look().await;
     assert_eq!(desk.world.doubled(), []);
-    assert!(
-        matches!(report.condition, Condition::Ready | Condition::Stalled),
-        "{}",
-        report.reason
-    );
+    assert_eq!(report.condition, Condition::Ready, "{}", report.reason);
+    assert_eq!(desk.values().len(), 40);
+    desk.assert_state_is_world().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_while_a_step_is_prepared_lets_it_not_begin() {
+    let desk = Desk::new(1);
+    desk.script.push(Content::of(vec![
+        thing("a", "1", &[]),
+        thing("b", "1", &[]),
+    ]));
+    let process = desk.start();
+    // The stop comes after both were asked for what puts them back, and before either is begun.
+    let (asked, stop) = (desk.world.clone(), process.stop.clone());
+    let stopping = tokio::spawn(async move {
+        let prepared = |(_, operation): &(_, Operation)| *operation == Operation::Checkpoint;
+        while !asked.calls().iter().any(prepared) {
+            tokio::time::sleep(Duration::from_micros(50)).await;
+        }
+        stop.stop();
+    });
+    process.reconciler.run().await.unwrap();
+    stopping.await.unwrap();
+    assert_eq!(desk.world.effects(), []);
+    assert_eq!(desk.look().await.condition, Condition::Ready);
+    assert_eq!(desk.values().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_cannot_be_renewed_cuts_no_call() {
+    let desk = Desk::new(1);
+    desk.script.push(one("1"));
+    let address: Address = "e/memory_thing.a".parse().unwrap();
+    desk.world.inject(&address, Operation::Apply, Fault::Hang);
+    let process = desk.start();
+    let running = tokio::spawn({
+        let reconciler = process.reconciler.clone();
+        async move { reconciler.run().await }
+    });
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(desk.in_flight(), 1);
+    // The next write is that of the renewal, a third of a lease later.
+    desk.store.fail_next(StoreError::Full {
+        doing: "renewing leases",
+    });
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(desk.in_flight(), 1, "the call goes on");
+    // It is renewed the next time, and nobody takes it.
+    process.store.inner.cannot_be_told();
+    let other = desk.store.another();
+    assert!(other.acquire(&environment(), TTL).await.is_err());
+    process.stop.stop();
+    running.await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]

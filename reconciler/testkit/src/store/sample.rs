@@ -152,6 +152,7 @@ pub fn done(step: u32, state: ResourceState) -> Entry {
         event: Event::Done {
             step: StepId(step),
             outcome: Some(Digest::of_json(&state)),
+            notes: Vec::new(),
         },
         change: Some(StateChange::Put(Box::new(state))),
     }

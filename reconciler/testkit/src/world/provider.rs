@@ -217,6 +217,12 @@ impl Provider for MemoryProvider {
     }
 
     async fn apply(&self, call: ApplyCall<'_>) -> Result<Option<Instance>, ApplyError> {
+        let value = call.planned.and_then(|planned| planned.get("value"));
+        if value == Some(&Value::text("old")) {
+            let message = "`old` will be refused one day";
+            call.call
+                .note(Diagnostic::warning(Path::of("value"), message));
+        }
         let after = call
             .planned
             .map(|planned| made(planned, call.prior, call.token));
