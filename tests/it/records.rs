@@ -229,3 +229,41 @@ fn a_commit_that_is_too_large_is_refused_and_the_next_good_one_is_taken() {
     let record = git(&bare, &["log", "-1", "--format=%B", "stratum/records"]);
     assert!(record.len() < 500, "{record}");
 }
+
+/// Somebody took away even the refs that keep applied commits alive: the machine is the way out.
+#[test]
+fn a_base_that_is_gone_for_good_is_led_out_of_by_the_operator() {
+    let ground = Ground::with_a_file();
+    ground.push("one");
+    ground.once().ends_with(0);
+    let bare = ground.bare();
+    let kept = git(
+        &bare,
+        &["for-each-ref", "--format=%(refname)", "refs/stratum"],
+    );
+    assert!(kept.starts_with("refs/stratum/applied/"), "{kept}");
+    for name in kept.lines() {
+        git(&bare, &["update-ref", "-d", name]);
+    }
+    let clone = ground.clone_folder();
+    git(&clone, &["checkout", "-q", "--orphan", "anew"]);
+    git(&clone, &["commit", "-q", "-m", "anew"]);
+    git(&clone, &["push", "-q", "-f", "origin", "HEAD:main"]);
+    git(&bare, &["reflog", "expire", "--expire=now", "--all"]);
+    git(&bare, &["gc", "-q", "--prune=now"]);
+    let answer = ground.once();
+    assert_ne!(answer.code, 0);
+    let root = ground.made("");
+    let way = [
+        "reconcile",
+        "--once",
+        "--without-policies",
+        "staging",
+        "--root",
+    ];
+    let way: Vec<&str> = way.into_iter().chain(root.to_str()).collect();
+    ground.stratum(&way).ends_with(0);
+    ground.once().ends_with(0);
+    let log = ground.stratum(&["audit", "list"]);
+    assert!(log.out.contains("policies"), "{}", log.out);
+}

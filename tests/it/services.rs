@@ -41,6 +41,16 @@ impl Ground {
         status[of]["pid"].as_u64().unwrap()
     }
 
+    /// Takes the service away, so that nothing of it outlives the test.
+    fn end(&self) {
+        self.write(
+            "infra/staging.ncl",
+            "{ local_file.k = { path = \"k\", content = \"k\" } }\n",
+        );
+        self.push("end");
+        self.once();
+    }
+
     /// Kills the supervisor of the service, as when there is no memory left; gives its program.
     fn lose_the_watcher(&self) -> u64 {
         let (watcher, program) = (self.pid("supervisor"), self.pid("last"));
@@ -92,4 +102,55 @@ fn another_command_ends_what_lost_its_watcher() {
     );
     ground.push("three");
     ground.once().ends_with(0);
+}
+
+fn kill(pid: u64) {
+    let mut kill = std::process::Command::new("kill");
+    kill.args(["-KILL", &pid.to_string()]);
+    assert!(kill.status().unwrap().success());
+    eventually("the end of a process", || !runs(pid));
+}
+
+/// As after a reboot: neither the program nor its supervisor is there.
+#[test]
+fn what_is_gone_with_its_watcher_is_started_by_one_run_in_every_drift_mode() {
+    let ground = Ground::new();
+    ground.service("[\"sleep\", \"1000\"]");
+    ground.push("one");
+    ground.once().ends_with(0);
+    for mode in ["correct", "report", "ignore"] {
+        let settings = format!(
+            "{{ name = \"t\", environments.staging.drift = {{ mode = '{mode}, every = \"1s\" }} }}\n"
+        );
+        ground.write("stratum.ncl", &settings);
+        ground.push(mode);
+        ground.once().ends_with(0);
+        let program = ground.lose_the_watcher();
+        kill(program);
+        let before = ground.stratum(&["history", "--json"]).json();
+        std::thread::sleep(Duration::from_millis(1_200));
+        ground.once().ends_with(0);
+        let after = ground.stratum(&["history", "--json"]).json();
+        let count = |history: &serde_json::Value| history["runs"].as_array().unwrap().len();
+        assert_eq!(count(&after), count(&before) + 1, "{mode}");
+        assert_eq!(after["runs"][0]["outcome"], "applied", "{mode}: {after}");
+        assert!(runs(ground.pid("last")), "{mode}");
+    }
+    ground.end();
+}
+
+/// A program that is never to be started again is not started again by what puts things back, either.
+#[test]
+fn what_is_never_to_be_started_again_is_run_once() {
+    let ground = Ground::new();
+    ground.service("[\"sh\", \"-c\", \"echo x >> ran; sleep 0.3; exit 3\"], restart = \"never\"");
+    ground.push("one");
+    ground.once();
+    for _ in 0..3 {
+        std::thread::sleep(Duration::from_millis(1_300));
+        ground.once().ends_with(1);
+    }
+    let ran = fs::read_to_string(ground.made("staging/ran")).unwrap();
+    assert_eq!(ran, "x\n");
+    ground.end();
 }

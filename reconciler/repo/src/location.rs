@@ -22,7 +22,7 @@ impl Location {
     /// remote too.
     ///
     /// *Errors*: [`RepositoryError::Unsupported`] for another scheme and for control characters,
-    /// [`RepositoryError::Missing`] for a path or `file://` that is not there.
+    /// [`RepositoryError::Missing`] for a path that is not there.
     pub(crate) fn read(text: &str, mirror_paths: bool) -> Result<Self, RepositoryError> {
         if text.is_empty() || text.chars().any(char::is_control) {
             return Err(unsupported(text, "has an address that cannot be read"));
@@ -30,11 +30,9 @@ impl Location {
         if Path::new(text).exists() {
             return existing(text, mirror_paths);
         }
-        if let Some((scheme, path)) = text.split_once("://") {
+        if let Some((scheme, _)) = text.split_once("://") {
             return match scheme {
-                "https" | "http" | "ssh" => Ok(Self::Remote(text.to_owned())),
-                "file" if Path::new(path).exists() => Ok(Self::Remote(text.to_owned())),
-                "file" => Err(missing(path)),
+                "https" | "http" | "ssh" | "file" => Ok(Self::Remote(text.to_owned())),
                 _ => Err(unsupported(
                     text,
                     "has an address whose scheme is none of `https`, `http`, `ssh` and `file`",
@@ -95,6 +93,8 @@ mod tests {
             "ssh://git@example.org:22/a.git",
             "git@example.org:a.git",
             "example.org:a/b.git",
+            // One that is not there now may have been fetched before.
+            "file:///nowhere",
         ] {
             let expected = Location::Remote(text.to_owned());
             assert_eq!(Location::read(text, false).unwrap(), expected);
@@ -118,7 +118,6 @@ mod tests {
             "-oProxyCommand=x:y",
             "nowhere",
             "./a:b",
-            "file:///nowhere",
         ] {
             let error = Location::read(text, false).unwrap_err();
             assert!(

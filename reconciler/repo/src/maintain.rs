@@ -1,6 +1,7 @@
 //! Packing loose objects now and then: each record adds about ten.
 
 use std::ffi::OsString;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use stratum_core::ports::RepositoryError;
@@ -71,13 +72,22 @@ impl GitRepository {
         if ids.len() < enough {
             return Ok(0);
         }
-        let folder = self
-            .state_folder()
-            .join(format!("packing-{}", std::process::id()));
-        shadow::make(&folder, hash).map_err(failed(format!("make `{}`", folder.display())))?;
-        let packed = self.pack_through(&folder, &objects, &ids);
-        std::fs::remove_dir_all(&folder)
-            .map_err(failed(format!("remove `{}`", folder.display())))?;
+        let place = self.state_folder();
+        let made = std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&place);
+        let folder = made.and_then(|()| {
+            tempfile::Builder::new()
+                .prefix("packing-")
+                .tempdir_in(&place)
+        });
+        let folder = folder.map_err(failed(format!("make a folder in `{}`", place.display())))?;
+        shadow::make(folder.path(), hash)
+            .map_err(failed(format!("make `{}`", folder.path().display())))?;
+        let packed = self.pack_through(folder.path(), &objects, &ids);
+        let path = folder.path().display().to_string();
+        folder.close().map_err(failed(format!("remove `{path}`")))?;
         packed.map(|()| ids.len())
     }
 

@@ -123,11 +123,12 @@ impl GitRepository {
             });
         };
         let git = Arc::clone(&options.git);
+        let named = address.clone();
         let mirror = Mirror::prepare(&folder, address, git, options.timeout)?;
         let unreached = match options.fresh {
             Fresh::Wanted(patience) if mirror.has_commits() => mirror.fetch_within(patience).err(),
             Fresh::Wanted(_) | Fresh::Required => {
-                mirror.fetch()?;
+                mirror.fetch().map_err(|error| missing_or(error, &named))?;
                 None
             }
         };
@@ -248,6 +249,17 @@ fn keeps_refs_in(path: &Path, storage: &str) -> RepositoryError {
             "keeps its refs in `{storage}`, which cannot be read: convert it with \
              `git refs migrate --ref-format=files`"
         ),
+    }
+}
+
+/// What could not be fetched from a folder of this machine that is not there.
+fn missing_or(error: RepositoryError, address: &str) -> RepositoryError {
+    let folder = address.strip_prefix("file://");
+    match folder.filter(|folder| !Path::new(folder).exists()) {
+        Some(path) => RepositoryError::Missing {
+            path: path.to_owned(),
+        },
+        None => error,
     }
 }
 

@@ -10,7 +10,7 @@ use stratum_core::finding::codes::UNVERIFIED;
 use stratum_core::finding::{Finding, any_error};
 use stratum_core::ids::{CommitId, EnvironmentName};
 use stratum_core::plan::{BaseId, Plan};
-use stratum_core::ports::EnvironmentRow;
+use stratum_core::ports::{EnvironmentRow, RepositoryError};
 use stratum_core::rules::{Pin, Rules};
 use stratum_core::run::Trigger;
 use stratum_core::settings::{EnvironmentSettings, Settings, Signatures};
@@ -173,6 +173,12 @@ impl Reconciler {
         tags: Arc<Vec<SignedTag>>,
     ) -> Result<Admission, RuntimeError> {
         let guard = self.guard();
+        let by_operator = self.options.without_policies.contains(&target.environment);
+        if by_operator && self.is_gone(&case.base)? {
+            // Nobody can know what it said: as at the first use, the commit is taken as it is.
+            case.base = case.commit.clone();
+            case.new = true;
+        }
         let mut rules = guard.rules(&case.base)?;
         if self.options.without_policies.contains(&target.environment) {
             rules = without_policies(&rules);
@@ -202,6 +208,15 @@ impl Reconciler {
             },
             input,
         })))
+    }
+
+    /// Whether a commit is not in the repository any more.
+    pub(crate) fn is_gone(&self, commit: &CommitId) -> Result<bool, RuntimeError> {
+        match self.ports.repository.revision(commit) {
+            Ok(_) => Ok(false),
+            Err(RepositoryError::NoSuchRevision { .. }) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// What [`in_force`] says, within what the operator allows.

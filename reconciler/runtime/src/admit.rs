@@ -14,6 +14,23 @@ use stratum_core::settings::{EnvironmentSettings, Settings};
 
 use crate::site::{Roots, wanted};
 
+/// The default root is a folder of ours: a link that stands in its place leads to somebody else's.
+fn is_no_link(roots: &Roots, environment: &EnvironmentName) -> Result<(), String> {
+    if roots.trial.is_some() {
+        return Ok(());
+    }
+    let world = roots.state_folder.join("world");
+    let own = world.join(environment.as_str());
+    match [world, own].iter().find(|path| path.is_symlink()) {
+        None => Ok(()),
+        Some(path) => Err(format!(
+            "its root `{}` is a link, and what it leads to was given by nobody: put a folder there, or \
+             name the place as its `root` and give it with `--roots`",
+            path.display()
+        )),
+    }
+}
+
 /// The roots that the state remembers: of all environments that are named, and of those that once
 /// were and still hold something.
 pub(crate) type Remembered = BTreeMap<EnvironmentName, PathBuf>;
@@ -36,7 +53,7 @@ pub(crate) fn admit(
     let own = settings.environments.get(environment);
     if !own.is_some_and(names_places) {
         // What lies in the default is nobody else's, unless another one names it, and is refused.
-        return Ok(());
+        return is_no_link(roots, environment);
     }
     // `--root` and what it led to before are the operator's choice already.
     let chosen = own.is_some_and(|own| own.root.is_some()) && roots.trial.is_none();

@@ -212,6 +212,9 @@ impl Reconciler {
         branch: Option<&BranchName>,
     ) -> Result<Judged, RuntimeError> {
         let guard = self.guard();
+        if !self.options.without_policies.is_empty() && self.is_gone(&base.commit)? {
+            return self.unheld(&guard, commit);
+        }
         let rules = match guard.rules(&base.commit) {
             Err(error @ RuntimeError::Gate(_)) => {
                 // Settings that never could be used hold nothing up; what is gone does.

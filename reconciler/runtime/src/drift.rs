@@ -7,7 +7,7 @@ use std::time::Duration;
 use stratum_core::condition::Condition;
 use stratum_core::ids::Address;
 use stratum_core::observed::{Observed, Report};
-use stratum_core::planning::{DriftRule, decisive};
+use stratum_core::planning::{DriftRule, decisive, is_settable};
 use stratum_core::ports::{Base, EnvironmentRow, Observation, Retry, RunOutcome, TypeSchema};
 use stratum_core::resource::ResourceState;
 use stratum_core::schedule::{Cause, Causes};
@@ -261,6 +261,10 @@ fn drifted(
         .map(String::as_str)
         .collect();
     let (mut names, derived) = decisive(schema, names);
+    if report.stopped().is_some() {
+        // What the provider computes follows from its being started again.
+        names.retain(|name| is_settable(schema, name));
+    }
     names.retain(|name| told(Some(name)));
     if !names.is_empty() {
         names.extend(derived);

@@ -135,10 +135,7 @@ impl Reconciler {
     ) -> Result<EnvironmentReport, RuntimeError> {
         let approved = match judged.result.clone() {
             Ok(approved) => approved,
-            Err(refusal) => {
-                self.log(judged.entries.clone()).await?;
-                return self.deny(look, &judged, refusal).await;
-            }
+            Err(refusal) => return self.deny(look, &judged, refusal).await,
         };
         if let Some(why) = self.propose(&look, &judged.plan, &judged.base).await? {
             look.concern = Some(why);

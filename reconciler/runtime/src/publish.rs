@@ -31,9 +31,8 @@ const TOGETHER: usize = 500;
 const GATHER: Duration = Duration::from_millis(40);
 /// How long it waits at most while other runs are in flight.
 const LONGEST_GATHER: Duration = Duration::from_secs(5);
-/// At most this often are commits kept alive and loose objects packed: nothing collects a commit
-/// so soon.
-const KEEPING: Duration = Duration::from_secs(30);
+/// At most this often are loose objects packed.
+const TIDYING: Duration = Duration::from_secs(30);
 /// How often whoever looks once tries.
 const TRIES: u32 = 3;
 /// The longest wait between two tries.
@@ -62,6 +61,8 @@ struct State {
     clear: bool,
     /// Runs were applied, so other commits are to be kept.
     moved: bool,
+    /// Since it was packed last, runs were applied.
+    untidy: bool,
 }
 
 /// A run is being carried out while this lives.
@@ -125,13 +126,12 @@ impl Reconciler {
 
     /// Writes what is noted, and what was left before, until it is dropped.
     pub(crate) async fn keep_publishing(self: Arc<Self>) {
-        let mut kept_at = None;
+        let mut tidied_at = None;
         loop {
-            let kept = self.keep_applied(kept_at).await;
-            kept_at = kept.unwrap_or(kept_at);
-            let later = self.ports.clock.sleep(KEEPING);
+            tidied_at = self.keep_applied(tidied_at).await;
+            let later = self.ports.clock.sleep(TIDYING);
             match self.publish_waiting().await {
-                Tried::Nothing if self.records.state().moved => tokio::select! {
+                Tried::Nothing if self.records.state().untidy => tokio::select! {
                     () = self.records.came.notified() => {}
                     () = later => {}
                 },
@@ -362,13 +362,19 @@ impl Reconciler {
         }
     }
 
-    /// Keeps the commits alive whose content is applied, or whose rules hold; and packs what lies
-    /// about. Answers when, unless there was nothing to do, or it was done a moment ago.
-    async fn keep_applied(self: &Arc<Self>, last: Option<Duration>) -> Option<Option<Duration>> {
+    /// Keeps the commits alive whose content is applied, or whose rules hold; and now and then packs
+    /// what lies about. Answers when that was done last.
+    async fn keep_applied(self: &Arc<Self>, tidied: Option<Duration>) -> Option<Duration> {
         let now = self.ports.clock.monotonic();
-        let early = last.is_some_and(|last| now < last.saturating_add(KEEPING));
-        if early || !std::mem::take(&mut self.records.state().moved) {
-            return None;
+        let early = tidied.is_some_and(|last| now < last.saturating_add(TIDYING));
+        {
+            let mut state = self.records.state();
+            state.untidy |= state.moved;
+            let tidies = state.untidy && !early;
+            if !std::mem::take(&mut state.moved) && !tidies {
+                return tidied;
+            }
+            state.untidy &= !tidies;
         }
         let kept = async {
             let rows = self.ports.store.environments().await?;
@@ -380,7 +386,10 @@ impl Reconciler {
             let own = Arc::clone(self);
             self.blocking(move || {
                 own.ports.repository.keep(&commits)?;
-                Ok(own.ports.repository.tidy()?)
+                match early {
+                    true => Ok(0),
+                    false => Ok(own.ports.repository.tidy()?),
+                }
             })
             .await
         };
@@ -391,7 +400,7 @@ impl Reconciler {
                 tracing::warn!(error = %error.sentence(), "the repository was not tidied up");
             }
         }
-        Some(Some(now))
+        if early { tidied } else { Some(now) }
     }
 }
 

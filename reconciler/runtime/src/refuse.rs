@@ -20,8 +20,8 @@ use crate::progress::EnvironmentReport;
 use crate::reconcile::Reconciler;
 
 impl Reconciler {
-    /// Nothing is applied; the reason is in the status, in the history and in a record. The same
-    /// refusal of the same plan is remembered once.
+    /// Nothing is applied; the reason is in the status, in the history, in the audit log and in a
+    /// record. The same refusal of the same plan is remembered once.
     pub(crate) async fn deny(
         self: &Arc<Self>,
         look: Look,
@@ -36,6 +36,7 @@ impl Reconciler {
         let id = match self.refused_before(&judged.plan, &reason).await? {
             Some(id) => id,
             None => {
+                self.log(judged.entries.clone()).await?;
                 let (plan, verdict) = (&judged.plan, &judged.verdict);
                 let run = self.new_run(&look, plan, &findings, verdict).await?;
                 self.remember_refusal(&run, &reason).await?;

@@ -5,8 +5,8 @@ use stratum_core::ids::Token;
 use stratum_core::plan::{Action, Plan, Reason, Step};
 use stratum_core::ports::contract::{self, Breach};
 use stratum_core::ports::{
-    ApplyCall, ApplyError, CheckpointCall, FetchCall, ImportCall, LocateCall, Located, PlanCall,
-    Probe, Proposal, Provider, ProviderError, RenewCall, RestoreCall, Retry, StateChange,
+    ApplyCall, ApplyError, CheckpointCall, FetchCall, ImportCall, LocateCall, Located, Misfit,
+    PlanCall, Probe, Proposal, Provider, ProviderError, RenewCall, RestoreCall, Retry, StateChange,
     TypeSchema,
 };
 use stratum_core::resource::{Checkpoint, Instance, ResourceState, depends_on};
@@ -55,6 +55,10 @@ impl StepWork<'_> {
             return Err(ApplyError::nothing_happened(format!(
                 "the value of `{name}` is still not known"
             )));
+        }
+        if let Some(misfit) = self.schema.and_then(|schema| schema.misfit(resolved)) {
+            let Misfit { path, message } = misfit;
+            return Err(ApplyError::nothing_happened(format!("`{path}` {message}")));
         }
         let unplanned = match self.step.action {
             // It is fetched, or renewed; neither is planned.

@@ -4,7 +4,6 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
@@ -12,8 +11,12 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use stratum_core::ports::StoreError;
 
 use crate::error::{Failure, damaged, unreadable};
+use crate::presence::random;
 use crate::reader::{Reader, with_suffix};
 use crate::schema::{self, Header};
+
+/// Stands in the name of a state that is being made, before 16 digits.
+const DRAFT: &str = ".new-";
 
 /// What a process wants to do with the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,11 +87,8 @@ pub(crate) async fn create(path: &Path) -> Result<(), StoreError> {
     if let Some(folder) = path.parent() {
         private_folder(folder).map_err(|error| io_failure(error, "creating its folder"))?;
     }
-    static DRAFTS: AtomicU32 = AtomicU32::new(0);
-    let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
-    let draft = with_suffix(path, &format!(".new-{}-{number}", std::process::id()));
-    // What a dead process of this number left.
-    discard(&draft);
+    sweep(path);
+    let draft = with_suffix(path, &format!("{DRAFT}{:016x}", random()));
     let made = fill(&draft).await.and_then(|()| publish(&draft, path));
     discard(&draft);
     made
@@ -152,6 +152,24 @@ pub(crate) fn own(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Takes away drafts of processes that are gone: whoever makes one keeps a lock on it.
+fn sweep(path: &Path) {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return;
+    };
+    let prefix = format!("{}{DRAFT}", name.to_string_lossy());
+    // What cannot be looked at stays, and is in nobody's way.
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let id = name.to_str().and_then(|name| name.strip_prefix(&prefix));
+        if id.is_some_and(|id| id.len() == 16)
+            && fs::File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok())
+        {
+            discard(&entry.path());
+        }
+    }
+}
+
 fn discard(draft: &Path) {
     for suffix in ["", "-wal", "-shm", "-journal"] {
         remove(&with_suffix(draft, suffix));
@@ -164,7 +182,8 @@ async fn fill(draft: &Path) -> Result<(), StoreError> {
     // The state may hold what only its owner should read; SQLite gives its log the same mode.
     let mut private = fs::OpenOptions::new();
     let private = private.write(true).create_new(true).mode(0o600).open(draft);
-    private.map_err(|error| io_failure(error, DOING))?;
+    let locked = private.and_then(|file| file.lock().map(|()| file));
+    let _lock = locked.map_err(|error| io_failure(error, DOING))?;
     let options = options(draft)
         .page_size(PAGE_BYTES)
         .auto_vacuum(SqliteAutoVacuum::Incremental)

@@ -123,17 +123,6 @@ pub(crate) fn life(state: &Path, holder: &str) -> Life {
     }
 }
 
-/// Takes away the file of a holder that is dead.
-pub(crate) fn forget(state: &Path, holder: &str) {
-    if life(state, holder) != Life::Dead {
-        return;
-    }
-    if let Some((_, path)) = parsed(state, holder) {
-        // Whatever keeps it: it is not locked, and says the same.
-        let _ = fs::remove_file(path);
-    }
-}
-
 /// The boot of a holder, and its file; `None` when its name has another form.
 fn parsed<'h>(state: &Path, holder: &'h str) -> Option<(&'h str, PathBuf)> {
     let mut words = holder.split(' ');
@@ -161,8 +150,8 @@ fn is_local(file: &File) -> bool {
     told.is_ok_and(|kind| LOCAL.contains(&kind))
 }
 
-/// A number that no other process has. *Source*: the keys of a `RandomState` come from the system.
-fn random() -> u64 {
+/// A number that no other process has, nor this one twice. *Source*: the keys of a `RandomState` come from the system.
+pub(crate) fn random() -> u64 {
     let mut hasher = RandomState::new().build_hasher();
     hasher.write_u32(std::process::id());
     hasher.finish()
@@ -197,12 +186,12 @@ mod tests {
         let own = Presence::claim(&state).unwrap();
         let name = own.name().to_owned();
         assert_eq!(life(&state, &name), Life::Alive);
-        forget(&state, &name);
+        sweep(&state, &[]);
         assert_eq!(life(&state, &name), Life::Alive, "one that lives stays");
         // As a kill would: the lock goes, the file stays.
         drop(own);
         assert_eq!(life(&state, &name), Life::Dead);
-        forget(&state, &name);
+        sweep(&state, &[]);
         assert_eq!(
             life(&state, &name),
             Life::Unknown,

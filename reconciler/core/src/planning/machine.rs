@@ -6,7 +6,7 @@ use crate::finding::{Finding, Severity, codes};
 use crate::graph::Graph;
 use crate::ids::{EnvironmentName, LocalAddress};
 use crate::plan::{Drifted, Plan};
-use crate::ports::{Proposal, ProviderError, Retry};
+use crate::ports::{Diagnostic, Misfit, Proposal, ProviderError, Retry};
 use crate::resource::{Instance, Resource};
 use crate::value::{Marks, Path, Record, Reference, Value, resolve_record};
 
@@ -187,6 +187,12 @@ impl<'a> Planning<'a> {
             return self.settle(own, Outcome::Blocked(why));
         }
         let desired = self.resolved(resource);
+        let misfit = subject.schema.and_then(|schema| schema.misfit(&desired));
+        if let Some(Misfit { path, message }) = misfit {
+            let error = ProviderError::input(format!("`{path}` {message}"));
+            let about = Diagnostic::error(path, message);
+            return self.refuse(own, subject, error.about(vec![about]));
+        }
         if subject.reads() {
             self.ask(own, Stage::AskedFetch, subject.current(), Some(desired));
             if let Some(question) = self.questions.last_mut() {

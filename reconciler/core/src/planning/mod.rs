@@ -28,7 +28,7 @@ use crate::settings::DriftMode;
 use crate::value::Record;
 
 pub use machine::Planning;
-pub use subject::decisive;
+pub use subject::{decisive, is_settable};
 
 /// What a plan is made from.
 #[derive(Debug, Clone, Copy)]

@@ -14,7 +14,7 @@ use crate::value::{Marks, Path, Record, Value, with_kept};
 use super::difference::difference;
 use super::machine::{Outcome, Planning};
 use super::order;
-use super::subject::Subject;
+use super::subject::{Subject, is_settable};
 
 /// A Step before it has its place in the plan; `requires` are indexes of other drafts.
 pub(super) struct Draft {
@@ -243,11 +243,7 @@ impl Sketch<'_> {
     fn only_starts(&self, prior: Option<&Instance>, planned: &Record) -> bool {
         let empty = Record::new();
         let prior = prior.map_or(&empty, |prior| &prior.attributes);
-        let settable = |name: &&String| {
-            let schema = self.subject.schema;
-            let known = schema.and_then(|schema| schema.attributes.get(*name));
-            known.is_none_or(|attribute| attribute.settable)
-        };
+        let settable = |name: &&String| is_settable(self.subject.schema, name);
         let mut names = prior.keys().chain(planned.keys()).filter(settable);
         names.all(|name| prior.get(name) == planned.get(name))
     }

@@ -200,7 +200,11 @@ impl<'a> Subject<'a> {
         };
         let mut marks = self.marks([Some(&applied.attributes), seen].into_iter().flatten());
         seen.into_iter().for_each(|seen| marks.spread(seen));
-        let changes = difference(Some(&applied.attributes), seen, &marks, Some(resource));
+        let mut changes = difference(Some(&applied.attributes), seen, &marks, Some(resource));
+        if self.report?.stopped().is_some() {
+            // What the provider computes follows from its being started again.
+            changes.retain(|change| is_settable(self.schema, change.path.attribute()));
+        }
         if changes.is_empty() {
             return None;
         }
@@ -236,16 +240,19 @@ impl<'a> Subject<'a> {
     }
 }
 
+/// Whether a person may give an attribute; those that no schema knows are taken for such.
+pub fn is_settable(schema: Option<&TypeSchema>, name: &str) -> bool {
+    let known = schema.and_then(|schema| schema.attributes.get(name));
+    known.is_none_or(|attribute| attribute.settable)
+}
+
 /// Of attributes that drifted, those whose mode decides what is done; and those that follow them,
 /// because the provider computes them.
 pub fn decisive<'n>(
     schema: Option<&TypeSchema>,
     names: impl IntoIterator<Item = &'n str>,
 ) -> (Vec<&'n str>, Vec<&'n str>) {
-    let settable = |name: &&str| {
-        let known = schema.and_then(|schema| schema.attributes.get(*name));
-        known.is_none_or(|attribute| attribute.settable)
-    };
+    let settable = |name: &&str| is_settable(schema, name);
     let (given, derived): (Vec<_>, Vec<_>) = names.into_iter().partition(settable);
     match given.is_empty() {
         true => (derived, given),

@@ -43,7 +43,7 @@ pub use probe::{Probe, ProbeError};
 pub use provider::{
     ApplyCall, ApplyError, AttributeSchema, Call, Capabilities, Certainty, CheckpointCall,
     Complaint, ConfigureCall, Diagnostic, Effect, FetchCall, ImportCall, LocateCall, Located,
-    Notes, PlanCall, Proposal, Provider, ProviderError, ProviderSchema, ReadCall, Reading,
+    Misfit, Notes, PlanCall, Proposal, Provider, ProviderError, ProviderSchema, ReadCall, Reading,
     RenewCall, RestoreCall, Severity, Site, Stopping, TypeSchema, UpgradeCall, ValueType,
 };
 pub use repository::{Changed, CommitSigner, Publication, Repository, RepositoryError, Tips, Wake};

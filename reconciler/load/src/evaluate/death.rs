@@ -16,6 +16,10 @@ use super::child::NOT_STARTED;
 /// The signal of a process that used up its processor time.
 const SIGXCPU: i32 = 24;
 
+/// The signals by which people, and the kernel when there is no memory left, end a process.
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
+
 /// Why an evaluating child ended without an answer.
 #[derive(Debug)]
 pub(crate) enum Death {
@@ -50,6 +54,10 @@ impl Death {
             Self::Memory(limits.memory)
         } else if text.contains("overflowed its stack") {
             Self::Stack
+        } else if matches!(status.signal(), Some(SIGKILL | SIGTERM)) {
+            // Nothing of the file does that: somebody else did, or there was no memory left.
+            let why = format!("it was ended from outside ({status}); is there memory left?");
+            Self::System(io::Error::other(why))
         } else if status.signal().is_some() || status.code() == Some(101) {
             Self::Mistake(format!("{status}: {}", said(text)))
         } else if status.code() == Some(i32::from(NOT_STARTED)) {
@@ -115,5 +123,19 @@ pub(crate) fn failed(doing: &str, source: io::Error) -> LoadError {
     LoadError::Evaluator {
         doing: doing.to_owned(),
         source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_that_was_ended_from_outside_is_no_fault_of_the_file() {
+        let limits = Limits::default();
+        for (raw, is_finding) in [(9, false), (15, false), (11, true), (24, true)] {
+            let death = Death::of(ExitStatus::from_raw(raw), "", &limits);
+            assert_eq!(death.finding("a.ncl").is_ok(), is_finding, "{raw}");
+        }
     }
 }

@@ -108,7 +108,7 @@ impl Attributes<'_> {
                 }
             }
             (wanted, _) if !fits(wanted, node) => {
-                let wanted = article(wanted);
+                let wanted = wanted.with_article();
                 let message = format!("`{path}` must be {wanted}, not {}", node.kind());
                 self.push(&codes::WRONG_TYPE, message, at, None);
             }
@@ -156,7 +156,7 @@ impl Attributes<'_> {
             return;
         };
         if to.path.0 == attribute && !compatible(wanted, &found.r#type) {
-            let (wanted, found) = (article(wanted), article(&found.r#type));
+            let (wanted, found) = (wanted.with_article(), &found.r#type.with_article());
             let message = format!("`{path}` must be {wanted}, and `{}` is {found}", to.path);
             self.push(&codes::WRONG_TYPE, message, at, None);
         }
@@ -258,19 +258,5 @@ fn compatible(wanted: &ValueType, found: &ValueType) -> bool {
         (List(wanted), List(found)) | (Map(wanted), Map(found)) => compatible(wanted, found),
         (Map(_) | Object(_), Map(_) | Object(_)) => true,
         _ => false,
-    }
-}
-
-fn article(r#type: &ValueType) -> &'static str {
-    match r#type {
-        ValueType::Any => "anything",
-        ValueType::Text => "text",
-        ValueType::Choice(_) => "one of its texts",
-        ValueType::Duration => "a duration such as \"30s\"",
-        ValueType::Number => "a number",
-        ValueType::Integer => "a whole number",
-        ValueType::Bool => "`true` or `false`",
-        ValueType::List(_) | ValueType::Set(_) => "a list",
-        ValueType::Map(_) | ValueType::Object(_) => "a record",
     }
 }

@@ -49,6 +49,9 @@ use crate::types::ResourceType;
 /// What a program without a health check must survive to count as started.
 const SETTLE: Duration = Duration::from_millis(100);
 
+/// The attribute that says when it was started; what does not run has none.
+const STARTED_AT: &str = "started_at";
+
 /// The type.
 pub(crate) struct Service {
     schema: TypeSchema,
@@ -97,7 +100,7 @@ impl Service {
                     optional("When it counts as working.", health_schema()),
                 ),
                 (
-                    "started_at",
+                    STARTED_AT,
                     computed("When stratum started it (UTC).", ValueType::Text),
                 ),
             ]),
@@ -265,15 +268,21 @@ async fn supervision(
     let mut env = std::mem::take(&mut given.env);
     env.insert("STRATUM_ADDRESS".to_owned(), call.address.to_string());
     let settings = settings(call, record);
+    let adopt = supervised.adoptable(&settings);
+    let now = Timestamp::now().to_string();
     Ok(Supervision {
-        adopt: supervised.adoptable(&settings),
         settings,
         env,
         files: std::mem::take(&mut given.files),
         dir: working_folder(call.site, text(record, "dir")),
         nook: supervised.nook.clone(),
         token: token.as_str().to_owned(),
-        started_at: Timestamp::now().to_string(),
+        started_at: match &adopt {
+            // It goes on, and was started when it was.
+            Some(_) => supervised.started_at().unwrap_or(now),
+            None => now,
+        },
+        adopt,
         user,
     })
 }
@@ -308,8 +317,14 @@ fn as_it_is(call: Call<'_>, known: &Record, status: &Status) -> Instance {
 fn made(record: &Record, status: &Status) -> Instance {
     let mut record = record.clone();
     let started_at = Value::text(status.started_at.clone());
-    record.insert("started_at".to_owned(), started_at);
+    record.insert(STARTED_AT.to_owned(), started_at);
     instance(record)
+}
+
+/// The same service when nothing of it runs: nobody knows when it will have been started.
+fn not_running(mut known: Instance) -> Instance {
+    known.attributes.remove(STARTED_AT);
+    known
 }
 
 /// The health check of a service.
@@ -439,11 +454,8 @@ impl ResourceType for Service {
                 .iter()
                 .all(|name| same(prior, &planned, name))
         });
-        let started_at = kept.and_then(|prior| prior.get("started_at")).cloned();
-        planned.insert(
-            "started_at".to_owned(),
-            started_at.unwrap_or(Value::Unknown),
-        );
+        let started_at = kept.and_then(|prior| prior.get(STARTED_AT)).cloned();
+        planned.insert(STARTED_AT.to_owned(), started_at.unwrap_or(Value::Unknown));
         Ok(Proposal {
             planned,
             replace: Vec::new(),
@@ -467,8 +479,14 @@ impl ResourceType for Service {
                     Err(why) => (instance, why),
                 }
             }
-            Life::Down(Some(status), why) => (as_it_is(call.call, known, &status), why),
-            Life::Down(None, why) => (call.known.clone(), why),
+            Life::Down(Some(status), why) => {
+                let instance = as_it_is(call.call, known, &status);
+                match status.can_be_adopted() {
+                    true => (instance, why),
+                    false => (not_running(instance), why),
+                }
+            }
+            Life::Down(None, why) => (not_running(call.known.clone()), why),
         };
         let redactor = opened::redactor(call.call, known).await;
         let why = redactor.text(&why) + &supervised.last_words(&redactor);
@@ -502,15 +520,22 @@ impl ResourceType for Service {
 
     async fn restore(&self, call: RestoreCall<'_>) -> Result<Option<Instance>, ApplyError> {
         match before(call.checkpoint) {
-            Some(before) => {
+            Some(before) if before.attributes.contains_key(STARTED_AT) => {
                 let back = self.ensure(call.call, &before.attributes, call.token).await;
                 back.map(Some)
             }
-            None => {
-                let stopped = self.supervised(call.call).stop().await;
-                stopped
-                    .map(|()| None)
-                    .map_err(|error| broken(error.to_string()))
+            // It did not run, and was at most waiting to be started again by its supervisor.
+            not_running => {
+                let not_running = not_running.cloned();
+                let supervised = self.supervised(call.call);
+                let waits = not_running
+                    .as_ref()
+                    .is_some_and(|before| is_right(call.call, &supervised, &before.attributes));
+                if !waits {
+                    let stopped = supervised.stop().await;
+                    stopped.map_err(|error| broken(error.to_string()))?;
+                }
+                Ok(not_running)
             }
         }
     }

@@ -187,6 +187,11 @@ impl Supervised {
         (fits && !self.held().stopping && !self.is_supervised()).then(|| status.family())
     }
 
+    /// When what was started last was started.
+    pub(crate) fn started_at(&self) -> Option<String> {
+        self.written().map(|status| status.started_at)
+    }
+
     /// Whether nothing of it runs.
     pub(crate) fn is_over(&self) -> bool {
         !self.is_supervised() && !self.family().lives()

@@ -1,6 +1,7 @@
 //! Files of private keys: for their owner only, written whole or not at all.
 
 use std::fs::{self, File, OpenOptions};
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -67,7 +68,9 @@ pub fn write_private(path: &Path, content: &Secret) -> Result<(), FileError> {
         Some(_) | None => Path::new("."),
     };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = folder.join(format!(".{name}.{}.new", std::process::id()));
+    // A name that no other process gives, in whatever namespace it lives.
+    let own = RandomState::new().hash_one(std::process::id());
+    let beside = folder.join(format!(".{name}.{own:016x}.new"));
     let result = write_beside(&beside, content).and_then(|()| {
         // A link, unlike a rename, never replaces what is there.
         fs::hard_link(&beside, path).map_err(|error| match error.kind() {

@@ -3,10 +3,10 @@
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::{Path, PathBuf};
 
 use crate::crash;
+use crate::presence::random;
 use crate::reader::with_suffix;
 
 /// What the name of a file ends with until the file is whole.
@@ -21,16 +21,31 @@ pub(crate) fn is_draft(path: &Path) -> bool {
 
 /// Writes a file under another name, flushes it, and gives it its own. Its name is durable once
 /// [`flush_folder`] was called for its folder. Only its owner may read it.
+///
+/// *Assumes*: nobody else writes it meanwhile.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let draft = with_suffix(path, DRAFT);
+    write_through(path, &with_suffix(path, DRAFT), bytes)
+}
+
+/// The same, where others may write it too: the last one wins.
+pub(crate) fn write_shared(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_through(path, &own_draft(path), bytes)
+}
+
+/// A name that no other process gives, in whatever namespace it lives.
+fn own_draft(path: &Path) -> PathBuf {
+    with_suffix(path, &format!(".{:016x}{DRAFT}", random()))
+}
+
+fn write_through(path: &Path, draft: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
-    let mut file = options.open(&draft)?;
+    let mut file = options.open(draft)?;
     file.write_all(bytes)?;
     file.sync_data()?;
     drop(file);
     crash::chance();
-    fs::rename(&draft, path)
+    fs::rename(draft, path)
 }
 
 /// Writes a file that must not be there yet; `false`, and nothing written, when it is.
@@ -38,9 +53,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// *Guarantees*: of several threads and processes that try at once, one wins; the others see its
 /// file whole.
 pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<bool> {
-    static DRAFTS: AtomicU64 = AtomicU64::new(0);
-    let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
-    let draft = with_suffix(path, &format!(".{}-{number}{DRAFT}", std::process::id()));
+    let draft = own_draft(path);
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
     let mut file = options.open(&draft)?;

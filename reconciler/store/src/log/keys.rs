@@ -71,7 +71,7 @@ impl LogKey {
             .map(|verifier| format!("{}\n", verifier.text()))
             .collect();
         if files::read(&public)?.as_deref() != Some(text.as_bytes()) {
-            files::write(&public, text.as_bytes())?;
+            files::write_shared(&public, text.as_bytes())?;
             files::flush_folder(folder)?;
         }
         let public = keys;
@@ -105,9 +105,13 @@ fn make(folder: &Path, path: &Path, signer: &dyn NoteSigner) -> Result<Secret, K
     let pair = signer.generate()?;
     let text = Secret::new(format!("{HEAD}\n{}\n", BASE64.encode(pair.expose())).into_bytes());
     files::folder(folder)?;
-    files::write(path, text.expose())?;
+    let is_ours = files::write_new(path, text.expose())?;
     files::flush_folder(folder)?;
-    Ok(pair)
+    match files::read(path)? {
+        // The key that another process made meanwhile counts.
+        Some(bytes) if !is_ours => parse(path, bytes),
+        Some(_) | None => Ok(pair),
+    }
 }
 
 fn parse(path: &Path, bytes: Vec<u8>) -> Result<Secret, KeyError> {

@@ -65,16 +65,12 @@ impl Leases for SqliteStore {
                 number: number.saturating_add(1),
                 holder: holder.clone(),
             };
-            let gone = before.as_ref().and_then(|held| held.holder.clone());
             let take = Take {
                 lease: lease.clone(),
                 before,
                 at: self.now(),
             };
             if self.write(Write::Take(take)).await? {
-                if let Some(gone) = gone.filter(|gone| *gone != holder) {
-                    self.forget_dead(gone).await;
-                }
                 return Ok(lease);
             }
         }
@@ -220,13 +216,6 @@ impl SqliteStore {
         let (path, holder) = (self.reader.path().to_owned(), holder.to_owned());
         let told = tokio::task::spawn_blocking(move || presence::life(&path, &holder)).await;
         told.unwrap_or(Life::Unknown)
-    }
-
-    /// Takes away what a dead holder left to be known by.
-    async fn forget_dead(&self, holder: String) {
-        let path = self.reader.path().to_owned();
-        // What stays is an empty file.
-        let _ = tokio::task::spawn_blocking(move || presence::forget(&path, &holder)).await;
     }
 
     async fn all_leases(&self) -> Result<Vec<(Lease, jiff::Timestamp)>, StoreError> {

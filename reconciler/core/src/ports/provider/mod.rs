@@ -6,6 +6,7 @@
 mod answer;
 mod call;
 mod error;
+mod fit;
 mod schema;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub use call::{
     PlanCall, ReadCall, RenewCall, RestoreCall, Site, Stopping, UpgradeCall,
 };
 pub use error::{ApplyError, Certainty, Complaint, Diagnostic, ProviderError, Severity};
+pub use fit::Misfit;
 pub use schema::{AttributeSchema, Effect, ProviderSchema, TypeSchema, ValueType};
 
 /// What a provider can do beyond what every provider does.
