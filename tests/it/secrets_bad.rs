@@ -336,6 +336,92 @@ fn a_value_that_is_damaged_or_huge_is_refused() {
     );
 }
 
+/// A `sig` with one of its two signatures left: the classical one, or the other.
+fn half(sig: &str, classical: bool) -> String {
+    const CLASSICAL: usize = 3 + 64;
+    const OTHER: usize = 3 + 3309;
+    let bytes = STANDARD.decode(sig).unwrap();
+    let (rest, other) = bytes.split_at(bytes.len() - OTHER);
+    let (rest, one) = rest.split_at(rest.len() - CLASSICAL);
+    let (count, statement) = rest.split_last().unwrap();
+    assert_eq!((*count, one[0], other[0]), (2, 1, 2));
+    let kept = if classical { one } else { other };
+    STANDARD.encode([statement, &[1], kept].concat())
+}
+
+/// The stage of signatures is that of the base: no commit lowers it for what it brings.
+#[test]
+fn a_stage_of_signatures_holds_for_what_comes_after_the_word() {
+    let mut scene = Scene::in_force();
+    let settings = scene.read("stratum.ncl");
+    let at = |stage: &str| {
+        let own = format!("name = \"t\", secrets = {{ signatures = '\"{stage}\" }}");
+        settings.replace("name = \"t\"", &own)
+    };
+    scene.seal("password", "three-password");
+    let (text, sig) = (scene.read(FILE), scene.field("password", "sig:"));
+    for (stage, classical) in [
+        ("both", true),
+        ("both", false),
+        ("ed25519", true),
+        ("either", true),
+        ("either", false),
+        ("ml-dsa", false),
+    ] {
+        scene.ground.write("stratum.ncl", &at(stage));
+        fs::write(scene.path(FILE), text.replace(&sig, &half(&sig, classical))).unwrap();
+        scene.refused(stage, &["STR07", FILE, "`password`"]);
+    }
+    scene.ground.write("stratum.ncl", &at("either"));
+    scene.ground.push("first the word");
+    scene.once().ends_with(0);
+    fs::write(scene.path(FILE), text.replace(&sig, &half(&sig, true))).unwrap();
+    scene.ground.push("and then what it allows");
+    scene.once().ends_with(0);
+    assert_eq!(scene.conf(), "pw=three-password");
+}
+
+/// What was sealed before the keys expired and comes after is as late as what says so: the date in
+/// it is the sealer's own word.
+#[test]
+fn after_a_sealers_expiry_only_what_the_base_has_counts() {
+    let mut scene = Scene::in_force();
+    let expires = std::time::SystemTime::now() + std::time::Duration::from_secs(30);
+    let seconds = expires
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    let mut date = Command::new("date");
+    date.args(["-u", "-d", &format!("@{seconds}"), "+%Y-%m-%dT%H:%M:%SZ"]);
+    let date = run(&scene.ground.clone_folder(), &mut date).out;
+    let person = "trust/people/ada.toml";
+    let text = format!("expires = {date}{}", scene.read(person));
+    scene.ground.write(person, &text);
+    scene.ground.push("until then");
+    scene.once().ends_with(0);
+    let before = scene.read(FILE);
+    scene.seal("password", "three-password");
+    let changed = scene.read(FILE);
+    scene.seal("another", "another-value");
+    let added = scene.read(FILE);
+    assert!(expires.elapsed().is_err(), "this machine is too slow");
+    while expires.elapsed().is_err() {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    for (what, text, key) in [
+        ("another value", &changed, "`password`"),
+        ("another key", &added, "`another`"),
+    ] {
+        fs::write(scene.path(FILE), text).unwrap();
+        scene.refused(what, &["STR0705", FILE, key, "whose keys expired"]);
+    }
+    fs::write(scene.path(FILE), before).unwrap();
+    scene.ground.write("infra/production.ncl", "{}\n\n");
+    scene.ground.push("what is there stays");
+    scene.once().ends_with(0);
+    assert_eq!(scene.conf(), "pw=two-password");
+}
+
 /// Commits, signed with the SSH key, and pushes.
 fn signed(scene: &Scene, message: &str) {
     let clone = scene.ground.clone_folder();

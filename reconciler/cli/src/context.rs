@@ -195,8 +195,14 @@ fn run<T>(
     let runtime = builder.enable_all().build().map_err(|error| {
         CommandError::machine("the threads that do the work could not be started").because(&error)
     })?;
-    runtime.block_on(work)
+    let done = runtime.block_on(work);
+    // What is still on a thread of its own is over: nobody waits for its answer.
+    runtime.shutdown_timeout(LEFT);
+    done
 }
+
+/// How long work that nobody waits for is waited for at the end.
+const LEFT: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// The path from the root.
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf, CommandError> {

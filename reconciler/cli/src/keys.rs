@@ -103,3 +103,10 @@ fn read(path: &std::path::Path) -> Result<Secret, CommandError> {
         CommandError::given(message).because(&error).hint(hint)
     })
 }
+
+/// Where keys lie that this process finds by itself: what the variables name, and the
+/// configuration folder.
+pub(crate) fn private_places() -> Vec<PathBuf> {
+    let named = [variable(SEALER), variable(IDENTITY), folder()];
+    named.into_iter().flatten().collect()
+}

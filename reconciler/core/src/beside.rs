@@ -18,7 +18,7 @@ pub fn findings(
     desired: &Desired,
 ) -> Vec<Finding> {
     let own = settings.environments.get(environment);
-    let is_apart = own.is_some_and(|own| own.is_protected() || own.user.is_some());
+    let is_apart = own.is_some_and(|own| own.is_protected() || own.user.is_some() || own.isolated);
     if !settings.protects_any() || is_apart {
         return Vec::new();
     }

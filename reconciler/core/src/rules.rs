@@ -89,45 +89,9 @@ pub struct PolicyFiles {
     pub strays: Vec<Finding>,
 }
 
-/// Reads `policies/*.cedar`. What lies there and is read by nobody is a finding: a policy that is
-/// believed to hold must hold.
+/// Reads `policies/*.cedar`.
 pub fn policies(tree: &dyn Tree) -> Result<PolicyFiles, TreeError> {
-    let mut found = read(tree, POLICIES, ".cedar")?;
-    found.findings.extend(misplaced(tree)?);
-    for entry in tree.list(POLICIES)? {
-        let known = match entry.kind {
-            TreeKind::Folder => entry.name == "tests",
-            TreeKind::File | TreeKind::Executable | TreeKind::Symlink | TreeKind::Submodule => {
-                [".cedar", ".md"]
-                    .iter()
-                    .any(|end| entry.name.ends_with(end))
-                    || entry.name.starts_with('.')
-            }
-        };
-        if !known {
-            let path = format!("{POLICIES}/{}", entry.name);
-            let message = format!("`{path}` is read by nobody, so that no policy in it would hold");
-            let finding = Finding::error(&codes::NOT_A_FILE, message)
-                .at(Source::start_of(path))
-                .hint("policies are `policies/<name>.cedar`, their tests `policies/tests/<name>.toml`");
-            found.findings.push(finding);
-        }
-    }
-    Ok(found)
-}
-
-/// Folders of the rules that are something else, for example a link: nothing in them would hold.
-pub fn misplaced(tree: &dyn Tree) -> Result<Vec<Finding>, TreeError> {
-    let mut findings = Vec::new();
-    for folder in [POLICIES, "trust"] {
-        let entry = tree.entry(folder)?;
-        if entry.is_some_and(|entry| entry.kind != TreeKind::Folder) {
-            let message = format!("`{folder}` is not a folder, so that nothing in it would hold");
-            let finding = Finding::error(&codes::NOT_A_FILE, message);
-            findings.push(finding.at(Source::start_of(folder)));
-        }
-    }
-    Ok(findings)
+    read(tree, POLICIES, ".cedar")
 }
 
 /// Reads `policies/tests/*.toml`.
@@ -180,8 +144,8 @@ fn read(tree: &dyn Tree, folder: &str, ending: &str) -> Result<PolicyFiles, Tree
 /// The finding of what nothing reads in a folder of rules.
 fn stray(entry: &TreeEntry, path: &str, folder: &str, ending: &str) -> Option<Finding> {
     let folder_of_tests = path == POLICY_TESTS;
-    let said = matches!(entry.name.as_str(), "README.md" | ".gitkeep");
-    if folder_of_tests || (said && entry.kind != TreeKind::Folder) {
+    let for_people = entry.name.ends_with(".md") || entry.name.starts_with('.');
+    if folder_of_tests || (for_people && entry.kind != TreeKind::Folder) {
         return None;
     }
     let message = format!("nothing reads `{path}`");

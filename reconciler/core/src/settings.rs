@@ -56,6 +56,10 @@ pub struct EnvironmentSettings {
     pub roots: Vec<String>,
     /// The user that its programs run as; `None` is the user of the reconciler.
     pub user: Option<String>,
+    /// Its programs run in a mount, pid and network namespace of their own.
+    pub isolated: bool,
+    /// Programs that are isolated have the network of the machine all the same.
+    pub network: bool,
     /// What happens when a step fails.
     pub on_failure: OnFailure,
     /// What happens when the world differs; `None` is the repository's setting.
@@ -79,6 +83,8 @@ impl Default for EnvironmentSettings {
             root: None,
             roots: Vec::new(),
             user: None,
+            isolated: false,
+            network: false,
             on_failure: OnFailure::Rollback,
             drift: None,
             max_deletes: None,

@@ -31,6 +31,8 @@ pub(crate) fn plan(
     if let Some(branch) = &request.branch {
         pairs.push(("branch", text(branch.as_str())));
     }
+    let people = i64::try_from(signers(trust, request.now).len()).unwrap_or(i64::MAX);
+    pairs.push(("people", Value::new_long(people)));
     pairs.push(("pinned", Value::new_bool(request.pinned)));
     pairs.push(("plan", counts(request)?));
     let beside = request.protected || request.rules.settings.protects_any();

@@ -23,6 +23,8 @@ const ENVIRONMENT: Outline = Outline::Object(&[
     key("root", Outline::Accepted(is_root)),
     key("roots", Outline::List(&Outline::Accepted(is_absolute))),
     key("user", Outline::Text),
+    key("isolated", Outline::Bool),
+    key("network", Outline::Bool),
     key(
         "on_failure",
         Outline::Choice(&["rollback", "halt", "continue"]),

@@ -124,6 +124,7 @@ mod tests {
             roots: Vec::new(),
             own: folder.join("state.db.local/shop"),
             user: None,
+            isolation: None,
         }
     }
 

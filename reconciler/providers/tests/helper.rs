@@ -1,7 +1,7 @@
 //! The program that the tests of this crate re-execute.
 //!
 //! `helper drive ROOT COUNT` plays the reconciler: it applies COUNT `local_exec` steps, eight at a
-//! time, and is there to be killed.
+//! time, and is there to be killed. `helper attempt` says whether programs can be isolated here.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -23,6 +23,17 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         },
+        [verb] if verb == "attempt" => {
+            let nobody = rustix::process::geteuid().is_root().then_some("nobody");
+            match stratum_providers::reexec::attempt_isolation(nobody) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(why) => {
+                    use std::io::Write as _;
+                    let _nobody_reads = writeln!(std::io::stderr(), "{why}");
+                    ExitCode::FAILURE
+                }
+            }
+        }
         _ => ExitCode::FAILURE,
     }
 }
@@ -36,6 +47,7 @@ fn drive(root: &str, count: &str) -> Result<(), Failure> {
         roots: Vec::new(),
         own: std::path::Path::new(root).with_file_name("own").join("t"),
         user: None,
+        isolation: None,
     });
     let provider = Arc::new(local::provider(std::env::current_exe()?)?);
     let runtime = tokio::runtime::Runtime::new()?;

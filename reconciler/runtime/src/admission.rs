@@ -144,6 +144,7 @@ impl Reconciler {
                 .map(|one| one.object.clone())
                 .collect(),
             protected: false,
+            pin: pin.as_ref().map(|pin| pin.commit.clone()),
         };
         if self.options.without_policies.contains(&target.environment)
             && !self.was_told(&target.environment, "without policies".to_owned())
@@ -197,7 +198,13 @@ impl Reconciler {
             }
             brought = read.settings;
         }
-        let settings = Arc::new(self.in_force(target, &rules));
+        let settings = in_force(
+            &target.settings,
+            &target.environment,
+            target.on_head,
+            &rules,
+        );
+        let settings = Arc::new(settings);
         case.settings = Arc::clone(&settings);
         let input = PolicyInput { case, rules, tags };
         Ok(Admission::Admitted(Box::new(Admitted {
@@ -217,15 +224,6 @@ impl Reconciler {
             Err(RepositoryError::NoSuchRevision { .. }) => Ok(true),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// What [`in_force`] says, within what the operator allows.
-    fn in_force(&self, target: &Target, rules: &Rules) -> Settings {
-        let mut settings = in_force(&target.settings, &target.environment, target.on_head, rules);
-        let most = &self.options.most;
-        settings.limits.memory = settings.limits.memory.min(most.memory);
-        settings.limits.time = settings.limits.time.min(most.time);
-        settings
     }
 
     /// The pin of an environment that never came to any Revision: at the very first look its own
@@ -321,6 +319,10 @@ pub(crate) fn in_force(
             ..before.clone()
         };
     }
+    // What keeps programs apart is taken off for what comes after the word, never with it.
+    own.user = own.user.or(before.user.clone());
+    own.network &= before.network || !before.isolated;
+    own.isolated |= before.isolated;
     own.max_deletes = before.max_deletes;
     own.empty = before.empty;
     settings.environments.insert(name.clone(), own);

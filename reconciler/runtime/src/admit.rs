@@ -199,6 +199,7 @@ mod tests {
             own: top.join("state/own"),
             trial: None,
             named: vec![top.join("srv")],
+            hidden: Vec::new(),
             file: top.join("state/roots"),
         };
         Ground { folder, roots }

@@ -239,6 +239,7 @@ impl Reconciler {
             branch: branch.cloned(),
             spent: base.spent.iter().map(|one| one.object.clone()).collect(),
             protected: false,
+            pin: None,
         };
         if let Some(Admission::Unproven(_, why)) = unproven(&guard, &case, &rules)? {
             return Ok(Judged::Refused(why));

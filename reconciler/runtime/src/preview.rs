@@ -274,6 +274,10 @@ fn case(request: &PreviewRequest<'_>) -> Case {
         branch: own.and_then(|own| own.branch.clone()),
         spent: spent(request.row),
         protected: false,
+        pin: request
+            .row
+            .and_then(|row| row.pin.as_ref())
+            .map(|pin| pin.commit.clone()),
     }
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use stratum_core::ids::EnvironmentName;
 use stratum_core::ports::Lease;
-use stratum_core::settings::Limits;
 
 use crate::driver::Driver;
 use crate::error::RuntimeError;
@@ -30,8 +29,6 @@ pub struct Options {
     pub poll: Duration,
     /// How long a lease lives when nobody can tell whether its holder does.
     pub lease_ttl: Duration,
-    /// The most memory and time of one evaluation, whatever a repository says.
-    pub most: Limits,
     /// Environments that are judged without the repository's own policies: the way back for whoever
     /// has the machine, where no push leads out.
     pub without_policies: BTreeSet<EnvironmentName>,

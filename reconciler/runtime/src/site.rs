@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use stratum_core::ids::EnvironmentName;
-use stratum_core::ports::Site;
+use stratum_core::ports::{Isolation, Site};
 use stratum_core::settings::EnvironmentSettings;
 
 /// What decides where local resources lie, besides settings and state.
@@ -18,6 +18,8 @@ pub struct Roots {
     pub trial: Option<PathBuf>,
     /// The places that the operator of this machine gives to environments; absolute.
     pub named: Vec<PathBuf>,
+    /// What isolated programs see nothing of: the state, keys, the home of this user; absolute.
+    pub hidden: Vec<PathBuf>,
     /// The file in which more of them can be named, for people.
     pub file: PathBuf,
 }
@@ -45,6 +47,10 @@ pub fn site_of(
         roots: settings.roots.iter().map(PathBuf::from).collect(),
         own: roots.own.join(environment.as_str()),
         user: settings.user.clone(),
+        isolation: settings.isolated.then(|| Isolation {
+            hidden: roots.hidden.clone(),
+            network: settings.network,
+        }),
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod approvals;
 mod commits;
+mod limits;
+mod memory;
 mod obey;
 mod openpgp;
 mod policies;
@@ -199,10 +201,19 @@ impl Guarded {
 
     /// Why an environment is not Ready.
     fn reason(&self, environment: &str) -> String {
+        self.status(environment, "reason")
+    }
+
+    /// How an environment is.
+    fn condition(&self, environment: &str) -> String {
+        self.status(environment, "condition").to_lowercase()
+    }
+
+    fn status(&self, environment: &str, what: &str) -> String {
         let status = self.ground.stratum(&["status", "--json"]).json();
         let all = status["environments"].as_array().unwrap().clone();
         let one = all.iter().find(|one| one["name"] == environment).unwrap();
-        one["reason"].as_str().unwrap().to_owned()
+        one[what].as_str().unwrap().to_owned()
     }
 
     /// What an approval of the waiting plan must name: everything that names one says the same.
@@ -218,6 +229,12 @@ impl Guarded {
         let named = format!("\"ballot\":\"{ballot}\"");
         assert!(planned.out.contains(&named), "{ballot}: {}", planned.out);
         ballot
+    }
+
+    /// Approves what waits in an environment, with the person's key.
+    fn approve(&self, who: &str, environment: &str) {
+        let tag = format!("stratum/approve/{}", self.ballot(environment));
+        self.say(who, By::Ssh(who), &tag, "yes");
     }
 
     /// The record of the last run of an environment.

@@ -381,40 +381,6 @@ fn a_commit_whose_rules_cannot_be_used_never_becomes_a_base() {
 }
 
 #[test]
-fn rules_that_nobody_would_read_are_refused() {
-    for path in [
-        "policies/sub/x.cedar",
-        "policies/X.CEDAR",
-        "policies/x.cedar.txt",
-    ] {
-        let guarded = begun(&["ada"]);
-        guarded
-            .ground
-            .write(path, "forbid (principal, action, resource);\n");
-        guarded.push("ada", By::Ssh("ada"), "a policy");
-        guarded.denied("staging", "is read by nobody");
-    }
-    for folder in ["policies", "trust"] {
-        let guarded = begun(&["ada"]);
-        let path = guarded.ground.clone_folder().join(folder);
-        if path.exists() {
-            fs::remove_dir_all(&path).unwrap();
-        }
-        std::os::unix::fs::symlink("infra", &path).unwrap();
-        guarded.push("ada", By::Ssh("ada"), "a link");
-        guarded.once().ends_with(4);
-        guarded.file("staging", "a", "eve");
-        guarded.push("eve", By::Nobody, "nobody looks");
-        guarded.once().ends_with(4);
-        assert_eq!(
-            guarded.world("staging/a").as_deref(),
-            Some("one\n"),
-            "{folder}"
-        );
-    }
-}
-
-#[test]
 fn an_emptied_trust_does_not_end_signatures() {
     let guarded = begun(&["ada"]);
     fs::remove_dir_all(guarded.ground.clone_folder().join("trust")).unwrap();

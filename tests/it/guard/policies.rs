@@ -205,6 +205,8 @@ fn the_machine_of_the_reconciler_is_the_way_back() {
     guarded.ground.write("policies/x.cedar", &text);
     guarded.push("ada", By::Ssh("ada"), "rarely");
     guarded.once();
+    guarded.approve("ben", "staging");
+    guarded.once();
     fs::remove_file(guarded.ground.clone_folder().join("policies/x.cedar")).unwrap();
     guarded.file("staging", "a", "two");
     guarded.push("ada", By::Ssh("ada"), "back");
@@ -218,6 +220,9 @@ fn the_machine_of_the_reconciler_is_the_way_back() {
         "--without-policies",
         "staging",
     ];
+    // The policies that ship go on to hold.
+    guarded.ground.stratum(&out);
+    guarded.approve("ben", "staging");
     guarded.ground.stratum(&out);
     assert_eq!(guarded.world("staging/a").as_deref(), Some("two\n"));
     let entries = guarded.logged("refused");
@@ -258,6 +263,10 @@ fn rules_that_nothing_reads_are_refused() {
         std::os::unix::fs::symlink("/etc", &kept).unwrap();
         guarded.push("ada", By::Ssh("ada"), folder);
         guarded.denied("staging", "STR0109");
-        fs::remove_file(&kept).unwrap();
+        guarded.file("staging", "a", "eve");
+        guarded.push("eve", By::Nobody, "nobody looks");
+        guarded.once().ends_with(4);
+        assert_eq!(guarded.world("staging/a").as_deref(), Some("one\n"));
+        guarded.back_to("HEAD~2");
     }
 }

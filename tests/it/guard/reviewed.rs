@@ -17,6 +17,8 @@ fn reviewing() -> Guarded {
         .ground
         .write("stratum.ncl", &settings("reviewed = \"required\""));
     guarded.push("ada", By::Ssh("ada"), "from now on reviewed");
+    guarded.once().ends_with(4);
+    guarded.approve("ben", "staging");
     guarded.once().ends_with(0);
     guarded
 }

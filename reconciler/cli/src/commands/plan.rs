@@ -256,6 +256,7 @@ impl<'a> Planner<'a> {
             own: self.place.own_folder(),
             trial: None,
             named: Vec::new(),
+            hidden: Vec::new(),
             file: self.place.roots_file(),
         };
         let own = settings

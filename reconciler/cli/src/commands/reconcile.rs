@@ -7,10 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use stratum_core::condition::Condition;
-use stratum_core::duration;
 use stratum_core::ids::EnvironmentName;
 use stratum_core::ports::{Audit, EvaluationCache, Loader, RunOutcome, SecretStore, Store};
-use stratum_core::settings::Limits;
 use stratum_providers::probe::HealthProbe;
 use stratum_repo::RefWatcher;
 use stratum_runtime::{
@@ -27,6 +25,7 @@ use crate::exit::Exit;
 use crate::failure::CommandError;
 use crate::forge::ForgeArguments;
 use crate::identity::{Guarded, NOT_LOCKED};
+use crate::keys;
 use crate::log;
 use crate::proposals::Proposals;
 use crate::serve::{self, Desk, Sources, Webhook};
@@ -67,14 +66,6 @@ pub(crate) struct ReconcileArguments {
     /// Put the local resources of each environment under DIR, for a trial
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
-
-    /// The most memory of one evaluation in MiB, whatever the settings of a repository say
-    #[arg(long, value_name = "MIB", default_value_t = 4096)]
-    most_memory: u64,
-
-    /// The most time of one evaluation, whatever the settings of a repository say
-    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = duration::parse)]
-    most_time: Duration,
 
     /// Give DIR, and what lies in it, to environments whose settings name a place there; more can
     /// be named in the file `<state>.roots`, one a line
@@ -298,18 +289,33 @@ fn options(arguments: &ReconcileArguments, place: &Place) -> Result<Options, Com
             own: place.own_folder(),
             trial,
             named: place.named_roots(&arguments.roots)?,
+            hidden: hidden(arguments, place)?,
             file: place.roots_file(),
         },
         poll: POLL,
         lease_ttl: LEASE,
-        most: Limits {
-            memory: arguments.most_memory,
-            time: arguments.most_time,
-            ..Limits::default()
-        },
         inline: false,
         without_policies: arguments.without_policies.iter().cloned().collect(),
     })
+}
+
+/// What isolated programs see nothing of: the state, every key that this process was given or would
+/// find by itself, and the home of its user.
+fn hidden(arguments: &ReconcileArguments, place: &Place) -> Result<Vec<PathBuf>, CommandError> {
+    let named = [
+        &arguments.sealer,
+        &arguments.webhook_secret_file,
+        &arguments.metrics_token_file,
+    ];
+    let named = arguments.identity.iter().chain(named.into_iter().flatten());
+    let named: Vec<PathBuf> = named.map(|path| absolute(path)).collect::<Result<_, _>>()?;
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let home = home.filter(|home| home.parent().is_some());
+    let mut hidden = vec![place.state_folder().to_owned()];
+    hidden.extend(home);
+    hidden.extend(keys::private_places());
+    hidden.extend(named);
+    Ok(hidden)
 }
 
 /// Shows what happens: lines that stay, and on a terminal a tree that is redrawn.

@@ -76,6 +76,9 @@ pub struct PlanRequest {
 /// What an approval of a plan names: the plan, on this base of this environment, and where the
 /// Revision changes the rules their new content too, since no step shows it.
 ///
+/// A change of rules that changes no resource is one change of the repository, and has one ballot
+/// for all environments that stand on the same base.
+///
 /// *Guarantees*: the same change later, or in another repository, has another one.
 pub fn ballot(
     plan: &Plan,
@@ -84,6 +87,9 @@ pub fn ballot(
 ) -> Digest {
     let (environment, serial) = (&plan.environment, plan.base.serial);
     let version = "stratum-ballot-v2";
+    if plan.steps.is_empty() && rules.is_some() {
+        return Digest::of_json(&(version, "rules", base, rules));
+    }
     Digest::of_json(&(version, plan.digest, environment, base, serial, rules))
 }
 

@@ -20,7 +20,7 @@ const FORGOTTEN: Duration = Duration::from_secs(60 * 60);
 #[derive(Debug)]
 pub(crate) struct Budget {
     bounds: Bounds,
-    started: Instant,
+    spent: Mutex<Duration>,
     files: AtomicUsize,
     answers: AtomicU64,
     told: AtomicBool,
@@ -63,7 +63,7 @@ impl Budget {
     pub(crate) fn new(bounds: Bounds, pass: Option<Arc<Pass>>) -> Self {
         Self {
             bounds,
-            started: Instant::now(),
+            spent: Mutex::default(),
             files: AtomicUsize::new(0),
             answers: AtomicU64::new(0),
             told: AtomicBool::new(false),
@@ -78,19 +78,20 @@ impl Budget {
 
     /// The time that an evaluation may take now: `limit`, or what is left of the whole.
     pub(crate) fn time(&self, limit: Duration) -> Duration {
-        let own = self.bounds.environment_time;
-        let own = own.saturating_sub(self.started.elapsed());
-        let pass = self.pass.as_ref().map(|pass| {
-            let spent = pass.spent.lock().unwrap_or_else(PoisonError::into_inner);
-            self.bounds.pass.saturating_sub(*spent)
-        });
+        let left = |whole: Duration, spent: &Mutex<Duration>| {
+            whole.saturating_sub(*spent.lock().unwrap_or_else(PoisonError::into_inner))
+        };
+        let own = left(self.bounds.environment_time, &self.spent);
+        let pass = self.pass.as_ref();
+        let pass = pass.map(|pass| left(self.bounds.pass, &pass.spent));
         limit.min(own).min(pass.unwrap_or(own))
     }
 
     /// Notes that an evaluation took this long.
     pub(crate) fn spend(&self, time: Duration) {
-        if let Some(pass) = &self.pass {
-            let mut spent = pass.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        let pass = self.pass.as_ref().map(|pass| &pass.spent);
+        for spent in pass.into_iter().chain([&self.spent]) {
+            let mut spent = spent.lock().unwrap_or_else(PoisonError::into_inner);
             *spent = spent.saturating_add(time);
         }
     }
@@ -142,7 +143,7 @@ impl Spent {
             ),
             Self::Time => (
                 format!(
-                    "took longer than {} to evaluate and was ended",
+                    "took more than {} to evaluate and was ended",
                     duration::format(bounds.environment_time)
                 ),
                 "environment-time",
@@ -153,5 +154,38 @@ impl Spent {
             .hint(format!(
                 "write less, or let the operator raise it: `--bounds {name}=…`"
             ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_what_evaluations_took_and_not_what_passed() {
+        let bounds = Bounds {
+            environment_time: Duration::from_secs(3),
+            pass: Duration::from_secs(4),
+            ..Bounds::default()
+        };
+        let passes = Passes::default();
+        let commit = CommitId::new("a".repeat(40)).unwrap();
+        let limit = Duration::from_secs(10);
+        let first = Budget::new(bounds.clone(), Some(passes.of(&commit)));
+        std::thread::sleep(Duration::from_millis(20));
+        assert_eq!(first.time(limit), Duration::from_secs(3));
+        first.spend(Duration::from_secs(2));
+        assert_eq!(first.time(limit), Duration::from_secs(1));
+        let second = Budget::new(bounds.clone(), Some(passes.of(&commit)));
+        assert_eq!(
+            second.time(limit),
+            Duration::from_secs(2),
+            "what the pass has left"
+        );
+        second.spend(Duration::from_secs(9));
+        assert_eq!(second.time(limit), Duration::ZERO);
+        let other = CommitId::new("b".repeat(40)).unwrap();
+        let third = Budget::new(bounds, Some(passes.of(&other)));
+        assert_eq!(third.time(limit), Duration::from_secs(3));
     }
 }

@@ -17,7 +17,6 @@ mod worker;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::time::Instant;
 
 use stratum_core::desired::Closure;
 use stratum_core::finding::{Finding, any_error, codes};
@@ -255,9 +254,8 @@ impl<'a> Evaluator<'a> {
         if left.is_zero() {
             return Ok(Err(Spent::Time));
         }
-        let started = Instant::now();
-        let answer = self.evaluators.evaluate(request, &self.limits, left)?;
-        self.budget.spend(started.elapsed());
+        let (answer, spent) = self.evaluators.evaluate(request, &self.limits, left)?;
+        self.budget.spend(spent);
         let limited = |finding: &Finding| finding.code.0 == codes::LIMIT.code;
         // A value that only found too little room left of its environment's is none of these.
         let own = request.most == self.budget.bounds().answer << 20 && left == *time;

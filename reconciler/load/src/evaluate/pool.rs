@@ -109,6 +109,7 @@ impl Evaluators {
 
     fn patience(&self, time: Duration, most: u64) -> Patience<'_> {
         Patience {
+            begun: Instant::now(),
             deadline: Instant::now() + time,
             time,
             most,
@@ -138,7 +139,8 @@ impl Evaluators {
     }
 
     /// Evaluates one request in a child with `limits`, within `time`. A child that dies gives an
-    /// answer with a finding.
+    /// answer with a finding. Answers also what it took: the processor time of a child that
+    /// answered, the whole time that was waited for another.
     ///
     /// *Guarantees*: the time is spent once, also where a second child is asked because the first
     /// had evaluated something before.
@@ -147,25 +149,28 @@ impl Evaluators {
         request: &Request,
         limits: &Limits,
         time: Duration,
-    ) -> Result<Answer, LoadError> {
+    ) -> Result<(Answer, Duration), LoadError> {
         let patience = self.patience(time, request.most);
         match self.ask(Asked::Evaluate(request), limits, patience)? {
-            None => self.here_and_now(request),
-            Some(Ok(answer)) => Ok(answer),
-            Some(Err(death)) => Ok(Answer {
-                findings: vec![death.finding(&request.main)?],
-                ..Answer::default()
-            }),
+            None => Ok((self.here_and_now(request)?, Duration::ZERO)),
+            Some(Ok(answered)) => Ok(answered),
+            Some(Err(death)) => {
+                let answer = Answer {
+                    findings: vec![death.finding(&request.main)?],
+                    ..Answer::default()
+                };
+                Ok((answer, patience.begun.elapsed()))
+            }
         }
     }
 
-    /// Asks a child; `None` where there are none.
+    /// Asks a child, and answers what it took too; `None` where there are none.
     fn ask<T: DeserializeOwned>(
         &self,
         asked: Asked<'_>,
         limits: &Limits,
         patience: Patience<'_>,
-    ) -> Result<Option<Result<T, Death>>, LoadError> {
+    ) -> Result<Option<Result<(T, Duration), Death>>, LoadError> {
         let bytes = frame(&asked).map_err(|error| failed("writing the request", error))?;
         loop {
             let Some(mut worker) = self.take(limits)? else {
@@ -174,8 +179,9 @@ impl Evaluators {
             let fresh = worker.is_fresh();
             match worker.ask(&bytes, patience) {
                 Ok(answer) => {
+                    let spent = worker.spent();
                     self.give_back(worker, limits);
-                    return Ok(Some(Ok(answer)));
+                    return Ok(Some(Ok((answer, spent))));
                 }
                 // What an earlier file left behind must not decide about this one. It leaves no
                 // time behind.
@@ -280,8 +286,10 @@ impl Confined for Readers {
             .evaluators
             .ask::<Option<String>>(asked, &self.limits, patience);
         match answered.map_err(not_run)? {
-            Some(Ok(Some(answer))) => Ok(answer),
-            Some(Ok(None)) | None => Err(ConfinedError::NotRun(format!("there is no `{task}`"))),
+            Some(Ok((Some(answer), _))) => Ok(answer),
+            Some(Ok((None, _))) | None => {
+                Err(ConfinedError::NotRun(format!("there is no `{task}`")))
+            }
             Some(Err(death)) => Err(match death.sentence() {
                 Ok(sentence) => ConfinedError::Ended(sentence),
                 Err(error) => not_run(error),

@@ -31,6 +31,8 @@ const SMALL: u64 = 4 << 20;
 /// How long an answer is waited for, and how large it may be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience<'a> {
+    /// Since then.
+    pub(crate) begun: Instant,
     /// Until then.
     pub(crate) deadline: Instant,
     /// What is said to have been allowed when that is over.
@@ -52,6 +54,8 @@ pub(crate) struct Worker {
     greeting: Option<Confinement>,
     fed: usize,
     busy: Duration,
+    /// The processor time that it had when it was asked last.
+    before: Duration,
 }
 
 impl Worker {
@@ -88,6 +92,7 @@ impl Worker {
             greeting,
             fed,
             busy,
+            before: Duration::ZERO,
         })
     }
 
@@ -120,13 +125,30 @@ impl Worker {
         frame: &[u8],
         patience: Patience<'_>,
     ) -> Result<T, Death> {
-        let start = Instant::now();
+        self.before = self.processor_time();
         self.fed = self.fed.saturating_add(frame.len());
         self.send(frame, patience)?;
         self.greeting(patience)?;
         let answer = self.receive(patience);
-        self.busy = self.busy.saturating_add(start.elapsed());
+        self.busy = self.busy.saturating_add(self.spent());
         answer
+    }
+
+    /// The processor time since it was asked last.
+    pub(crate) fn spent(&self) -> Duration {
+        self.processor_time().saturating_sub(self.before)
+    }
+
+    /// The processor time that it had; nothing where the system does not tell.
+    ///
+    /// *Source*: proc_pid_stat(5); `utime` and `stime`, in hundredths of a second.
+    fn processor_time(&self) -> Duration {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        let text = text.unwrap_or_default();
+        let numbers = text.rsplit(") ").next().unwrap_or_default().split(' ');
+        let ticks = numbers.skip(11).take(2);
+        let ticks: u64 = ticks.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+        Duration::from_millis(ticks.saturating_mul(10))
     }
 
     fn send(&mut self, mut bytes: &[u8], patience: Patience<'_>) -> Result<(), Death> {

@@ -10,7 +10,7 @@ use stratum_core::value::Record;
 
 use crate::own;
 use crate::private::Nook;
-use crate::process::User;
+use crate::process::{Cell, User};
 use crate::schema::text;
 
 /// An instance without private bytes.
@@ -43,15 +43,37 @@ pub(crate) fn own_folder(site: &Site, what: &str, address: &Address) -> Nook {
 
 /// The user that the programs of a resource run as, when it is another: its own, or that of the
 /// environment.
-pub(crate) fn user_name<'a>(call: Call<'a>, record: &'a Record) -> Option<&'a str> {
+fn user_name<'a>(call: Call<'a>, record: &'a Record) -> Option<&'a str> {
     text(record, "user").or(call.site.user.as_deref())
+}
+
+/// The same with how it is isolated: one that runs otherwise is started anew.
+pub(crate) fn runs_as(call: Call<'_>, record: &Record) -> Option<String> {
+    let name = user_name(call, record);
+    let how = call.site.isolation.as_ref().map(|isolation| {
+        let network = if isolation.network {
+            " with the network"
+        } else {
+            ""
+        };
+        format!("isolated{network}")
+    });
+    match (name, how) {
+        (name, None) => name.map(str::to_owned),
+        (None, how) => how,
+        (Some(name), Some(how)) => Some(format!("{name}, {how}")),
+    }
 }
 
 /// The same, found on this machine.
 ///
 /// *Errors*: one sentence, when there is none.
 pub(crate) fn user(call: Call<'_>, record: &Record) -> Result<Option<User>, String> {
-    user_name(call, record).map(User::find).transpose()
+    let named = user_name(call, record).map(User::find).transpose()?;
+    match Cell::of(call.site) {
+        None => Ok(named),
+        Some(cell) => User::in_cell(named, cell).map(Some),
+    }
 }
 
 /// The folder that a program runs in: `dir` in the environment's root, or the root.

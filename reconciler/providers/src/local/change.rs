@@ -332,6 +332,7 @@ mod tests {
                 roots: Vec::new(),
                 own: self.folder.path().join("own"),
                 user: None,
+                isolation: None,
             };
             Spot::of(&site, path).unwrap()
         }

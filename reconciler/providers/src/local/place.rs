@@ -162,6 +162,7 @@ mod tests {
             roots: vec!["/etc/shop".into(), "/etc/shop/deep".into()],
             own: "/var/shop".into(),
             user: None,
+            isolation: None,
         }
     }
 

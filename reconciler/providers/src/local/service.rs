@@ -32,7 +32,7 @@ use stratum_core::resource::{HealthCheck, Instance, Opaque};
 use stratum_core::value::{Path, Record, Value};
 
 use super::attributes::{
-    before, broken, instance, own_folder, refused, user, user_name, working_folder,
+    before, broken, instance, own_folder, refused, runs_as, user, working_folder,
 };
 use super::life::Life;
 use super::opened::{self, ENV, FILES};
@@ -243,7 +243,7 @@ fn settings(call: Call<'_>, record: &Record) -> Settings {
         dir: text(record, "dir").map(str::to_owned),
         restart: text(record, "restart").unwrap_or("always").to_owned(),
         env: env_digest(record),
-        user: user_name(call, record).map(str::to_owned),
+        user: runs_as(call, record),
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::process::{Child, ChildStdin};
 use tokio::task::JoinHandle;
 
 use super::family::{Family, MARK, new_mark, own_session};
+use super::isolation::apart;
 use super::{Identity, User};
 
 /// The most bytes of an output that are kept; the rest is read and dropped.
@@ -152,19 +153,22 @@ impl Command {
         }
     }
 
-    fn prepare(&self, mark: &str) -> Option<tokio::process::Command> {
+    /// Starts it; `None` when it names no program.
+    fn spawn(&self, mark: &str) -> Option<std::io::Result<Child>> {
         let (program, arguments) = self.words.split_first()?;
         let mut command = tokio::process::Command::new(program);
-        command
-            .args(arguments)
-            .current_dir(&self.dir)
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.args(arguments).current_dir(&self.dir);
         split_environment(&mut command, &self.env, self.user.as_ref());
         command.env(MARK, mark);
-        Some(command)
+        let started = apart(command, self.user.as_ref()).and_then(|(mut command, _open)| {
+            command
+                .process_group(0)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+        });
+        Some(started)
     }
 }
 
@@ -202,12 +206,10 @@ pub(crate) async fn run_watched(
     stop: impl Future<Output = String> + Send,
 ) -> Ended {
     let mark = new_mark();
-    let Some(mut prepared) = command.prepare(&mark) else {
-        return Ended::never_ran("names no program".to_owned());
-    };
-    let mut child = match prepared.spawn() {
-        Ok(child) => child,
-        Err(error) => return Ended::never_ran(why_not(command, &error)),
+    let mut child = match command.spawn(&mark) {
+        None => return Ended::never_ran("names no program".to_owned()),
+        Some(Ok(child)) => child,
+        Some(Err(error)) => return Ended::never_ran(why_not(command, &error)),
     };
     let mut group = Group(Some(Family {
         mark,

@@ -5,6 +5,7 @@ mod command;
 mod exec;
 mod family;
 mod identity;
+mod isolation;
 mod log;
 mod memory;
 mod program;
@@ -17,6 +18,7 @@ pub(crate) use command::{Command, Ended, last_lines, run, split_environment};
 pub(crate) use exec::{Instruction, Line, append, exec_main, lines};
 pub(crate) use family::Family;
 pub(crate) use identity::{Identity, since_boot};
+pub(crate) use isolation::{Cell, attempt, isolate_main};
 pub(crate) use supervise::{
     GRACE, Phase, REMEMBERED, STEADY, Settings, Status, Supervision, read_status, supervise_main,
 };

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::exec::told_to_stop;
 use super::family::{Family, MARK, new_mark, own_session};
 use super::identity::since_boot;
+use super::isolation::apart;
 use super::log::Log;
 use super::memory::files;
 use super::program::{Orphans, Program};
@@ -320,13 +321,7 @@ impl Watch {
             .split_first()
             .ok_or_else(|| std::io::Error::other("the command names no program"))?;
         let mut command = tokio::process::Command::new(program);
-        command
-            .args(arguments)
-            .current_dir(dir)
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(self.out.end(user.as_ref())?)
-            .stderr(self.err.end(user.as_ref())?);
+        command.args(arguments).current_dir(dir);
         split_environment(&mut command, env, user.as_ref());
         command.env(MARK, &self.status.family.mark);
         // Open until the program has them; it gets the same numbers.
@@ -334,6 +329,12 @@ impl Watch {
         for (name, file) in &files {
             command.env(name, format!("/proc/self/fd/{}", file.as_raw_fd()));
         }
+        let (mut command, _open) = apart(command, user.as_ref())?;
+        command
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(self.out.end(user.as_ref())?)
+            .stderr(self.err.end(user.as_ref())?);
         Ok(Program::Started(command.spawn()?))
     }
 

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use rustix::fs::{Gid, Uid};
 use serde::{Deserialize, Serialize};
 
+use super::isolation::Cell;
+
 /// A user of this machine, and its own group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct User {
@@ -12,6 +14,9 @@ pub(crate) struct User {
     uid: u32,
     gid: u32,
     home: PathBuf,
+    /// What is left of the machine for its programs, where that is not all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cell: Option<Cell>,
 }
 
 impl User {
@@ -42,9 +47,36 @@ impl User {
                     uid: uid.parse().ok()?,
                     gid: gid.parse().ok()?,
                     home: home.into(),
+                    cell: None,
                 })
             })?
         })
+    }
+
+    /// The user whose programs run in a cell: the one that was named, or that of this process.
+    ///
+    /// *Errors*: one sentence, when it would be root: who may do everything leaves every cell.
+    pub(crate) fn in_cell(named: Option<Self>, cell: Cell) -> Result<Self, String> {
+        let own = || Self {
+            name: rustix::process::geteuid().as_raw().to_string(),
+            uid: rustix::process::geteuid().as_raw(),
+            gid: rustix::process::getegid().as_raw(),
+            home: "/".into(),
+            cell: None,
+        };
+        let user = named.unwrap_or_else(own);
+        if user.uid().is_root() {
+            return Err("isolated programs cannot run as root: name a `user`".to_owned());
+        }
+        Ok(Self {
+            cell: Some(cell),
+            ..user
+        })
+    }
+
+    /// What is left of the machine for its programs, where that is not all.
+    pub(super) fn cell(&self) -> Option<&Cell> {
+        self.cell.as_ref()
     }
 
     /// Its number.
@@ -61,7 +93,7 @@ impl User {
     /// a user name this one.
     pub(crate) fn take_on(&self, command: &mut tokio::process::Command) {
         let own = rustix::process::geteuid();
-        if own.as_raw() != self.uid {
+        if own.as_raw() != self.uid && self.cell.is_none() {
             // For root the standard library gives up the other groups before it changes the user.
             command.uid(self.uid).gid(self.gid);
         }

@@ -26,6 +26,7 @@ fn sites(folder: &TempDir, prepare: impl Fn(&Path) + Send + Sync + 'static) -> S
             roots: Vec::new(),
             own: top.join(format!("own-{number}")),
             user: None,
+            isolation: None,
         }
     })
 }

@@ -62,6 +62,7 @@ fn site() -> Site {
         roots: Vec::new(),
         own: "/nowhere".into(),
         user: None,
+        isolation: None,
     }
 }
 

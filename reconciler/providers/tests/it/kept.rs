@@ -62,6 +62,7 @@ impl Place {
                 roots: Vec::new(),
                 own: folder.path().join("own/t"),
                 user: None,
+                isolation: None,
             },
             folder,
             provider: provider(),

@@ -4,6 +4,7 @@
 mod conformance;
 mod exec;
 mod generated;
+mod isolated;
 mod kept;
 mod lasting;
 mod lost;

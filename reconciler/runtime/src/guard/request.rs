@@ -39,6 +39,16 @@ pub struct Case {
     pub spent: Vec<ObjectId>,
     /// It is to be treated as protected, whatever its label says.
     pub protected: bool,
+    /// The commit of the first use, which nothing older can vouch for.
+    pub pin: Option<CommitId>,
+}
+
+impl Case {
+    /// Whether this is the commit of the first use, also when it came to that long ago: it brings
+    /// nothing that was not taken as it was.
+    fn is_first(&self) -> bool {
+        self.commit == self.base && (self.new || self.pin.as_ref() == Some(&self.commit))
+    }
 }
 
 /// Where approvals are.
@@ -92,7 +102,7 @@ impl Guard<'_> {
             authors,
             changed: changed.into_iter().map(str::to_owned).collect(),
             rewound,
-            pinned: case.new && case.commit == case.base,
+            pinned: case.is_first(),
             signatures: rules.signatures(),
             approvals: Vec::new(),
             refused: Vec::new(),
@@ -154,7 +164,7 @@ impl Guard<'_> {
             changed: Vec::new(),
             // Judged with the plan, when approvals are known.
             rewound: false,
-            pinned: case.new && case.commit == case.base,
+            pinned: case.is_first(),
             signatures: rules.signatures(),
             approvals: Vec::new(),
             refused: Vec::new(),

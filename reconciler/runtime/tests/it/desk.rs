@@ -207,15 +207,11 @@ pub fn options() -> Options {
             own: "/simulated/own".into(),
             trial: None,
             named: Vec::new(),
+            hidden: Vec::new(),
             file: "/simulated/roots".into(),
         },
         poll: Duration::from_secs(30),
         lease_ttl: Duration::from_secs(60),
-        most: stratum_core::settings::Limits {
-            memory: 1 << 20,
-            time: Duration::from_secs(3600),
-            ..Default::default()
-        },
         inline: true,
         without_policies: Default::default(),
     }

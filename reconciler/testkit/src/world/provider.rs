@@ -314,6 +314,7 @@ mod tests {
             roots: Vec::new(),
             own: "/nowhere".into(),
             user: None,
+            isolation: None,
         }
     }
 

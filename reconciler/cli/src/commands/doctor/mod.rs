@@ -1,6 +1,7 @@
 //! `stratum doctor`
 
 mod beside;
+mod isolation;
 mod rebuild;
 mod secrets;
 mod state;
@@ -85,6 +86,7 @@ pub(crate) fn run(context: &Context, _arguments: &DoctorArguments) -> Result<Exi
         check_clock(),
         secrets::check_crypto(),
         secrets::check_memory(),
+        isolation::check(),
     ];
     match context.place() {
         Ok(place) => {

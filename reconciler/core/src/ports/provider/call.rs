@@ -22,6 +22,17 @@ pub struct Site {
     pub own: PathBuf,
     /// The user that programs run as which name none; `None` is the user of this process.
     pub user: Option<String>,
+    /// How far programs are kept from the machine; `None` where they are not.
+    pub isolation: Option<Isolation>,
+}
+
+/// How far programs are kept from the machine that they run on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Isolation {
+    /// Files and folders of which they see nothing; absolute.
+    pub hidden: Vec<PathBuf>,
+    /// They have the network of the machine.
+    pub network: bool,
 }
 
 /// What every call to a provider gets.

@@ -20,8 +20,8 @@ use crate::value::Record;
 
 pub use answer::{Located, Proposal, Reading};
 pub use call::{
-    ApplyCall, Call, CheckpointCall, ConfigureCall, FetchCall, ImportCall, LocateCall, Notes,
-    PlanCall, ReadCall, RenewCall, RestoreCall, Site, Stopping, UpgradeCall,
+    ApplyCall, Call, CheckpointCall, ConfigureCall, FetchCall, ImportCall, Isolation, LocateCall,
+    Notes, PlanCall, ReadCall, RenewCall, RestoreCall, Site, Stopping, UpgradeCall,
 };
 pub use error::{ApplyError, Certainty, Complaint, Diagnostic, ProviderError, Severity};
 pub use fit::Misfit;
