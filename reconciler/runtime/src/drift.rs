@@ -105,8 +105,8 @@ impl Reconciler {
         // What is changed now is waited for until it is healthy.
         let changed = judged.plan.steps.iter().map(|step| &step.address);
         changed.for_each(|address| drop(ill.remove(address)));
-        let concerns = obstacles.values().chain(ill.values());
-        look.concern = fought.or(concerns.cloned().next());
+        let mut concerns = obstacles.values().chain(ill.values());
+        look.concern = fought.or(concerns.next().cloned());
         let mut report = self.carry_out(look, judged).await?;
         if !obstacles.is_empty() {
             report.failed = report.failed.or(Some(Retry::Later(AGAIN)));
