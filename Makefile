@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test ci format build install-tools bench bench-peers crash hostile soak release reference bench-hook bench-secrets fuzz
+.PHONY: help demo test ci format build install-tools bench bench-peers crash hostile soak release reference bench-hook bench-secrets fuzz mutants
 
 # A folder of built dependencies that outlives clones is used when there is one.
 ifeq ($(origin CARGO_TARGET_DIR),undefined)
@@ -23,6 +23,7 @@ MINUTES := 30
 PUSHES := 1000
 TOFU := 1.12.6
 CARGO_FUZZ := 0.13.2
+CARGO_MUTANTS := 27.1.0
 PEERS := $(CURDIR)/bench/peers
 BENCH :=
 PROGRAM = $(or $(CARGO_TARGET_DIR),target)/$(PROFILE)/stratum
@@ -92,6 +93,19 @@ fuzz: install-tools ## fuzz what reads files of strangers, MINUTES=60 each; inst
 	  mkdir -p $$room/fuzz/corpus/$$name; \
 	  (cd $$room && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$name fuzz/corpus/$$name fuzz/seeds -- \
 	    -max_len=24000 -timeout=10 -max_total_time=$$(($(MINUTES) * 60))) || exit 1; done
+
+# A build and a test for each change: hours for the whole, so FILE narrows it. What survives and why is in
+# reconciler/runtime/MUTANTS.md.
+mutants: FILE :=
+mutants: install-tools ## change schedule and runtime in small ways, see that a test fails; FILE=runtime/src/lease.rs for one file; installs cargo-mutants where it is missing
+	@command -v cargo-mutants >/dev/null || { echo "installing cargo-mutants $(CARGO_MUTANTS)"; \
+	  $(CARGO) install --locked cargo-mutants --version $(CARGO_MUTANTS); }
+	mkdir -p bench/core bench/runtime
+	$(if $(filter runtime/%,$(FILE)),,$(CARGO) mutants --package stratum-core --output bench/core \
+	  $(foreach file,$(or $(FILE),core/src/schedule.rs core/src/schedule/*.rs),--file 'reconciler/$(file)') \
+	  -- --locked --lib schedule)
+	$(if $(filter core/%,$(FILE)),,$(CARGO) mutants --package stratum-runtime --output bench/runtime \
+	  --file 'reconciler/$(or $(FILE),runtime/src/**)' -- --locked --lib --test it)
 
 bench-hook: install-tools build ## how long the hook pre-commit takes on 1,000 resources
 	@python3 tests/bench/hook.py --program $(PROGRAM)

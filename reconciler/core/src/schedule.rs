@@ -145,47 +145,9 @@ impl Schedule {
         self.change(key, |entry| entry.serve(cause, now.monotonic, ago));
     }
 
-    /// Whether the key is known.
-    pub fn knows(&self, key: &Key) -> bool {
-        self.entries.contains_key(key)
-    }
-
-    /// Whether the key is being looked at.
-    pub fn is_in_flight(&self, key: &Key) -> bool {
-        self.entries
-            .get(key)
-            .is_some_and(|entry| entry.flight.is_some())
-    }
-
     /// Whether nothing is in flight and nothing waits to begin.
     pub fn is_idle(&self) -> bool {
         self.in_flight == 0 && self.urgent.is_empty() && self.others.is_empty()
-    }
-
-    /// How many looks are in flight.
-    pub fn in_flight(&self) -> usize {
-        self.in_flight
-    }
-
-    /// The keys that are known.
-    pub fn keys(&self) -> impl Iterator<Item = &Key> {
-        self.entries.keys()
-    }
-
-    /// The key is no longer there. A look in flight goes on, and nothing follows from it.
-    pub fn forget(&mut self, key: &Key) {
-        self.change(key, |entry| {
-            entry.pending = Causes::default();
-            entry.quiet();
-            entry.forgotten = entry.flight.is_some();
-        });
-        if self
-            .entries
-            .get(key)
-            .is_some_and(|entry| entry.flight.is_none())
-        {
-            self.entries.remove(key);
-        }
     }
 
     /// The next look that may begin now.
@@ -253,7 +215,7 @@ impl Schedule {
         timer.into_iter().chain(alarm).min()
     }
 
-    /// The look of a key is over; `false` when there was none, or nothing follows from it.
+    /// The look of a key is over; `false` when there was none.
     fn land(&mut self, key: &Key) -> bool {
         let Some(entry) = self.entries.get_mut(key) else {
             return false;
@@ -263,10 +225,6 @@ impl Schedule {
         };
         self.in_flight = self.in_flight.saturating_sub(1);
         self.background = self.background.saturating_sub(usize::from(!urgent));
-        if entry.forgotten && entry.pending.is_empty() {
-            self.entries.remove(key);
-            return false;
-        }
         true
     }
 

@@ -20,8 +20,6 @@ pub(super) struct Entry {
     pub(super) flight: Option<bool>,
     /// Tries without success.
     pub(super) attempts: u32,
-    /// Forgotten while in flight.
-    pub(super) forgotten: bool,
     /// When a look last began for what is due again and again.
     served: BTreeMap<Cause, Last>,
     timers: BTreeMap<Cause, Duration>,
@@ -54,7 +52,7 @@ impl Entry {
     }
 
     /// Nothing is due by time any more.
-    pub(super) fn quiet(&mut self) {
+    fn quiet(&mut self) {
         self.timers.clear();
         self.alarms.clear();
         self.meanwhile.clear();
@@ -96,7 +94,6 @@ impl Entry {
     pub(super) fn start(&mut self, urgent: bool, at: Duration) -> (Causes, u32) {
         let causes = std::mem::take(&mut self.pending);
         self.flight = Some(urgent);
-        self.forgotten = false;
         for cause in causes.iter() {
             self.serve(cause, at, Duration::ZERO);
         }

@@ -50,20 +50,6 @@ impl Cause {
         Self::DriftDue,
     ];
 
-    /// The word in logs and spans.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::RefMoved => "ref-moved",
-            Self::Word => "word",
-            Self::Window => "window",
-            Self::ProviderEvent => "provider-event",
-            Self::RetryDue => "retry-due",
-            Self::RenewalDue => "renewal-due",
-            Self::DriftDue => "drift-due",
-        }
-    }
-
     fn urgency(self) -> Urgency {
         match self {
             Self::RefMoved | Self::Word | Self::ProviderEvent | Self::RenewalDue => Urgency::People,

@@ -56,7 +56,7 @@ impl Life {
             self.looks.push((self.now.monotonic, visit.clone()));
             self.flying.push((self.now.monotonic + long, visit));
             assert!(self.flying.len() <= ROOM.all);
-            assert_eq!(self.schedule.in_flight(), self.flying.len());
+            assert_eq!(self.schedule.in_flight, self.flying.len());
         }
     }
 
@@ -218,7 +218,8 @@ fn a_panic_frees_its_own_key_only() {
         schedule.begin(at(0)).unwrap();
     }
     schedule.broke(&key(0), at(1));
-    assert!(!schedule.is_in_flight(&key(0)) && schedule.is_in_flight(&key(1)));
+    let flies = |number| schedule.entries[&key(number)].flight.is_some();
+    assert!(!flies(0) && flies(1));
     assert_eq!(schedule.begin(at(1)), None, "it is not tried at once");
     let again = schedule.begin(at(4)).unwrap();
     assert_eq!((again.key, again.attempts), (key(0), 1));
@@ -258,17 +259,115 @@ fn some_room_is_kept_for_people() {
 }
 
 #[test]
-fn a_key_that_is_forgotten_is_not_looked_at_until_it_is_named_again() {
-    let mut life = Life::new();
-    life.schedule.wake(&key(0), Cause::Start);
-    life.begin(MOMENT);
-    life.schedule.forget(&key(0));
-    life.live(HOUR, MOMENT, |_, _| every(10));
-    assert_eq!(life.looks.len(), 1);
-    assert!(!life.schedule.knows(&key(0)));
-    life.schedule.wake(&key(0), Cause::Start);
-    life.live(HOUR + MOMENT, MOMENT, |_, _| every(10));
-    assert_eq!(life.looks.len(), 2);
+fn it_is_idle_when_nothing_waits_and_nothing_is_in_flight() {
+    for cause in [Cause::RefMoved, Cause::DriftDue] {
+        let mut schedule = Schedule::new(ROOM);
+        assert!(schedule.is_idle());
+        schedule.wake(&key(0), cause);
+        assert!(!schedule.is_idle(), "{cause:?} waits");
+        schedule.begin(at(0)).unwrap();
+        assert!(!schedule.is_idle(), "{cause:?} is in flight");
+        schedule.ended(&key(0), &every(60), at(1));
+        assert!(schedule.is_idle(), "what is due later does not wait");
+        assert_eq!(
+            schedule.ended(&key(0), &every(1), at(1)),
+            None,
+            "it is over"
+        );
+        assert!(schedule.is_idle());
+    }
+}
+
+#[test]
+fn it_is_due_at_once_exactly_when_something_may_begin() {
+    let mut schedule = Schedule::new(ROOM);
+    assert_eq!(schedule.due(at(0)), None);
+    for number in 0..ROOM.background {
+        schedule.wake(&key(number), Cause::DriftDue);
+        assert_eq!(schedule.due(at(0)), Some(Duration::ZERO));
+        schedule.begin(at(0)).unwrap();
+    }
+    schedule.wake(&key(10), Cause::DriftDue);
+    assert_eq!(
+        schedule.due(at(0)),
+        None,
+        "the rest of the room is for people"
+    );
+    schedule.wake(&key(11), Cause::RefMoved);
+    assert_eq!(schedule.due(at(0)), Some(Duration::ZERO));
+    schedule.begin(at(0)).unwrap();
+    schedule.wake(&key(12), Cause::RefMoved);
+    assert_eq!(schedule.due(at(0)), None, "there is no room");
+}
+
+#[test]
+fn many_keys_do_not_come_due_together() {
+    let (every, tenth) = (Duration::from_secs(100), Duration::from_secs(10));
+    let periods = || (0..50).map(|number| backoff::period(&key(number), every));
+    let different: BTreeSet<Duration> = periods().collect();
+    assert!(different.len() > 40, "{different:?}");
+    assert!(
+        different
+            .iter()
+            .all(|one| (every..every + tenth).contains(one))
+    );
+    assert!(periods().eq(periods()), "the same for a key every time");
+    let waits = (0..50).map(|number| backoff(&format!("e{number}"), every, 1));
+    let different: BTreeSet<Duration> = waits.collect();
+    assert!(different.len() > 40, "{different:?}");
+    assert!(
+        different
+            .iter()
+            .all(|one| (every..every + 2 * tenth).contains(one))
+    );
+}
+
+#[test]
+fn what_an_answer_does_not_name_is_no_longer_due() {
+    let mut schedule = Schedule::new(ROOM);
+    let soon = When::After(Duration::from_secs(10));
+    schedule.set(&key(0), Cause::DriftDue, soon, at(0));
+    let then = When::At(at(20).wall);
+    schedule.set(&key(0), Cause::RenewalDue, then, at(0));
+    schedule.wake(&key(0), Cause::RefMoved);
+    schedule.begin(at(0)).unwrap();
+    schedule.ended(&key(0), &Next::when_changed(), at(1));
+    assert_eq!((schedule.due(at(1)), schedule.begin(at(30))), (None, None));
+}
+
+#[test]
+fn a_time_of_day_that_comes_early_is_honoured() {
+    let mut schedule = Schedule::new(ROOM);
+    let then = at(3600).wall;
+    schedule.set(&key(0), Cause::RenewalDue, When::At(then), at(0));
+    let mut now = at(1);
+    assert_eq!(schedule.begin(now), None);
+    now.wall = then;
+    assert_eq!(schedule.due(now), Some(Duration::ZERO));
+    assert_eq!(schedule.begin(now).unwrap().key, key(0));
+}
+
+#[test]
+fn a_try_of_an_earlier_process_is_waited_for_and_counts() {
+    let mut schedule = Schedule::new(ROOM);
+    let wait = Duration::from_secs(100);
+    let attempt = Attempt { attempts: 5, wait };
+    schedule.remember(&key(0), attempt, at(0));
+    assert_eq!(schedule.begin(at(99)), None);
+    let visit = schedule.begin(at(100)).unwrap();
+    assert_eq!(
+        (visit.attempts, visit.causes),
+        (5, Causes::of(Cause::RetryDue))
+    );
+    let failed = Next::when_changed().failed(later(2));
+    let next = schedule.ended(&key(0), &failed, at(101)).unwrap();
+    assert_eq!(next.attempts, 6);
+    let least = Duration::from_secs(2 * 32);
+    assert!(
+        (least..least * 6 / 5).contains(&next.wait),
+        "{:?}",
+        next.wait
+    );
 }
 
 #[test]
