@@ -98,7 +98,7 @@ impl Driver {
             self.begin();
         }
         self.reconciler.publish_once().await;
-        self.reconciler.upkeep(false).await;
+        self.reconciler.upkeep(1).await;
         Ok(reports.into_values().collect())
     }
 
@@ -114,9 +114,6 @@ impl Driver {
                 self.ask_for_leases().await;
             }
             self.begin();
-            if self.schedule.is_idle() {
-                self.reconciler.upkeep(true).await;
-            }
             let wait = refs.wait(self.now().monotonic);
             let due = self.due(wait);
             let reconciler = Arc::clone(&self.reconciler);

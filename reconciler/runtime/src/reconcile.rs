@@ -48,8 +48,6 @@ pub struct Reconciler {
     pub(crate) runs: Mutex<Runs>,
     /// What the monotonic clock said when the time of day was last read for upkeep.
     pub(crate) clock_read: Mutex<Option<Duration>>,
-    /// What it said when it was last asked whether upkeep is due.
-    pub(crate) upkeep_asked: Mutex<Option<Duration>>,
     pub(crate) records: Records,
     pub(crate) front: Mutex<Front>,
     pub(crate) known: Known,
@@ -69,7 +67,7 @@ impl Reconciler {
     pub fn new(ports: Ports, options: Options, progress: ProgressSink, stop: Stop) -> Arc<Self> {
         let (leases, read, words, runs, records) = Default::default();
         let (front, known) = Default::default();
-        let (clock_read, upkeep_asked) = Default::default();
+        let clock_read = Default::default();
         Arc::new(Self {
             ports,
             options,
@@ -80,7 +78,6 @@ impl Reconciler {
             words,
             runs,
             clock_read,
-            upkeep_asked,
             records,
             front,
             known,
@@ -109,10 +106,11 @@ impl Reconciler {
     pub async fn run(self: &Arc<Self>) -> Result<(), RuntimeError> {
         let mut driver = Driver::new(Arc::clone(self));
         let publishing = Task(tokio::spawn(Arc::clone(self).keep_publishing()));
+        let upkeep = Task(tokio::spawn(Arc::clone(self).keep_up()));
         let work = async {
             let result = driver.watch().await;
             driver.finish().await;
-            drop(publishing);
+            drop((publishing, upkeep));
             self.publish_once().await;
             result
         };

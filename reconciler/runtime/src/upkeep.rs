@@ -1,4 +1,4 @@
-//! Dropping what is over, between looks: what the state keeps, and the entries of the audit log.
+//! Dropping what is over, beside the looks: what the state keeps, and the entries of the audit log.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
@@ -13,10 +13,10 @@ use stratum_core::settings::RetentionSettings;
 use crate::error::RuntimeError;
 use crate::reconcile::Reconciler;
 
-/// Who goes on asks no more often than this whether upkeep is due.
+/// Who goes on asks so often whether upkeep is due.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// How often it is gone on where there was more to drop than one call drops.
+/// How often whoever goes on drops at a time where there is more than one call drops.
 const ROUNDS: u32 = 50;
 
 /// How long things are kept, by all settings that are applied.
@@ -55,17 +55,23 @@ impl From<AuditError> for Kept {
 }
 
 impl Reconciler {
-    /// Drops what is over, if upkeep is due; otherwise costs next to nothing and writes nothing. With
-    /// `all` it goes on until nothing more is over. What goes wrong is said and tried again later.
+    /// Drops what is over whenever upkeep is due, until it is dropped itself. No look waits for it: it
+    /// drops little at a time, and others write in between.
+    pub(crate) async fn keep_up(self: Arc<Self>) {
+        loop {
+            self.upkeep(ROUNDS).await;
+            self.ports.clock.sleep(PAUSE).await;
+        }
+    }
+
+    /// Drops what is over, if upkeep is due, in so many calls at most; otherwise costs next to nothing
+    /// and writes nothing. What goes wrong is said and tried again later.
     ///
     /// *Guarantees*: a commit that was pushed and not accepted shortens nothing: what counts is the
     /// longest time that any environment's applied commit names, and where one of them cannot be
     /// read, nothing is dropped. Neither does a clock that nothing else bears out.
-    pub(crate) async fn upkeep(self: &Arc<Self>, all: bool) {
-        if all && !self.may_ask_again() {
-            return;
-        }
-        match self.drop_old(all).await {
+    pub(crate) async fn upkeep(self: &Arc<Self>, rounds: u32) {
+        match self.drop_old(rounds).await {
             Ok(()) => {}
             Err(Kept::NoSettings) => {
                 tracing::warn!("the applied settings cannot be used, so nothing old is dropped");
@@ -76,21 +82,7 @@ impl Reconciler {
         }
     }
 
-    /// Whether it is long enough ago that somebody who goes on asked.
-    fn may_ask_again(&self) -> bool {
-        let now = self.ports.clock.monotonic();
-        let mut asked = self
-            .upkeep_asked
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let may = asked.is_none_or(|asked| now.saturating_sub(asked) >= PAUSE);
-        if may {
-            *asked = Some(now);
-        }
-        may
-    }
-
-    async fn drop_old(self: &Arc<Self>, all: bool) -> Result<(), Kept> {
+    async fn drop_old(self: &Arc<Self>, rounds: u32) -> Result<(), Kept> {
         let store = &self.ports.store;
         if !store.is_upkeep_due().await? {
             return Ok(());
@@ -105,7 +97,7 @@ impl Reconciler {
             settings: applied.retention,
             now,
         };
-        for _ in 0..if all { ROUNDS } else { 1 } {
+        for _ in 0..rounds {
             let dropped = store.retain(&keep).await?;
             tracing::debug!(?dropped, "dropped what is old");
             if !dropped.more || self.stop.is_stopped() {

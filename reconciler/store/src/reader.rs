@@ -21,8 +21,8 @@ use tokio::sync::{RwLock, RwLockReadGuard};
 
 use crate::error::Failure;
 
-/// So many connections are kept: as many looks are made at once.
-const KEPT: usize = 8;
+/// So many connections are kept: looks are made at once, and each reads several things at once.
+const KEPT: usize = 16;
 
 /// Opens connections that only read, and keeps some for the next reads.
 #[derive(Debug)]

@@ -36,6 +36,8 @@ pub struct KillingStore<S = MemoryStore> {
     writes: AtomicU64,
     /// How often the row of one environment was read.
     rows: AtomicU64,
+    /// Dropping what is old never comes to an end.
+    pub drops_for_ever: AtomicBool,
     kill: Option<Kill>,
     dead: AtomicBool,
     pub died: Notify,
@@ -110,6 +112,7 @@ impl<S> KillingStore<S> {
             inner,
             writes: AtomicU64::new(0),
             rows: AtomicU64::new(0),
+            drops_for_ever: AtomicBool::new(false),
             kill,
             dead: AtomicBool::new(false),
             died: Notify::new(),
@@ -344,6 +347,9 @@ impl<S: Store + 'static> Retention for KillingStore<S> {
         self.ask(self.inner.is_upkeep_due()).await
     }
     async fn retain(&self, keep: &Keep) -> Result<Dropped, StoreError> {
+        if self.drops_for_ever.load(Ordering::SeqCst) {
+            return std::future::pending().await;
+        }
         self.write(self.inner.retain(keep)).await
     }
     async fn lived(&self, reading: ClockReading) -> Result<Timestamp, StoreError> {

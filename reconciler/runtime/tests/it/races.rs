@@ -1,5 +1,6 @@
 //! Several things at once: pushes during an apply, two processes, branches that move and go.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use stratum_core::condition::Condition;
@@ -319,4 +320,28 @@ async fn two_writers_that_fight_are_reported() {
         "{}",
         row.reason
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_what_is_old_keeps_no_push_waiting() {
+    let desk = Desk::new(1);
+    let one = |value: &str| Content::of(vec![thing("a", value, &[])]);
+    desk.script.push(one("1"));
+    let process = desk.start();
+    process.store.drops_for_ever.store(true, Ordering::SeqCst);
+    let running = tokio::spawn({
+        let reconciler = process.reconciler.clone();
+        async move { reconciler.run().await }
+    });
+    let is = async |value: &str| {
+        let there = async || desk.values().get("a").is_some_and(|there| there == value);
+        until(there).await;
+    };
+    is("1").await;
+    // It is asked about once a minute whether something is to be dropped.
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    desk.script.push(one("2"));
+    is("2").await;
+    process.stop.stop();
+    running.await.unwrap().unwrap();
 }

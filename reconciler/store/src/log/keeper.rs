@@ -20,6 +20,7 @@ use crate::log::prune::{overdue, prune};
 use crate::log::veil::Veils;
 use crate::pack::unpack_bytes;
 use crate::read;
+use crate::read::audit::Waiting;
 use crate::reader::Reader;
 use crate::write::Write;
 use crate::write::audit::Integrated;
@@ -76,7 +77,7 @@ impl Keeper {
             trouble: Mutex::default(),
             busy: tokio::sync::Mutex::new(()),
         });
-        let (head, rows) = keeper.waiting_rows().await?;
+        let Waiting { head, rows, .. } = keeper.waiting_rows().await?;
         if !keeper.is_settled(head.clone(), rows.is_empty()).await? {
             keeper.look_closer(keys, head).await?;
         }
@@ -121,7 +122,8 @@ impl Keeper {
         }
     }
 
-    /// Brings in all that waits.
+    /// Brings in all that waits now. What comes meanwhile waits for the next time, so that many come
+    /// together however fast they come.
     pub(crate) async fn bring_in(&self) -> Result<(), StoreError> {
         let _one = self.busy.lock().await;
         self.waiting.store(0, Ordering::Relaxed);
@@ -138,8 +140,10 @@ impl Keeper {
         let folder = self.folder.clone();
         // Held from reading what waits until it is dropped: no other process comes in between.
         let _lock = off_the_loop(move || lock(&folder)).await?;
+        let mut until = None;
         loop {
-            let (head, rows) = self.waiting_rows().await?;
+            let Waiting { head, rows, newest } = self.waiting_rows().await?;
+            let until = *until.get_or_insert(newest);
             let Some(last) = rows.last().map(|(id, _)| *id) else {
                 return Ok(());
             };
@@ -159,10 +163,13 @@ impl Keeper {
             };
             let integrated = Write::Integrated(Integrated { last, head });
             self.writer.write(integrated).await?;
+            if Some(last) >= until {
+                return Ok(());
+            }
         }
     }
 
-    async fn waiting_rows(&self) -> Result<(Option<Head>, Vec<(i64, Vec<u8>)>), StoreError> {
+    async fn waiting_rows(&self) -> Result<Waiting, StoreError> {
         loop {
             let mut view = self.reader.view().await?;
             let answer = read::audit::waiting(view.connection(), AT_ONCE).await;

@@ -54,10 +54,9 @@ impl Retention for SqliteStore {
             checkpoints: self.drop(What::Checkpoints, &old.checkpoints).await?,
             journals: self.drop(What::Journal, &old.journals).await?,
             runs: self.drop(What::Run, &old.runs).await?,
+            more: old.more,
             ..Dropped::default()
         };
-        let full = |keys: &[i64]| keys.len() >= IN_ONE_CALL as usize;
-        dropped.more = full(&old.checkpoints) || full(&old.journals) || full(&old.runs);
         self.forget(keep, &mut dropped).await?;
         if !dropped.more {
             let copies = self.drop_copies().await?;

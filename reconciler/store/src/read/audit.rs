@@ -6,18 +6,32 @@ use crate::error::{Failure, unreadable};
 use crate::log::Head;
 use crate::schema;
 
-/// How far the log is, and the oldest rows that wait: as many as `bytes` hold, and at least one.
+/// What waits for the audit log.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    /// How far the log is.
+    pub(crate) head: Option<Head>,
+    /// The oldest rows.
+    pub(crate) rows: Vec<(i64, Vec<u8>)>,
+    /// The newest row of all.
+    pub(crate) newest: Option<i64>,
+}
+
+/// What waits for the audit log: as many rows as `bytes` hold, and at least one.
 pub(crate) async fn waiting(
     connection: &mut SqliteConnection,
     bytes: i64,
-) -> Result<(Option<Head>, Vec<(i64, Vec<u8>)>), Failure> {
+) -> Result<Waiting, Failure> {
     let head = head(connection).await?;
+    let newest = sqlx::query_scalar("SELECT max(id) FROM audit_waiting");
+    let newest = newest.fetch_one(&mut *connection).await?;
     let sql = "SELECT id, entries FROM ( \
                  SELECT id, entries, sum(length(entries)) OVER (ORDER BY id) - length(entries) \
                    AS before FROM audit_waiting LIMIT 4096 \
                ) WHERE before < ? ORDER BY id";
     let rows = sqlx::query_as(sql).bind(bytes).fetch_all(connection);
-    Ok((head, rows.await?))
+    let rows = rows.await?;
+    Ok(Waiting { head, rows, newest })
 }
 
 /// How far the log is, as the state knows it.

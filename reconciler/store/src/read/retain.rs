@@ -27,6 +27,8 @@ pub(crate) struct Old {
     pub(crate) journals: Vec<i64>,
     /// Runs that are over.
     pub(crate) runs: Vec<i64>,
+    /// There is more than was asked for.
+    pub(crate) more: bool,
 }
 
 /// How upkeep stands: whether runs were begun since the last one or an hour is over.
@@ -50,15 +52,20 @@ pub(crate) async fn old(
         checkpoints: checkpoints.fetch_all(&mut *connection).await?,
         ..Old::default()
     };
+    old.more = old.checkpoints.len() >= limit as usize;
     for environment in environments(connection).await? {
         let limit = limit as usize;
         if old.journals.len() < limit {
-            let found = journals(connection, &environment, keep).await?;
+            let (found, more) = journals(connection, &environment, keep).await?;
             old.journals.extend(found);
+            old.more |= more;
         }
         if old.runs.len() < limit {
-            old.runs.extend(runs(connection, &environment, keep).await?);
+            let (found, more) = runs(connection, &environment, keep).await?;
+            old.runs.extend(found);
+            old.more |= more;
         }
+        old.more |= old.journals.len() >= limit || old.runs.len() >= limit;
     }
     surplus(connection, &mut old).await?;
     Ok(old)
@@ -75,7 +82,7 @@ async fn environments(connection: &mut SqliteConnection) -> Result<Vec<String>, 
 }
 
 /// How many rows of one environment are looked at in one go.
-const PAGE: u32 = 200;
+const PAGE: u32 = 1_000;
 
 /// Key and time of a run.
 type Timed = (i64, Option<i64>);
@@ -84,7 +91,7 @@ async fn journals(
     connection: &mut SqliteConnection,
     environment: &str,
     keep: &Keep,
-) -> Result<Vec<i64>, Failure> {
+) -> Result<(Vec<i64>, bool), Failure> {
     let surplus = "SELECT key, NULL FROM runs WHERE environment = ?1 AND kept > 0 AND open = 0 \
                    AND key <= (SELECT key FROM runs WHERE environment = ?1 AND kept > 0 \
                                ORDER BY key DESC LIMIT 1 OFFSET ?2) ORDER BY key LIMIT ?3";
@@ -101,7 +108,7 @@ async fn runs(
     connection: &mut SqliteConnection,
     environment: &str,
     keep: &Keep,
-) -> Result<Vec<i64>, Failure> {
+) -> Result<(Vec<i64>, bool), Failure> {
     let surplus = "SELECT key, NULL FROM runs WHERE environment = ?1 AND open = 0 \
                    AND key <= (SELECT key FROM runs WHERE environment = ?1 \
                                ORDER BY key DESC LIMIT 1 OFFSET ?2) ORDER BY key LIMIT ?3";
@@ -114,15 +121,16 @@ async fn runs(
     over(connection, environment, queries, settings.history, before).await
 }
 
-/// Runs of an environment that are too many or too old, but for those that are still spoken of.
+/// Runs of an environment that are too many or too old, but for those that are still spoken of; and
+/// whether there are more of them than one page holds.
 async fn over(
     connection: &mut SqliteConnection,
     environment: &str,
     [surplus, oldest]: [&'static str; 2],
     count: u32,
     before: i64,
-) -> Result<Vec<i64>, Failure> {
-    let mut found: Vec<i64> = Vec::new();
+) -> Result<(Vec<i64>, bool), Failure> {
+    let (mut found, mut more) = (Vec::new(), false);
     for sql in [surplus, oldest] {
         let rows: Vec<Timed> = sqlx::query_as(sql)
             .bind(environment)
@@ -134,16 +142,18 @@ async fn over(
         let old = rows
             .iter()
             .take_while(|(_, at)| at.is_none_or(|at| at < before));
-        found.extend(old.map(|(key, _)| key));
+        let count = found.len();
+        found.extend(old.map(|(key, _)| *key));
+        more |= found.len().saturating_sub(count) >= PAGE as usize;
     }
     if found.is_empty() {
-        return Ok(found);
+        return Ok((found, more));
     }
     let spoken_of = spoken_of(connection, environment).await?;
     found.retain(|key| !spoken_of.contains(key));
     found.sort_unstable();
     found.dedup();
-    Ok(found)
+    Ok((found, more))
 }
 
 /// The runs of an environment that something else names: its last one, and the one it is held by.
@@ -176,6 +186,7 @@ async fn surplus(connection: &mut SqliteConnection, old: &mut Old) -> Result<(),
             .bind(more)
             .fetch_all(&mut *connection)
             .await?;
+        old.more |= keys.len() >= PAGE as usize;
         old.journals.extend(keys);
     }
     let count = "SELECT count(*) FROM runs";
@@ -191,6 +202,7 @@ async fn surplus(connection: &mut SqliteConnection, old: &mut Old) -> Result<(),
             .bind(more)
             .fetch_all(connection)
             .await?;
+        old.more |= keys.len() >= PAGE as usize;
         old.runs.extend(keys);
     }
     for keys in [&mut old.journals, &mut old.runs] {

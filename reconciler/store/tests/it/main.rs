@@ -20,4 +20,5 @@ mod migration;
 mod private;
 mod reading;
 mod rest;
+mod retention;
 mod support;

@@ -1,9 +1,18 @@
 //! What is written, and what happens when it cannot be.
 
 use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use stratum_core::audit::What;
-use stratum_core::ports::{Audit, AuditError, Journals, Leases, StoreError};
+use stratum_core::ports::{
+    Audit, AuditError, Journals, Leases, NoteAlgorithm, NoteError, NoteKeys, NoteSignatures,
+    NoteSigner, StoreError,
+};
+use stratum_core::secret::Secret;
+use stratum_store::SqliteStore;
+use stratum_testkit::audit::TwinSigner;
+use tokio::runtime::Handle;
 
 use super::{Desk, NOVEMBER, equals_journal, part, refused};
 use crate::support::{lease, start, step};
@@ -139,4 +148,67 @@ async fn two_processes_share_the_log() {
     assert_eq!(desk.report().problem, None);
     assert_eq!(desk.entries().len(), 12);
     assert_eq!(desk.report().parts.len(), 1);
+}
+
+/// Has something new to say whenever it signs.
+struct Talking {
+    inner: TwinSigner,
+    store: OnceLock<Arc<SqliteStore>>,
+    runtime: Handle,
+    signed: AtomicU64,
+}
+
+impl NoteSigner for Talking {
+    fn generate(&self) -> Result<Secret, NoteError> {
+        self.inner.generate()
+    }
+    fn public(&self, pair: &Secret) -> Result<NoteKeys, NoteError> {
+        self.inner.public(pair)
+    }
+    fn sign(&self, pair: &Secret, text: &[u8]) -> Result<NoteSignatures, NoteError> {
+        let number = self.signed.fetch_add(1, Ordering::SeqCst);
+        if let Some(store) = self.store.get().filter(|_| number < 50) {
+            let entry = [refused(NOVEMBER, 100 + number as usize)];
+            let _closed_at_the_end = self.runtime.block_on(store.log(&entry));
+        }
+        self.inner.sign(pair, text)
+    }
+    fn verify(&self, algorithm: NoteAlgorithm, public: &[u8], text: &[u8], given: &[u8]) -> bool {
+        self.inner.verify(algorithm, public, text, given)
+    }
+    fn generate_veil(&self) -> Result<Secret, NoteError> {
+        self.inner.generate_veil()
+    }
+    fn veil(&self, key: &Secret, context: &[u8], text: &[u8]) -> Result<Vec<u8>, NoteError> {
+        self.inner.veil(key, context, text)
+    }
+    fn unveil(&self, key: &Secret, context: &[u8], veiled: &[u8]) -> Result<Vec<u8>, NoteError> {
+        self.inner.unveil(key, context, veiled)
+    }
+}
+
+#[tokio::test]
+async fn what_comes_while_entries_are_brought_in_waits_for_others() {
+    let desk = Desk::new();
+    let signer = Arc::new(Talking {
+        inner: TwinSigner::new(),
+        store: OnceLock::new(),
+        runtime: Handle::current(),
+        signed: AtomicU64::new(0),
+    });
+    let opened = SqliteStore::open_logged(&desk.path(), signer.clone()).await;
+    let store = Arc::new(opened.unwrap());
+    store.log(&[refused(NOVEMBER, 1)]).await.unwrap();
+    let _ = signer.store.set(Arc::clone(&store));
+    let before = signer.signed.load(Ordering::SeqCst);
+    store.bring_in().await.unwrap();
+    let signed = signer.signed.load(Ordering::SeqCst) - before;
+    // The task beside it brings in what came before, about once a second.
+    assert!(signed < 10, "signed {signed} times");
+    store.bring_in().await.unwrap();
+    store.close().await;
+    // What came during the last time is in the state, and in the log with the next start.
+    let again = SqliteStore::open_logged(&desk.path(), signer.clone()).await;
+    again.unwrap().close().await;
+    assert!(signer.signed.load(Ordering::SeqCst) >= before + 3);
 }
