@@ -14,10 +14,12 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -193,11 +195,9 @@ def latency(program, folder, pushes):
         "infra/bench.ncl", f'{{ local_file.page = {{ path = "page", content = "push {n}\\n" }} }}\n')
     write(0)
     stratum.push()
-    reconciler = subprocess.Popen([program, "--repo", str(stratum.bare), "-q", "reconcile"],
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     page = stratum.bare / "stratum/world/bench/page"
     times = []
-    try:
+    with running(stratum):
         wait_for(page, "push 0\n")
         for number in range(1, pushes + 1):
             write(number)
@@ -207,9 +207,6 @@ def latency(program, folder, pushes):
             run("git", "push", "-q", "origin", "main", cwd=stratum.work)
             wait_for(page, f"push {number}\n")
             times.append((started, ended(stratum, number)))
-    finally:
-        reconciler.send_signal(signal.SIGTERM)
-        reconciler.wait(timeout=30)
     seconds = sorted((end - start).total_seconds() for start, end in times)
     pick = lambda share: round(seconds[min(len(seconds) - 1, int(len(seconds) * share))], 4)
     return {"pushes": pushes, "p50": pick(0.5), "p95": pick(0.95), "most": round(seconds[-1], 4)}
@@ -251,7 +248,7 @@ def journal(program, folder, count=1000):
     return {"steps": count, "bytes_per_step": round((sizes[1] - sizes[0]) / count)}
 
 
-def many(program, folder, count, pushes=15, idle=20):
+def many(program, folder, count, idle, pushes=15):
     """`count` environments with one file each: what a push to one of them costs, and nothing."""
     stratum = Stratum(program, folder)
     names = [f"e{number:05}" for number in range(count)]
@@ -264,11 +261,9 @@ def many(program, folder, count, pushes=15, idle=20):
     stratum.push()
     result = {"environments": count, "apply": stratum.call("reconcile", "--once")}
     result["noop"] = median(lambda _: stratum.call("reconcile", "--once"))
-    reconciler = subprocess.Popen([program, "--repo", str(stratum.bare), "-q", "reconcile"],
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     world = stratum.bare / "stratum/world"
-    try:
-        # One push that nobody waits for: whoever starts looks at everything once.
+    with running(stratum) as reconciler:
+        # One push that nobody waits for: whoever starts looks at what is not settled.
         page(names[0], "warm")
         stratum.push()
         wait_for(world / names[0] / "page", "warm\n", 600)
@@ -289,11 +284,7 @@ def many(program, folder, count, pushes=15, idle=20):
         before = spent(reconciler.pid)
         time.sleep(idle)
         result["idle"] = round((spent(reconciler.pid) - before) / idle, 5)
-    finally:
-        reconciler.send_signal(signal.SIGTERM)
-        reconciler.wait(timeout=120)
-    count = subprocess.run(["git", "count-objects"], cwd=stratum.bare, capture_output=True, text=True)
-    result["loose"] = int(count.stdout.split()[0])
+    result["loose"] = loose(stratum)
     return result
 
 
@@ -313,29 +304,92 @@ def settle(pid):
     sys.exit("the reconciler did not come to rest within ten minutes")
 
 
-def history(program, folder, runs=300):
-    """What a repository costs that has a history: runs one after the other, then nothing."""
+def history(program, folder, runs, pushes=40):
+    """What a repository costs that has a history: pushes one after the other, then a state with so
+    many runs, made of the last of them."""
     stratum = Stratum(program, folder)
     write = lambda n: stratum.write("infra/bench.ncl", f'{{ local_data.r = {{ input = "{n}" }} }}\n')
     write(0)
     stratum.push()
-    reconciler = subprocess.Popen([program, "--repo", str(stratum.bare), "-q", "reconcile"],
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for number in range(1, runs + 1):
+    with running(stratum) as reconciler:
+        for number in range(1, pushes + 1):
             write(number)
             stratum.push()
             ended(stratum, number)
         settle(reconciler.pid)
-    finally:
-        reconciler.send_signal(signal.SIGTERM)
-        reconciler.wait(timeout=120)
-    state = sum(p.stat().st_size for p in (stratum.bare / "stratum").glob("state.db*"))
-    result = {"runs": runs, "state_bytes_a_run": round(state / runs)}
+    result = {"runs": runs, "loose": loose(stratum)}
+    state = stratum.bare / "stratum/state.db"
+    age(state, runs)
+    result["state_before"] = size(state)
+    key = folder / "identity"
+    run(program, "secrets", "keygen", "identity", "--out", str(key), cwd=folder)
+    start = lambda _: stratum.call("reconcile", "--once", "--identity", str(key))
+    result["wrap"] = start(0)
+    result["start"] = median(start)
+    started = time.monotonic()
+    with running(stratum):
+        while not is_kept_up(state) and time.monotonic() - started < 3600:
+            time.sleep(1)
+    result["dropped_within"] = round(time.monotonic() - started)
+    result["state"] = size(state)
     for command in ("status", "history"):
         result[command] = median(lambda _: stratum.call(command))
     result["noop"] = median(lambda _: stratum.call("reconcile", "--once"))
     return result
+
+
+def age(state, runs):
+    """Adds so many copies of the newest run to a state that nobody has open."""
+    with sqlite3.connect(state) as db:
+        newest = "SELECT key, id, environment, summary, events FROM runs ORDER BY key DESC LIMIT 1"
+        key, name, environment, summary, events = db.execute(newest).fetchone()
+        body, = db.execute("SELECT body FROM plans WHERE run = ?", (key,)).fetchone()
+        rows = db.execute("SELECT id, at, event FROM events WHERE id >= ? AND id < ?",
+                          (key << 32, (key + 1) << 32)).fetchall()
+        summary = json.loads(summary)
+        for number in range(1, runs + 1):
+            summary["id"] = f"{name[:-7]}-{number:06}"
+            db.execute("INSERT INTO runs (key, id, environment, summary, events, open) "
+                       "VALUES (?, ?, ?, ?, ?, 0)",
+                       (key + number, summary["id"], environment, json.dumps(summary), events))
+            db.execute("INSERT INTO plans (run, body) VALUES (?, ?)", (key + number, body))
+            db.executemany("INSERT INTO events (id, at, event) VALUES (?, ?, ?)",
+                           [(id + (number << 32), at, event) for id, at, event in rows])
+    db.close()
+
+
+def is_kept_up(state):
+    """Whether everything was dropped that is too much."""
+    db = sqlite3.connect(f"file:{state}?mode=ro", uri=True)
+    try:
+        sql = "SELECT run >= (SELECT max(key) FROM runs) FROM upkeep"
+        return bool(db.execute(sql).fetchone()[0])
+    finally:
+        db.close()
+
+
+def size(state):
+    """The bytes of the state and of what SQLite keeps beside it."""
+    return sum(path.stat().st_size for path in state.parent.glob("state.db*"))
+
+
+def loose(stratum):
+    counted = subprocess.run(["git", "count-objects"], cwd=stratum.bare, capture_output=True,
+                             text=True)
+    return int(counted.stdout.split()[0])
+
+
+@contextmanager
+def running(stratum):
+    """A reconciler that watches, until the end of the block."""
+    reconciler = subprocess.Popen(
+        [stratum.program, "--repo", str(stratum.bare), "-q", "reconcile"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield reconciler
+    finally:
+        reconciler.send_signal(signal.SIGTERM)
+        reconciler.wait(timeout=120)
 
 
 WORK = {"plan": "first plan", "apply": "plan and apply", "noop": "nothing changed",
@@ -370,17 +424,20 @@ def rows(program, folder, arguments):
     """The rows on many environments, and on history."""
     counts = [int(count) for count in arguments.environments.split(",") if count]
     for count in counts if arguments.only in (None, "many") else []:
-        got = many(program, folder / f"many{count}", count)
+        got = many(program, folder / f"many{count}", count, arguments.idle)
         print(f"{count} environments: first apply {got['apply']['cpu']:.2f} CPU s, nothing changed "
               f"{got['noop']['cpu']:.3f} CPU s; a push that touches one: p50 {got['p50'] * 1000:.0f} ms, "
               f"{got['cpu_a_push']:.3f} CPU s; idle {got['idle'] * 100:.2f} % of a core; "
               f"{got['loose']} loose objects", flush=True)
         yield {f"many{count}": got}
     if arguments.only in (None, "history"):
-        got = history(program, folder / "history")
-        print(f"{got['runs']} runs: {got['state_bytes_a_run']} bytes of state each; status "
+        got = history(program, folder / "history", arguments.runs)
+        print(f"{got['runs']} runs, {got['state_before'] / 1e6:.0f} MB of state: a start with an "
+              f"identity {got['start']['wall']:.3f} s ({got['wrap']['wall']:.1f} s the first time); "
+              f"after {got['dropped_within']} s {got['state'] / 1e6:.0f} MB; status "
               f"{got['status']['wall'] * 1000:.0f} ms, history {got['history']['wall'] * 1000:.0f} ms, "
-              f"nothing changed {got['noop']['cpu']:.3f} CPU s", flush=True)
+              f"nothing changed {got['noop']['cpu']:.3f} CPU s; {got['loose']} loose objects",
+              flush=True)
         yield {"history": got}
 
 
@@ -392,8 +449,13 @@ def main():
     parser.add_argument("--slow-limit", type=int, default=1000,
                         help="the largest N for terraform, whose cost grows with its square")
     parser.add_argument("--pushes", type=int, default=100)
-    parser.add_argument("--environments", default="100,1000",
-                        help="so many environments with one file each; empty leaves them out")
+    parser.add_argument("--environments", default="100",
+                        help="so many environments with one file each, for example 100,1000,10000; "
+                             "empty leaves them out")
+    parser.add_argument("--idle", type=int, default=20,
+                        help="so many seconds many environments are left alone")
+    parser.add_argument("--runs", type=int, default=30_000,
+                        help="so many runs are in the state of the row on history")
     parser.add_argument("--only", choices=["many", "history"], help="these rows alone")
     arguments = parser.parse_args()
     sizes = [int(size) for size in arguments.sizes.split(",")]
