@@ -96,7 +96,10 @@ pub(super) async fn is_renewed_with_others(stage: Stage) -> Kept {
     let lost = done("renewing", store.renew(&own).await)?;
     same("all leases are renewed together", lost, Vec::new())?;
     stage.clock.advance(TTL);
-    done("giving back", store.release(std::slice::from_ref(&first)).await)?;
+    done(
+        "giving back",
+        store.release(std::slice::from_ref(&first)).await,
+    )?;
     let taken = done("a free lease", other.acquire(&a, TTL).await)?;
     let lost = done("renewing", store.renew(&own).await)?;
     let rule = "the ones that were lost are told";
