@@ -334,7 +334,7 @@ def history(program, folder, runs, pushes=40):
     result["state"] = size(state)
     for command in ("status", "history"):
         result[command] = median(lambda _: stratum.call(command))
-    result["noop"] = median(lambda _: stratum.call("reconcile", "--once"))
+    result["noop"] = median(start)
     return result
 
 
