@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stratum_core::condition::Condition;
+use stratum_core::duration;
 use stratum_core::ids::Address;
 use stratum_core::observed::{Observed, Report};
 use stratum_core::planning::{DriftRule, decisive, is_settable};
@@ -20,12 +21,15 @@ use crate::progress::EnvironmentReport;
 use crate::reconcile::Reconciler;
 use crate::settle::Failure;
 
-/// So many times an attribute is found changed again within [`WINDOW`] before it counts as fought
-/// over.
+/// So many corrections of an attribute within one [`window`] make the next change of it a fight: it
+/// is left alone until one of them is older than that.
 const FIGHT: usize = 3;
 
-/// The time within which repeated drift counts as a fight, at least.
-const WINDOW: Duration = Duration::from_secs(3600);
+/// The shortest time within which corrections count together.
+const WINDOW: Duration = Duration::from_secs(15 * 60);
+
+/// So many observations are read back for each correction that counts.
+const OBSERVATIONS: u32 = 12;
 
 /// The shortest time before a correction is tried again that failed.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -101,7 +105,8 @@ impl Reconciler {
             Err(error) => return self.unplannable(look, error).await,
         };
         let fought = fights.iter().next();
-        let fought = fought.map(|(address, names)| fought_over(address, names));
+        let window = self.window(&look);
+        let fought = fought.map(|(address, names)| fought_over(address, names, window));
         // What is changed now is waited for until it is healthy.
         let changed = judged.plan.steps.iter().map(|step| &step.address);
         changed.for_each(|address| drop(ill.remove(address)));
@@ -165,6 +170,12 @@ impl Reconciler {
         Ok((observed, seen))
     }
 
+    /// The time within which corrections count together: some looks at least.
+    fn window(&self, look: &Look) -> Duration {
+        let every = look.target.settings.drift_of(&look.target.own()).every;
+        WINDOW.max(every.saturating_mul(2 * FIGHT as u32))
+    }
+
     /// The attributes that someone else keeps changing back, by resource.
     async fn fights(
         &self,
@@ -173,8 +184,7 @@ impl Reconciler {
         seen: &[Observation],
     ) -> Result<BTreeMap<Address, BTreeSet<String>>, RuntimeError> {
         let mode = self.mode(&look.target);
-        let every = look.target.settings.drift_of(&look.target.own()).every;
-        let window = WINDOW.max(every.saturating_mul(4 * FIGHT as u32));
+        let window = self.window(look);
         let mut fights = BTreeMap::new();
         for now in seen {
             let Some(state) = base.resources.get(&now.address) else {
@@ -192,18 +202,13 @@ impl Reconciler {
             let history = self
                 .ports
                 .store
-                .observations(&now.address, 4 * FIGHT as u32)
+                .observations(&now.address, OBSERVATIONS * FIGHT as u32)
                 .await?;
             let recent = |old: &&Observation| {
                 Duration::try_from(now.at.duration_since(old.at)).is_ok_and(|age| age <= window)
             };
             let recent: Vec<_> = history.iter().filter(recent).collect();
-            let again = |name: &&str| {
-                let with = recent
-                    .iter()
-                    .filter(|old| old.drifted.iter().any(|one| one == name));
-                with.count() >= FIGHT
-            };
+            let again = |name: &&str| corrections(&recent, name) >= FIGHT;
             let attributes = drifted.into_iter().filter(again).map(str::to_owned);
             let attributes: BTreeSet<String> = attributes.collect();
             if !attributes.is_empty() {
@@ -228,12 +233,28 @@ fn is_another_try(cause: Cause) -> bool {
     !matches!(cause, Cause::DriftDue | Cause::Start)
 }
 
-fn fought_over(address: &Address, attributes: &BTreeSet<String>) -> String {
+/// How often an attribute was put right: it differed, and at the next observation it did not.
+///
+/// `observations`: the newest first. That it merely differs at every look, because it is reported
+/// only, is no correction.
+fn corrections(observations: &[&Observation], name: &str) -> usize {
+    let differs = |seen: &Observation| seen.drifted.iter().any(|one| one == name);
+    let pairs = observations.windows(2);
+    let put_right = pairs.filter(|pair| match pair {
+        [newer, older] => differs(older) && !differs(newer),
+        _ => false,
+    });
+    put_right.count()
+}
+
+fn fought_over(address: &Address, attributes: &BTreeSet<String>, window: Duration) -> String {
     let names: Vec<String> = attributes.iter().map(|name| format!("`{name}`")).collect();
     format!(
-        "someone else keeps changing {} of `{address}` back, so it is no longer corrected: find \
-         the other writer, or set its `meta.drift.mode` to 'report",
-        names.join(", ")
+        "someone else keeps changing {} of `{address}` back: it was put right {FIGHT} times within \
+         {}, and is left alone until that is over; find the other writer, and push a change of the \
+         resource to have it put right at once, or set its `meta.drift.mode` to 'report",
+        names.join(", "),
+        duration::format(window)
     )
 }
 
@@ -271,4 +292,35 @@ fn drifted(
     }
     names.sort_unstable();
     names.into_iter().map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(drifted: &[&str]) -> Observation {
+        Observation {
+            address: "e/local_file.a".parse().unwrap(),
+            at: jiff::Timestamp::UNIX_EPOCH,
+            drifted: drifted.iter().map(|name| (*name).to_owned()).collect(),
+            report: Report::Gone,
+        }
+    }
+
+    #[test]
+    fn what_is_reported_only_is_no_correction() {
+        let reported = [
+            &["mode"][..],
+            &["mode"],
+            &["content", "mode"],
+            &["mode"],
+            &[],
+        ];
+        let corrected = [&["mode"][..], &[], &["mode"], &[], &["mode"], &[]];
+        for (observations, expected) in [(&reported[..], 0), (&corrected[..], 2)] {
+            let all: Vec<Observation> = observations.iter().map(|names| seen(names)).collect();
+            let all: Vec<&Observation> = all.iter().collect();
+            assert_eq!(corrections(&all, "mode"), expected);
+        }
+    }
 }
