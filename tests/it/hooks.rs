@@ -133,6 +133,24 @@ fn a_push_says_what_it_changes_and_a_push_of_errors_is_stopped() {
 }
 
 #[test]
+fn work_that_is_not_done_may_be_pushed_where_nobody_follows_it() {
+    let ground = ground();
+    let clone = ground.clone_folder();
+    git(&clone, &["fetch", "-q", "origin"]);
+    git(&clone, &["remote", "set-head", "origin", "main"]);
+    ground.write("infra/staging.ncl", "{ local_file.b = { pth = \"b\" } }\n");
+    git(&clone, &["commit", "-q", "--no-verify", "-am", "not done"]);
+    try_git(&clone, &["push", "-q", "origin", "HEAD:main"]).ends_with(1);
+    try_git(&clone, &["push", "-q", "origin", "HEAD:wip"]).ends_with(0);
+    // Plaintext and keys may be nowhere.
+    ground.write("secrets/staging/db", "hunter2\n");
+    git(&clone, &["add", "--all"]);
+    git(&clone, &["commit", "-q", "--no-verify", "-m", "plaintext"]);
+    let answer = try_git(&clone, &["push", "-q", "origin", "HEAD:wip"]).ends_with(1);
+    assert!(answer.side.contains("STR0701"), "{}", answer.side);
+}
+
+#[test]
 fn a_server_refuses_what_a_clone_skipped() {
     let ground = ground();
     let clone = ground.clone_folder();

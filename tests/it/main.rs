@@ -8,6 +8,7 @@
     reason = "tests may, and clippy does not see that the helpers of an integration test are tests"
 )]
 
+mod attended;
 mod audit;
 mod boundaries;
 mod canaries;

@@ -161,12 +161,21 @@ fn secrets_are_where_they_belong_and_nowhere_else() {
 
     scene.seal("password", CANARIES[1]);
     scene.ground.push("changed");
-    let plan = scene.bare(&["plan", "--json"]).ends_with(0);
-    assert!(
-        plan.out.contains("sealed") || plan.out.contains("blocked"),
-        "{}",
-        plan.out
-    );
+    // Who has no identity is told so, and sees no plan that would not be.
+    for words in [&["plan", "--detailed-exitcode"][..], &["diff"]] {
+        let answer = scene.bare(words).ends_with(1);
+        let side = &answer.side;
+        assert!(side.contains("no identity that opens it"), "{side}");
+        assert!(side.contains("`--identity FILE`"), "{side}");
+    }
+    let identity = scene.key("staging.identity");
+    let plan = scene
+        .bare(&["plan", "--json", "--identity", &identity])
+        .ends_with(0);
+    assert!(plan.out.contains("sealed"), "{}", plan.out);
+    assert!(plan.out.contains("\"blocked\":[]"), "{}", plan.out);
+    let diff = scene.bare(&["diff", "--identity", &identity]).ends_with(0);
+    assert!(diff.out.contains("local_file.conf"), "{}", diff.out);
     scene.once().ends_with(0);
     assert_eq!(scene.conf(), format!("pw={}", CANARIES[1]));
 
@@ -207,6 +216,8 @@ fn secrets_are_where_they_belong_and_nowhere_else() {
         &["show", "staging/local_exec.told", "--json"],
         &["drift"],
         &["plan", "--json"],
+        &["plan", "--json", "--identity", &identity],
+        &["diff", "--identity", &identity],
         &["secrets", "status", "--json"],
         &["secrets", "verify", "--json"],
         &["audit", "list", "--json"],

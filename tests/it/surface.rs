@@ -85,7 +85,7 @@ fn a_trace_leads_back_to_the_commit_and_its_record() {
         "infra/staging.ncl:2",
         "Ada",
         "applied in",
-        "`git show ",
+        "`git -C ",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }

@@ -13,6 +13,7 @@ use stratum_store::{Access, SqliteStore};
 
 use crate::arguments::GlobalArguments;
 use crate::failure::CommandError;
+use crate::git;
 use crate::style::Role;
 use crate::ui::Ui;
 
@@ -20,7 +21,7 @@ use crate::ui::Ui;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What every command starts from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Context {
     /// The terminal.
     pub(crate) ui: Ui,
@@ -40,6 +41,17 @@ impl Context {
     /// The context of this process.
     pub(crate) fn new(ui: Ui, global: GlobalArguments) -> Self {
         Self { ui, global }
+    }
+
+    /// For a command about a work tree: `STRATUM_REPO`, which names what the other commands look at,
+    /// gives way to the work tree in which this process stands, where that has settings.
+    pub(crate) fn standing(&self) -> Self {
+        let stands = || git::top(Path::new(".")).is_ok_and(|top| top.join(SETTINGS).is_file());
+        let mut global = self.global.clone();
+        if global.repo.is_some() && !is_given("--repo") && stands() {
+            global.repo = None;
+        }
+        Self::new(self.ui.clone(), global)
     }
 
     /// Opens the repository that was named, or the one this process stands in.
@@ -171,8 +183,19 @@ impl Place {
 
     /// The state, for reading; `None` when nothing was reconciled yet.
     pub(crate) async fn state(&self) -> Result<Option<SqliteStore>, StoreError> {
+        self.state_as(None).await
+    }
+
+    /// The same, with the identity of a file; without one, with that of whoever asks.
+    pub(crate) async fn state_as(
+        &self,
+        identity: Option<&Path>,
+    ) -> Result<Option<SqliteStore>, StoreError> {
         match SqliteStore::open(&self.state, Access::ReadOnly).await {
-            Ok(store) => Ok(Some(crate::identity::readable(store, &self.state).await)),
+            Ok(store) => Ok(Some(match identity {
+                Some(file) => crate::identity::readable_with(store, &self.state, file).await,
+                None => crate::identity::readable(store, &self.state).await,
+            })),
             Err(StoreError::Missing { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -203,6 +226,18 @@ fn run<T>(
 
 /// How long work that nobody waits for is waited for at the end.
 const LEFT: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// The file that says that stratum keeps a work tree.
+const SETTINGS: &str = "stratum.ncl";
+
+/// Whether an option stands on the command line, and not only in a variable.
+fn is_given(option: &str) -> bool {
+    std::env::args_os().any(|word| {
+        let word = word.to_string_lossy();
+        let rest = word.strip_prefix(option);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    })
+}
 
 /// The path from the root.
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf, CommandError> {

@@ -11,7 +11,7 @@ pub(crate) enum Exit {
     Done,
     /// Something is wrong with what was given.
     Wrong,
-    /// The plan has changes; `plan --detailed-exitcode` only.
+    /// The plan has changes, or something needs somebody; `--detailed-exitcode` only.
     Changes,
     /// An error inside stratum or of the machine.
     Internal,
@@ -43,7 +43,8 @@ pub(crate) const TABLE: &str = "\
 Exit codes:
   0  done, or no difference
   1  something is wrong with what you gave
-  2  the plan has changes (`plan --detailed-exitcode` only)
+  2  the plan has changes, or something needs somebody (`plan` and `status` with
+     `--detailed-exitcode` only)
   3  internal error
   4  denied by policy";
 

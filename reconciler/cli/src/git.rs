@@ -61,6 +61,7 @@ pub(crate) fn top(folder: &Path) -> Result<PathBuf, CommandError> {
     } else if said.contains("must be run in a work tree") {
         CommandError::given(format!("`{shown}` is a repository without a work tree"))
             .hint("make a clone of it, and go there")
+            .hint_if(of_variable(folder))
     } else if said.contains("not a git repository") {
         CommandError::given(format!("`{shown}` is not in a git work tree")).hint(
             "go to a clone, or name one with `--repo PATH`; `git init && stratum init` makes one",
@@ -69,6 +70,14 @@ pub(crate) fn top(folder: &Path) -> Result<PathBuf, CommandError> {
         CommandError::given(format!("git cannot read `{shown}`"))
             .because(&std::io::Error::other(said))
             .hint("`git status` there says the same")
+    })
+}
+
+/// That it is a variable that named the folder.
+fn of_variable(folder: &Path) -> Option<String> {
+    let named = std::env::var_os("STRATUM_REPO")?;
+    (Path::new(&named) == folder).then(|| {
+        "`STRATUM_REPO` names it; in a clone that has `stratum.ncl` it gives way to that".to_owned()
     })
 }
 

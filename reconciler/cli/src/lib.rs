@@ -5,6 +5,7 @@
 //! hands them to the runtime as core's ports.
 
 mod arguments;
+mod attendance;
 mod beneath;
 mod clock;
 mod commands;
@@ -33,6 +34,7 @@ mod ui;
 mod unsealing;
 mod vault;
 mod wiring;
+mod words;
 mod work_tree;
 
 use std::ffi::OsString;
@@ -86,6 +88,9 @@ fn refuse(error: &clap::Error) -> Exit {
     };
     if error.use_stderr() {
         ui.complain(&colored(ui.side_theme().color));
+        if let Some(tip) = commands::secrets::tip(error) {
+            ui.hint(&tip);
+        }
         Exit::Wrong
     } else {
         ui.answer(&colored(ui.theme().color));

@@ -45,7 +45,7 @@ pub(crate) fn take_bounds(bounds: Option<&Bounds>) {
     let _taken_before = BOUNDS.set(bounds.cloned().unwrap_or_default());
 }
 
-fn bounds() -> Bounds {
+pub(crate) fn bounds() -> Bounds {
     BOUNDS.get().cloned().unwrap_or_default()
 }
 

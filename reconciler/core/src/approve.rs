@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::digest::Digest;
 use crate::finding::{Finding, any_error, first_reason};
 use crate::plan::Plan;
 use crate::signed::{Authored, NOT_LOOKED_AT, Refused, Signer};
@@ -47,14 +46,14 @@ pub enum Refusal {
     #[error("{}", .0.join("; "))]
     Denied(Vec<String>),
     /// Policy allows it once somebody approved it.
-    #[error("{}; {}{}", because.join("; "), how_to_approve(by, ballot.as_ref()), listed(void))]
+    #[error("{}; {}{}", because.join("; "), how_to_approve(by, tag.as_deref()), listed(void))]
     NeedsApproval {
         /// What needs it, and which policies say so.
         because: Vec<String>,
         /// Who could approve it.
         by: Vec<String>,
-        /// What the approval must name.
-        ballot: Option<Digest>,
+        /// The name of a tag that would approve it.
+        tag: Option<String>,
         /// Tags that look like approvals of it and do not count.
         void: Vec<Refused>,
     },
@@ -65,12 +64,29 @@ fn listed(void: &[Refused]) -> String {
 }
 
 /// How an approval is given, for people: who could, and the command.
-pub fn how_to_approve(by: &[String], ballot: Option<&Digest>) -> String {
-    let command = match ballot {
-        Some(digest) => command(&format!("stratum/approve/{digest}")),
+fn how_to_approve(by: &[String], tag: Option<&str>) -> String {
+    let command = match tag {
+        Some(tag) => command(tag),
         None => "a signed tag `stratum/approve/<digest of the plan>`".to_owned(),
     };
     format!("needs approval by {}: {command}", any_of(by))
+}
+
+/// The name of a tag that would approve the plan: one that no tag has that looks like an approval.
+pub fn tag(verdict: &Verdict) -> Option<String> {
+    let wanted = format!("stratum/approve/{}", verdict.ballot?);
+    let given = verdict.approvals.iter().map(|approval| &approval.tag);
+    let taken: Vec<&String> = given
+        .chain(verdict.void.iter().map(|void| &void.tag))
+        .collect();
+    Some(free(wanted, |name| taken.iter().any(|tag| *tag == name)))
+}
+
+/// The name of a tag, or another that says the same, where it is taken.
+pub fn free(tag: String, is_taken: impl Fn(&str) -> bool) -> String {
+    let others = (2..100).map(|number| format!("{tag}+{number}"));
+    let mut names = std::iter::once(tag.clone()).chain(others);
+    names.find(|name| !is_taken(name)).unwrap_or(tag)
 }
 
 /// The command that says a word to the reconciler.
@@ -150,7 +166,7 @@ impl Gathered {
         Err(Refusal::NeedsApproval {
             because: clauses(self.waiting),
             by: common(&self.by),
-            ballot: verdict.ballot,
+            tag: tag(verdict),
             void: verdict.void.clone(),
         })
     }
@@ -195,4 +211,17 @@ fn common(lists: &[Vec<String>]) -> Vec<String> {
     any.sort();
     any.dedup();
     any
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_taken_is_not_offered() {
+        let taken = ["a", "a+2"];
+        let free = |tag: &str| free(tag.to_owned(), |name| taken.contains(&name));
+        assert_eq!(free("a"), "a+3");
+        assert_eq!(free("b"), "b");
+    }
 }

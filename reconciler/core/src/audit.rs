@@ -250,6 +250,22 @@ impl Part {
 }
 
 impl What {
+    /// The words of all kinds.
+    pub const NAMES: [&str; 12] = [
+        "verdict",
+        "refused",
+        "apply",
+        "secret-read",
+        "approval-used",
+        "configuration-changed",
+        "trust-pinned",
+        "unsealed",
+        "lease-taken",
+        "lease-broken",
+        "continued",
+        "pruned",
+    ];
+
     /// Its word, as in the stored form.
     pub fn name(&self) -> &'static str {
         match self {
@@ -372,6 +388,16 @@ mod tests {
             without_people(&reason, &verdict),
             "the commit aaaa: signed by `ada` and made by an address; a < b"
         );
+    }
+
+    #[test]
+    fn the_words_of_kinds_are_those_of_the_stored_form() {
+        let said = serde_json::from_str::<What>(r#"{"nonsense":{}}"#).unwrap_err();
+        let said = said.to_string();
+        let (_, expected) = said.split_once("expected one of ").unwrap();
+        let (expected, _) = expected.split_once(" at line").unwrap();
+        let names = What::NAMES.map(|name| format!("`{name}`"));
+        assert_eq!(expected, names.join(", "));
     }
 
     #[test]

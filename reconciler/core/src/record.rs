@@ -421,11 +421,9 @@ fn timeline(text: &mut String, run: &Run, events: &[(Timestamp, Event)]) {
 pub fn held(hold: &Hold) -> String {
     let (commit, why) = (hold.revision.short(), &hold.reason);
     match (hold.stuck, hold.passes) {
-        (true, _) => format!(
-            "{commit} got stuck ({why}); nothing more is tried there before you push a fix, or say \
-             `stratum/retry/{}`",
-            hold.run
-        ),
+        (true, _) => {
+            format!("{commit} got stuck ({why}); nothing more is tried there before you push a fix")
+        }
         (false, Some(_)) => {
             format!("{commit} was rolled back ({why}); it may pass, and is tried again by itself")
         }

@@ -43,7 +43,7 @@ pub(crate) fn names_places(own: &EnvironmentSettings) -> bool {
 /// Admits the places of an environment.
 ///
 /// *Errors*: one sentence, with what the operator can do.
-pub(crate) fn admit(
+pub fn admit(
     roots: &Roots,
     environment: &EnvironmentName,
     settings: &Settings,

@@ -48,6 +48,7 @@ mod turns;
 mod upkeep;
 mod visit;
 
+pub use admit::admit;
 pub use error::RuntimeError;
 pub use ports::{Ports, Providers};
 pub use preview::{Preview, PreviewBase, PreviewRequest, preview};

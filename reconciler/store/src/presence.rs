@@ -123,6 +123,16 @@ pub(crate) fn life(state: &Path, holder: &str) -> Life {
     }
 }
 
+/// Whether any process of this machine that may hold leases lives.
+pub(crate) fn anybody(state: &Path) -> bool {
+    let entries = fs::read_dir(folder(state)).into_iter().flatten().flatten();
+    let mut own = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX));
+    own.any(|entry| {
+        let file = options().read(true).open(entry.path());
+        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    })
+}
+
 /// The boot of a holder, and its file; `None` when its name has another form.
 fn parsed<'h>(state: &Path, holder: &'h str) -> Option<(&'h str, PathBuf)> {
     let mut words = holder.split(' ');
@@ -186,11 +196,13 @@ mod tests {
         let own = Presence::claim(&state).unwrap();
         let name = own.name().to_owned();
         assert_eq!(life(&state, &name), Life::Alive);
+        assert!(anybody(&state));
         sweep(&state, &[]);
         assert_eq!(life(&state, &name), Life::Alive, "one that lives stays");
         // As a kill would: the lock goes, the file stays.
         drop(own);
         assert_eq!(life(&state, &name), Life::Dead);
+        assert!(!anybody(&state), "a file that nobody locks is nobody");
         sweep(&state, &[]);
         assert_eq!(
             life(&state, &name),

@@ -5,6 +5,7 @@ mod commits;
 mod limits;
 mod memory;
 mod obey;
+mod offers;
 mod openpgp;
 mod policies;
 mod reviewed;

@@ -69,6 +69,30 @@ fn merged_anew(guarded: &Guarded, base: &str, digest: &str) {
 }
 
 #[test]
+fn the_command_that_says_so_is_shown_and_works() {
+    let guarded = reviewing();
+    guarded.file("staging", "a", "two");
+    guarded.push("ada", By::Ssh("ada"), "two");
+    guarded.denied("staging", "(reviewed-plan)");
+    let plan = guarded.ground.stratum(&["plan"]).ends_with(4).out;
+    let (_, command) = plan
+        .split_once("to say that you reviewed it: `git ")
+        .unwrap();
+    let (command, _) = command.split_once('`').unwrap();
+    let explained = guarded.ground.stratum(&["explain", "staging"]).out;
+    assert!(explained.contains(command), "{explained}");
+    assert!(!explained.contains("no approval would"), "{explained}");
+    // As a shell would take it apart, and signed as everything here.
+    let (words, trailer) = command.split_once(" --trailer ").unwrap();
+    let mut words: Vec<&str> = words.split(' ').collect();
+    words.extend(["-S", "--trailer", trailer.trim_matches('"')]);
+    guarded.git("ada", By::Ssh("ada"), &words);
+    guarded.git("ada", By::Nobody, &["push", "-q", "origin", "HEAD:main"]);
+    guarded.once().ends_with(0);
+    assert_eq!(guarded.world("staging/a").as_deref(), Some("two\n"));
+}
+
+#[test]
 fn a_base_that_moved_since_the_review_needs_another_review() {
     let guarded = reviewing();
     guarded.git("ada", By::Nobody, &["checkout", "-q", "-b", "change"]);

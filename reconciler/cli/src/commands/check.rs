@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use stratum_core::beside;
 use stratum_core::desired::Revision;
+use stratum_core::duration;
 use stratum_core::finding::Finding;
 use stratum_core::ids::{CommitId, ObjectId};
 use stratum_core::ports::{LoadError, Loader, Repository as _, RepositoryError, Tree};
+use stratum_core::settings::Limits;
 
 use crate::context::{Context, Place};
 use crate::exit::Exit;
@@ -44,6 +46,12 @@ pub(crate) struct CheckArguments {
 
 /// Carries out the command.
 pub(crate) fn run(context: &Context, arguments: &CheckArguments) -> Result<Exit, CommandError> {
+    let standing = context.standing();
+    let context = if arguments.rev.is_some() {
+        context
+    } else {
+        &standing
+    };
     let place = context.place()?;
     let (tree, revision) = choose(context, arguments, &place)?;
     let providers = wiring::providers()?;
@@ -51,8 +59,34 @@ pub(crate) fn run(context: &Context, arguments: &CheckArguments) -> Result<Exit,
     let mut findings = check(loader.as_ref(), tree.as_ref(), &revision)?;
     findings.extend(leaked(context, arguments, &place)?);
     sealed(context, loader.as_ref(), tree.as_ref(), &mut findings)?;
+    if let Some(settings) = loader.settings(tree.as_ref())?.value {
+        say_what_is_out_of_bounds(context, &settings.limits);
+    }
     answer(context, arguments, &findings, tree.as_ref())?;
     Ok(wiring::exit_of(&findings))
+}
+
+/// A repository may ask for less than the operator's bounds; what asks for more gets the bounds.
+fn say_what_is_out_of_bounds(context: &Context, wanted: &Limits) {
+    let given = wiring::bounds().within(wanted);
+    let default = Limits::default();
+    let say = |name: &str, wanted: String, given: String| {
+        context.ui.say(&format!(
+            "`limits.{name}` asks for {wanted}, and {given} hold here: only the operator raises that, \
+             with `--bounds {name}={wanted}`"
+        ));
+    };
+    if wanted.memory != default.memory && given.memory < wanted.memory {
+        say(
+            "memory",
+            wanted.memory.to_string(),
+            given.memory.to_string(),
+        );
+    }
+    if wanted.time != default.time && given.time < wanted.time {
+        let [wanted, given] = [wanted.time, given.time].map(duration::format);
+        say("time", wanted, given);
+    }
 }
 
 /// Private keys and credentials in what changed.

@@ -1,5 +1,7 @@
 //! `stratum diff`
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 use similar::TextDiff;
@@ -38,6 +40,11 @@ pub(crate) struct DiffArguments {
     /// Of this environment only
     #[arg(long, value_name = "NAME")]
     env: Option<EnvironmentName>,
+
+    /// The identity that opens the state, where that is sealed [default: $STRATUM_IDENTITY, then
+    /// the configuration folder]
+    #[arg(long, value_name = "FILE")]
+    identity: Option<PathBuf>,
 }
 
 #[derive(Debug, Serialize)]
@@ -52,7 +59,8 @@ struct EnvironmentDiff {
 /// Carries out the command.
 pub(crate) fn run(context: &Context, arguments: &DiffArguments) -> Result<Exit, CommandError> {
     let place = context.place()?;
-    let plan = PlanArguments::between(arguments.from.clone(), arguments.to.clone());
+    let plan = PlanArguments::between(arguments.from.clone(), arguments.to.clone())
+        .opened_by(arguments.identity.clone());
     context.block_on(async {
         let planner = Planner::new(&place, &plan).await?;
         let settings = planner.settings()?;
@@ -66,6 +74,7 @@ pub(crate) fn run(context: &Context, arguments: &DiffArguments) -> Result<Exit, 
         for name in chosen(&all, arguments.env.as_ref())? {
             let commit = planner.commit(&settings, name)?;
             let made = planner.preview(&settings, name, &commit).await?;
+            planner.say_asides(context, &settings, name, &made).await?;
             if made.plan.is_none() || any_error(&made.findings) {
                 exit = Exit::Wrong;
                 planner.show_findings(context, &commit, &made)?;

@@ -20,6 +20,12 @@ use crate::show::when;
 use crate::style::{Role, Theme, harmless};
 use crate::wiring;
 
+/// What can be done about it.
+const WAYS: &str = "
+to have it put back: push a change of the resource, or `drift = { mode = 'correct }` for its
+environment in `stratum.ncl`, or that as its `meta.drift`; to keep it: write it into its file
+";
+
 /// Observations that are read back to find since when something differs.
 const HISTORY: u32 = 200;
 
@@ -80,7 +86,7 @@ pub(crate) fn run(context: &Context, arguments: &DriftArguments) -> Result<Exit,
             let resources = drifted(&store, arguments.env.as_ref(), &sensitive).await?;
             let text = match resources.is_empty() {
                 true => "nothing differs from what was applied, as far as was looked\n".to_owned(),
-                false => text(context.ui.theme(), &resources, Timestamp::now()),
+                false => text(context.ui.theme(), &resources, Timestamp::now()) + WAYS,
             };
             let json = serde_json::to_value(DriftView {
                 version: VERSION,

@@ -53,7 +53,7 @@ enum Outcome {
 
 /// Carries out the command.
 pub(crate) fn run(context: &Context, arguments: &FmtArguments) -> Result<Exit, CommandError> {
-    let top = top(context)?;
+    let top = top(&context.standing())?;
     let (mut changed, mut unreadable) = (Vec::new(), Vec::new());
     for (path, language) in files(&top, &arguments.paths)? {
         let shown = path.strip_prefix(&top).unwrap_or(&path);

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use stratum_core::condition::Condition;
 use stratum_core::ids::{Address, EnvironmentName};
 use stratum_core::journal::Event;
-use stratum_core::ports::{Journals as _, Observation, Observations as _, States as _};
+use stratum_core::ports::{
+    EnvironmentRow, Journals as _, Observation, Observations as _, States as _,
+};
 use stratum_core::resource::ResourceState;
 use stratum_store::SqliteStore;
 
@@ -77,6 +80,9 @@ async fn all(
         for (address, state) in base.resources {
             let seen = observed.get(&address).copied();
             let mut view = view(&state, seen, changed.get(&address).copied());
+            if let Some(why) = stopped(seen, &row) {
+                (view.condition, view.because) = ("Stalled", Some(why));
+            }
             view.closed = base.sealed.contains(&address);
             resources.push(view);
         }
@@ -122,6 +128,7 @@ fn view(
         r#type: state.address.r#type().to_string(),
         provider: state.provider.clone(),
         condition: condition(state),
+        because: state.unknown.clone(),
         sealed: sealed_of(state),
         closed: false,
         drifted: seen.map(|seen| seen.drifted.clone()).unwrap_or_default(),
@@ -136,6 +143,14 @@ pub(crate) fn sealed_of(state: &ResourceState) -> Vec<String> {
     let attributes = state.instance.attributes.iter();
     let secret = attributes.filter(|(_, value)| value.holds_secret());
     secret.map(|(name, _)| name.clone()).collect()
+}
+
+/// Why what should run does not, as it was last seen; nothing where the environment was found well
+/// since.
+pub(crate) fn stopped(seen: Option<&Observation>, of: &EnvironmentRow) -> Option<String> {
+    let why = seen.and_then(|seen| seen.report.stopped());
+    why.filter(|_| of.condition != Condition::Ready)
+        .map(str::to_owned)
 }
 
 /// The condition of one resource.

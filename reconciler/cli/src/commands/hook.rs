@@ -219,13 +219,18 @@ fn preview(context: &Context, update: &Update, remote: &str) -> Result<Exit, Com
         tree.as_ref(),
         &place.repository.revision(&commit)?,
     )?;
+    let settings = loader.settings(tree.as_ref())?.value;
+    let default = default_branch(remote);
+    if !is_followed(settings.as_ref(), &branch, &default) {
+        findings.retain(may_be_nowhere);
+    }
     let remotes = format!("--remotes={remote}");
     findings.extend(leaks::messages(Path::new("."), new, &["--not", &remotes])?);
     if any_error(&findings) {
         let next = "`git push` again when it is mended";
         return Ok(judge(context, &findings, tree.as_ref(), next));
     }
-    let Some(settings) = loader.settings(tree.as_ref())?.value else {
+    let Some(settings) = settings else {
         return Ok(Exit::Done);
     };
     let Some(base) = base(&place, update, remote) else {
@@ -235,7 +240,7 @@ fn preview(context: &Context, update: &Update, remote: &str) -> Result<Exit, Com
     context.block_on(async {
         let planner = Planner::new(&place, &asked).await?;
         for name in planner.environments(&settings)? {
-            if follows(&settings, &name, &branch, &default_branch(remote)) {
+            if follows(&settings, &name, &branch, &default) {
                 let made = planner.preview(&settings, &name, &commit).await?;
                 summarize(context, &name, &made);
             }
@@ -302,6 +307,27 @@ fn follows(
     }
 }
 
+/// Whether any environment is read from `branch`; where the settings cannot be read, whether it is
+/// the default one.
+fn is_followed(
+    settings: Option<&Settings>,
+    branch: &BranchName,
+    default: &Option<BranchName>,
+) -> bool {
+    match settings {
+        Some(settings) => {
+            let mut names = settings.environments.keys();
+            names.any(|name| follows(settings, name, branch, default))
+        }
+        None => default.as_ref().is_none_or(|default| default == branch),
+    }
+}
+
+/// What a branch may not have although nobody follows it.
+fn may_be_nowhere(finding: &Finding) -> bool {
+    finding.code.0 == codes::PLAINTEXT.code
+}
+
 /// *Source*: githooks(5), pre-receive: `<old id> <new id> <ref>`.
 fn pre_receive(context: &Context) -> Result<Exit, CommandError> {
     let place = context.place()?;
@@ -335,16 +361,9 @@ fn receive(
         let mut found = check(loader.as_ref(), &files, &present(place)?)?;
         let settings = loader.settings(&files)?.value;
         let default = place.repository.tips().ok().and_then(|tips| tips.head);
-        let followed = match (settings, update.branch()) {
-            (Some(settings), Some(branch)) => settings
-                .environments
-                .keys()
-                .any(|name| follows(&settings, name, &branch, &default)),
-            (None, Some(branch)) => default.is_none_or(|default| default == branch),
-            (_, None) => false,
-        };
-        if !followed {
-            found.retain(|finding| finding.code.0 == codes::PLAINTEXT.code);
+        let branch = update.branch();
+        if !branch.is_some_and(|branch| is_followed(settings.as_ref(), &branch, &default)) {
+            found.retain(may_be_nowhere);
         }
         findings.extend(found);
     }

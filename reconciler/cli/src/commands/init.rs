@@ -45,7 +45,7 @@ struct Draft {
 pub(crate) fn run(context: &Context, arguments: &InitArguments) -> Result<Exit, CommandError> {
     if arguments.hooks && install::is_bare(&arguments.folder) {
         let hooks = install::install(&arguments.folder)?;
-        answer(context, &hooks.written, &hooks.kept)?;
+        list(context, &hooks.written, &hooks.kept)?;
         hooks.notes.iter().for_each(|note| context.ui.hint(note));
         return Ok(Exit::Done);
     }
@@ -74,12 +74,19 @@ pub(crate) fn run(context: &Context, arguments: &InitArguments) -> Result<Exit, 
         kept.extend(hooks.kept);
         notes = hooks.notes;
     }
-    answer(context, &written, &kept)?;
+    list(context, &written, &kept)?;
+    if !context.global.json {
+        context.ui.hint(NEXT);
+    }
     notes.iter().for_each(|note| context.ui.hint(note));
     Ok(Exit::Done)
 }
 
-fn answer(context: &Context, written: &[String], kept: &[String]) -> Result<(), CommandError> {
+/// What comes after the first files.
+const NEXT: &str =
+    "`stratum check` looks at the files; `git add -A && git commit`, then `stratum plan`";
+
+fn list(context: &Context, written: &[String], kept: &[String]) -> Result<(), CommandError> {
     let ui = &context.ui;
     if context.global.json {
         let answer = json!({ "version": 1, "written": written, "kept": kept });
@@ -97,7 +104,6 @@ fn answer(context: &Context, written: &[String], kept: &[String]) -> Result<(), 
         let mark = theme.marked(Mark::Idle, Role::Quiet);
         ui.answer(&format!("{mark} {path} (is there already)\n"));
     }
-    ui.hint("`stratum check` looks at the files; `git add -A && git commit`, then `stratum plan`");
     Ok(())
 }
 

@@ -1,20 +1,25 @@
 //! `stratum plan`
 
+mod asides;
+mod gathered;
+
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use stratum_core::finding::{Finding, any_error};
+use stratum_core::finding::any_error;
 use stratum_core::ids::{CommitId, EnvironmentName};
 use stratum_core::ports::{
-    Base, EnvironmentRow, Loaded, Loader, NoSecrets, Repository as _, SealCheck, SecretStore as _,
-    States as _,
+    Base, EnvironmentRow, Loaded, Loader, NoSecrets, Observations as _, Repository as _, SealCheck,
+    SecretStore as _, States as _,
 };
 use stratum_core::settings::Settings;
 use stratum_core::suggest;
-use stratum_forge::markdown::{self, Compared, Links, Plans, Section};
+use stratum_forge::markdown::{self, Compared};
 use stratum_runtime::{Preview, PreviewBase, PreviewRequest, Providers, Roots, preview, site_of};
 use stratum_store::SqliteStore;
 
+pub(crate) use self::gathered::Gathered;
 use crate::clock::SystemClock;
 use crate::commands::check;
 use crate::context::{Context, Place};
@@ -50,6 +55,11 @@ pub(crate) struct PlanArguments {
     /// End with 2 when there are changes
     #[arg(long)]
     detailed_exitcode: bool,
+
+    /// The identity that opens the state, where that is sealed [default: $STRATUM_IDENTITY, then
+    /// the configuration folder]
+    #[arg(long, value_name = "FILE")]
+    identity: Option<PathBuf>,
 }
 
 impl PlanArguments {
@@ -61,13 +71,22 @@ impl PlanArguments {
             env: None,
             markdown: false,
             detailed_exitcode: false,
+            identity: None,
         }
+    }
+
+    /// The same, with the identity that opens the state.
+    pub(crate) fn opened_by(self, identity: Option<PathBuf>) -> Self {
+        Self { identity, ..self }
     }
 }
 
 /// Carries out the command.
 pub(crate) fn run(context: &Context, arguments: &PlanArguments) -> Result<Exit, CommandError> {
     let place = context.place()?;
+    if arguments.head.is_none() {
+        asides::say_what_is_not_committed(context, &place);
+    }
     context.block_on(async {
         let planner = Planner::new(&place, arguments).await?;
         planner.answer(context, arguments).await
@@ -110,7 +129,7 @@ impl<'a> Planner<'a> {
             place,
             loader: wiring::loader(&providers, None)?,
             providers,
-            store: place.state().await?,
+            store: place.state_as(arguments.identity.as_deref()).await?,
             head,
             base,
             settings_from,
@@ -169,9 +188,20 @@ impl<'a> Planner<'a> {
         }
         let mut exit = Exit::Done;
         for environment in chosen(&all, arguments.env.as_ref())? {
-            let commit = self.commit(&settings, environment)?;
+            let commit = match self.commit(&settings, environment) {
+                Ok(commit) => commit,
+                // Its branch is not there: the others have plans all the same.
+                Err(error) if arguments.env.is_none() => {
+                    asides::say_why_not(context, environment, &error);
+                    exit = exit.max(error.exit());
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let made = self.preview(&settings, environment, &commit).await?;
             exit = exit.max(self.show(context, arguments, Some(environment), &commit, &made)?);
+            self.say_asides(context, &settings, environment, &made)
+                .await?;
         }
         Ok(exit)
     }
@@ -246,6 +276,9 @@ impl<'a> Planner<'a> {
         commit: &CommitId,
     ) -> Result<Preview, CommandError> {
         let (base, row) = self.known(environment).await?;
+        if self.base.is_none() && !base.sealed.is_empty() {
+            return Err(asides::sealed(environment));
+        }
         let highest = match (&self.store, &self.base) {
             (Some(store), None) => store.highest(environment).await?,
             _ => BTreeMap::new(),
@@ -293,6 +326,34 @@ impl<'a> Planner<'a> {
             },
         };
         Ok(preview(request).await?)
+    }
+
+    /// What the plan does not show and its reader should know: drift that the last look found, and
+    /// places that this machine does not give.
+    pub(crate) async fn say_asides(
+        &self,
+        context: &Context,
+        settings: &Settings,
+        environment: &EnvironmentName,
+        made: &Preview,
+    ) -> Result<(), CommandError> {
+        let (Some(store), Some(plan), None) = (&self.store, &made.plan, &self.base) else {
+            return Ok(());
+        };
+        let drifted = store.drifted(environment).await?;
+        asides::say_drifted(context, environment, plan, &drifted);
+        let own = settings.environments.get(environment);
+        if own.is_none_or(|own| own.root.is_none() && own.roots.is_empty()) {
+            return Ok(());
+        }
+        let rows = store.environments().await?;
+        let what = asides::Places {
+            settings,
+            environment,
+            rows: &rows,
+            loader: self.loader.as_ref(),
+        };
+        what.say_refused(context, self.place)
     }
 
     /// What verifies the sealed values of an environment; where it has none, no crypto is tried.
@@ -377,41 +438,6 @@ impl<'a> Planner<'a> {
             context.ui.hint(&hint);
         }
         Ok(())
-    }
-}
-
-/// The plans of several environments.
-#[derive(Default)]
-pub(crate) struct Gathered {
-    /// The environments, what they were planned from, and their plans.
-    pub(crate) plans: Vec<(EnvironmentName, CommitId, Preview)>,
-    /// What was noticed that belongs to no environment.
-    pub(crate) findings: Vec<Finding>,
-}
-
-impl Gathered {
-    /// The settings have errors, so there are no plans.
-    pub(crate) fn unreadable(findings: Vec<Finding>) -> Self {
-        let plans = Vec::new();
-        Self { plans, findings }
-    }
-
-    /// The same, for a comment.
-    pub(crate) fn plans<'a>(&'a self, head: &'a CommitId, compared: Compared<'a>) -> Plans<'a> {
-        let sections = self.plans.iter().map(|(environment, _, made)| Section {
-            environment,
-            plan: made.plan.as_deref(),
-            verdict: &made.verdict,
-            findings: &made.findings,
-        });
-        Plans {
-            head,
-            compared,
-            sections: sections.collect(),
-            findings: &self.findings,
-            notes: Vec::new(),
-            links: Links::default(),
-        }
     }
 }
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use stratum_core::condition::Condition;
 use stratum_core::ids::EnvironmentName;
-use stratum_core::ports::{Audit, EvaluationCache, Loader, RunOutcome, SecretStore, Store};
+use stratum_core::ports::{
+    Audit, EvaluationCache, Leases as _, Loader, RunOutcome, SecretStore, Store,
+};
 use stratum_providers::probe::HealthProbe;
 use stratum_repo::RefWatcher;
 use stratum_runtime::{
@@ -24,6 +26,7 @@ use crate::context::{Context, Place, absolute};
 use crate::exit::Exit;
 use crate::failure::CommandError;
 use crate::forge::ForgeArguments;
+use crate::git;
 use crate::identity::{Guarded, NOT_LOCKED};
 use crate::keys;
 use crate::log;
@@ -141,6 +144,7 @@ fn begin(
     voice: &Voice,
 ) -> Result<Exit, CommandError> {
     let place = context.known_place()?;
+    warn_of_a_clone(voice, &place);
     if arguments.once {
         // Whoever watches waits for the first commit; who looks once would see nothing.
         place.repository.require_commit()?;
@@ -149,6 +153,25 @@ fn begin(
     match arguments.once {
         true => context.block_on(work),
         false => context.block_on_many(work),
+    }
+}
+
+/// Who reconciles a clone for the first time may have meant what it was cloned from.
+fn warn_of_a_clone(voice: &Voice, place: &Place) {
+    let repository = &place.repository;
+    if repository.is_bare() || repository.is_mirror() || place.state.exists() {
+        return;
+    }
+    let origin = git::text(
+        repository.git_dir(),
+        &["config", "--get", "remote.origin.url"],
+    );
+    // Its address may hold a password, and is not shown.
+    if origin.is_ok() {
+        voice.say(
+            "this is a clone, and gets a state and a world of its own; to reconcile its `origin`, \
+             end this, and say `--repo`, or `export STRATUM_REPO=...` here too",
+        );
     }
 }
 
@@ -226,6 +249,8 @@ async fn work(
             "`stratum secrets unseal` will not be heard: {error}"
         ));
     }
+    // It is known to live even while it holds no lease, as where all were at rest.
+    store.holder().await?;
     let where_from = place.repository.location();
     voice.say(&format!("watching `{where_from}`; Ctrl-C ends it"));
     let ended = reconciler.run().await;

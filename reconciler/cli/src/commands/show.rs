@@ -7,7 +7,7 @@ use serde_json::json;
 use stratum_core::ids::{Address, RunId};
 use stratum_core::journal::Event;
 use stratum_core::plan::Step;
-use stratum_core::ports::{Journals as _, States as _, Unfinished};
+use stratum_core::ports::{Journals as _, Observations as _, States as _, Unfinished};
 use stratum_core::resource::ResourceState;
 use stratum_core::run::RunSummary;
 use stratum_core::suggest;
@@ -16,10 +16,11 @@ use stratum_runtime::Providers;
 use stratum_store::SqliteStore;
 
 use crate::commands::events;
-use crate::commands::get::{condition, sealed_of};
-use crate::context::Context;
+use crate::commands::get::{condition, sealed_of, stopped};
+use crate::context::{Context, Place};
 use crate::exit::Exit;
 use crate::failure::CommandError;
+use crate::git;
 use crate::show;
 use crate::show::json::{HistoryView, PlanView, VERSION};
 use crate::show::status::look;
@@ -44,7 +45,7 @@ pub(crate) fn run(context: &Context, arguments: &ShowArguments) -> Result<Exit, 
         let store = place.known_state().await?;
         match arguments.what.parse::<Address>() {
             Ok(address) => show_resource(context, &store, &address).await,
-            Err(_) => show_run(context, &store, &arguments.what).await,
+            Err(_) => show_run(context, &place, &store, &arguments.what).await,
         }
     })
 }
@@ -66,17 +67,28 @@ async fn show_resource(
         return Err(CommandError::given(message).hint(hint));
     };
     let last = last_run(store, address).await?;
+    let condition = seen_condition(store, state).await?;
     let providers = wiring::providers()?;
     let hidden = |name: &str| {
         state.sensitive.touches(&Path::of(name)) || is_sensitive(&providers, state, name)
     };
     let closed = base.sealed.contains(address);
     if context.global.json {
-        context
-            .ui
-            .answer_json(&resource_json(state, last.as_ref(), &hidden, closed))?;
+        context.ui.answer_json(&resource_json(
+            state,
+            &condition,
+            last.as_ref(),
+            &hidden,
+            closed,
+        ))?;
     } else {
-        let text = resource_text(context.ui.theme(), state, last.as_ref(), &hidden);
+        let text = resource_text(
+            context.ui.theme(),
+            state,
+            &condition,
+            last.as_ref(),
+            &hidden,
+        );
         context.ui.answer(&text);
     }
     if closed {
@@ -86,6 +98,20 @@ async fn show_resource(
             .hint("name an identity that opens it: `STRATUM_IDENTITY=FILE stratum show ...`");
     }
     Ok(Exit::Done)
+}
+
+/// How a resource is, and why: what should run and does not is not Ready.
+type Seen = (&'static str, Option<String>);
+
+async fn seen_condition(store: &SqliteStore, state: &ResourceState) -> Result<Seen, CommandError> {
+    let address = &state.address;
+    let row = store.environment(&address.environment).await?;
+    let seen = store.observations(address, 1).await?;
+    let why = row.and_then(|row| stopped(seen.first(), &row));
+    Ok(match why {
+        Some(why) => ("Stalled", Some(why)),
+        None => (condition(state), state.unknown.clone()),
+    })
 }
 
 /// The newest run that had a step on the address.
@@ -133,6 +159,7 @@ fn is_sensitive(providers: &Providers, state: &ResourceState, name: &str) -> boo
 
 fn resource_json(
     state: &ResourceState,
+    (condition, because): &Seen,
     last: Option<&Unfinished>,
     hidden: &dyn Fn(&str) -> bool,
     closed: bool,
@@ -156,7 +183,8 @@ fn resource_json(
         "address": state.address,
         "kind": state.kind,
         "provider": state.provider,
-        "condition": condition(state),
+        "condition": condition,
+        "because": because,
         "unknown": state.unknown,
         "revision": state.revision,
         "source": last.and_then(|run| step_on(run, &state.address)).and_then(|step| step.source.clone()),
@@ -172,10 +200,10 @@ fn resource_json(
 fn resource_text(
     theme: &Theme,
     state: &ResourceState,
+    (condition, because): &Seen,
     last: Option<&Unfinished>,
     hidden: &dyn Fn(&str) -> bool,
 ) -> String {
-    let condition = condition(state);
     let (mark, role) = look(condition);
     let name = theme.paint(Role::Strong, harmless(&state.address.to_string()));
     let mut text = format!(
@@ -187,7 +215,7 @@ fn resource_text(
         let name = theme.paint(Role::Quiet, format!("{name:<10}"));
         let _infallible = writeln!(text, "  {name} {value}");
     };
-    if let Some(reason) = &state.unknown {
+    if let Some(reason) = because {
         row("because", one_line(reason));
     }
     row(
@@ -234,15 +262,17 @@ fn write_attribute(text: &mut String, theme: &Theme, name: &str, value: &Value, 
 
 async fn show_run(
     context: &Context,
+    place: &Place,
     store: &SqliteStore,
     wanted: &str,
 ) -> Result<Exit, CommandError> {
     let runs = store.history(None, RUNS).await?;
     let found: Vec<&RunSummary> = runs.iter().filter(|run| is_meant(run, wanted)).collect();
     let Some(first) = found.first() else {
-        let message = format!("there is no run or resource `{wanted}`");
+        let message = format!("there is no run or resource `{wanted}` in the state");
         return Err(CommandError::given(message)
-            .hint("`stratum history` lists the runs, `stratum get` the resources"));
+            .hint("`stratum history` lists the runs, `stratum get` the resources")
+            .hint_if(in_records(place, wanted)));
     };
     let mut first_one = true;
     if context.global.json {
@@ -263,9 +293,28 @@ async fn show_run(
     if let Some(record) = &first.record {
         let theme = context.ui.theme();
         let head = theme.paint(Role::Quiet, format!("{:<12}", "record"));
-        context.ui.answer(&format!("{head} `git show {record}`\n"));
+        let folder = place.repository.git_dir().display();
+        context
+            .ui
+            .answer(&format!("{head} `git -C {folder} show {record}`\n"));
     }
     Ok(Exit::Done)
+}
+
+/// Where a run is that the state forgot, because its time was over: its record stays in git.
+fn in_records(place: &Place, wanted: &str) -> Option<String> {
+    let run = RunId::new(wanted).ok()?;
+    let folder = place.repository.git_dir();
+    let trailer = format!("--grep=^Stratum-Run: {run}$");
+    let found = ["log", "--all", "-1", "--format=%H", &trailer];
+    let commit = git::text(folder, &found)
+        .ok()
+        .filter(|text| !text.is_empty())?;
+    Some(format!(
+        "its time in the state was over (`retention.history`), and its record is in git: `git -C {} \
+         show {commit}`",
+        folder.display()
+    ))
 }
 
 /// A run is meant by its id, its random end, or its commit.
@@ -366,13 +415,21 @@ ok staging/local_file.index  Ready
     key: (sensitive)
     mode: \"0644\"
 ";
-        let text = resource_text(&Theme::PLAIN, &state(), None, &|name| name == "key");
+        let text = resource_text(&Theme::PLAIN, &state(), &("Ready", None), None, &|name| {
+            name == "key"
+        });
         assert_eq!(text, expected);
     }
 
     #[test]
     fn hidden_attributes_are_hidden_in_json_too() {
-        let json = resource_json(&state(), None, &|name| name == "key", false);
+        let json = resource_json(
+            &state(),
+            &("Ready", None),
+            None,
+            &|name| name == "key",
+            false,
+        );
         assert_eq!(json["attributes"]["key"], json!({ "sensitive": true }));
         assert_eq!(json["attributes"]["mode"], "0644");
     }

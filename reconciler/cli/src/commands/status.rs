@@ -13,6 +13,7 @@ use stratum_core::remembered::AGAIN;
 use stratum_core::run::RunSummary;
 use stratum_store::{Counts, SqliteStore};
 
+use crate::attendance::{Attendance, Branches};
 use crate::commands::audit;
 use crate::commands::watch::{self, Answer, WatchArguments};
 use crate::context::{Context, Place};
@@ -21,11 +22,16 @@ use crate::failure::CommandError;
 use crate::records;
 use crate::show;
 use crate::show::json::{AgainView, EnvironmentView, StatusView, VERSION};
-use crate::wiring;
+use crate::{wiring, words};
 
-/// Shows how every environment is
+/// Shows how every environment is, and whether somebody reconciles
 #[derive(Debug, clap::Args)]
 pub(crate) struct StatusArguments {
+    /// End with 2 unless every environment is Ready where its branch is, somebody reconciles, and
+    /// nothing else needs anybody
+    #[arg(long, conflicts_with = "watch")]
+    detailed_exitcode: bool,
+
     #[command(flatten)]
     watch: WatchArguments,
 }
@@ -35,20 +41,42 @@ pub(crate) fn run(context: &Context, arguments: &StatusArguments) -> Result<Exit
     let place = context.known_place()?;
     context.block_on(async {
         let mut store = None;
-        watch::answer(context, arguments.watch, async || {
+        let mut exit = Exit::Done;
+        let done = watch::answer(context, arguments.watch, async || {
             if store.is_none() {
                 store = place.state().await?;
             }
             let mut view = view(&place, store.as_ref()).await?;
             if let Some(store) = &store {
                 view.audit = audit::health(&place, store).await?;
+                view.reconciler = Some(Attendance::of(store).await?);
+            }
+            if arguments.detailed_exitcode && !is_well(&view, Timestamp::now()) {
+                exit = Exit::Changes;
             }
             let text = text(context, &view);
             let json = serde_json::to_value(view)?;
             Ok(Answer { json, text })
         })
-        .await
+        .await?;
+        Ok(done.max(exit))
     })
+}
+
+/// Whether nothing needs anybody: all are Ready and where their branches are, and somebody sees to
+/// it that they stay so.
+fn is_well(view: &StatusView, now: Timestamp) -> bool {
+    let attended = view.reconciler.as_ref().is_some_and(|one| !one.is_nobody());
+    let audited = view
+        .audit
+        .as_ref()
+        .is_none_or(|audit| audit.problem.is_none());
+    let mut environments = view.environments.iter();
+    attended
+        && audited
+        && view.forge.is_none()
+        && view.records.is_none()
+        && environments.all(|one| show::status::is_well(one, now))
 }
 
 /// Writes the status as text or as JSON.
@@ -63,7 +91,12 @@ pub(crate) fn answer(context: &Context, view: &StatusView) -> Result<(), Command
 
 fn text(context: &Context, view: &StatusView) -> String {
     let (theme, now) = (context.ui.theme(), Timestamp::now());
-    let mut text = show::status::status(theme, &view.environments, now);
+    let unattended = view.reconciler.as_ref().filter(|one| one.is_nobody());
+    let environments = &view.environments;
+    let mut text = show::status::status(theme, environments, unattended.is_some(), now);
+    if let Some(nobody) = unattended {
+        text.push_str(&show::attendance::trouble(theme, nobody, now));
+    }
     if let Some(trouble) = &view.forge {
         text.push_str(&show::forge::trouble(theme, trouble, now));
     }
@@ -77,7 +110,8 @@ fn text(context: &Context, view: &StatusView) -> String {
 }
 
 /// How every environment is: those of the state, and those of the settings that nobody looked at.
-/// Nothing is said of the audit log here: after a look, that would cost more than the look.
+/// Nothing is said of the audit log here: after a look, that would cost more than the look. And
+/// nothing of who reconciles, for after a look it is this process.
 pub(crate) async fn view(
     place: &Place,
     store: Option<&SqliteStore>,
@@ -89,6 +123,7 @@ pub(crate) async fn view(
         let last = store.last_runs().await?;
         let queue = store.queue().await?;
         let again: BTreeMap<String, Vec<u8>> = store.facts(AGAIN).await?.into_iter().collect();
+        let mut branches = Branches::of(&place.repository);
         for row in store.environments().await? {
             let name = row.name.as_str();
             let counts = counts.get(name).copied().unwrap_or_default();
@@ -96,6 +131,8 @@ pub(crate) async fn view(
             let mut view = environment(&row, counts, last.get(name), tried);
             let again = again.get(&format!("{AGAIN}{name}"));
             view.again = again.and_then(|value| AgainView::of(value));
+            view.behind = branches.behind(&row);
+            (view.word, view.proposal) = ways_out(place, &row);
             environments.insert(row.name, view);
         }
     }
@@ -113,6 +150,7 @@ pub(crate) async fn view(
             None => None,
         },
         audit: None,
+        reconciler: None,
         records: match store {
             Some(store) => records::health(place, store).await?,
             None => None,
@@ -145,6 +183,22 @@ fn environment(
         observed_at: row.observed_at,
         again: None,
         in_the_way: row.remembered.obstacles.clone(),
+        behind: None,
+        word: None,
+        proposal: None,
+    }
+}
+
+/// The word that a person may say, and the branch that waits to be merged.
+fn ways_out(place: &Place, row: &EnvironmentRow) -> (Option<String>, Option<String>) {
+    let repository = &place.repository;
+    match row.condition {
+        Condition::Suspended => (words::resume(repository, row), None),
+        Condition::Stalled => (
+            words::retry(repository, row),
+            words::proposal(repository, row),
+        ),
+        Condition::Ready | Condition::Reconciling | Condition::Unknown => (None, None),
     }
 }
 
@@ -188,5 +242,8 @@ fn never_looked_at(name: &EnvironmentName) -> EnvironmentView {
         observed_at: None,
         again: None,
         in_the_way: BTreeMap::new(),
+        behind: None,
+        word: None,
+        proposal: None,
     }
 }

@@ -44,6 +44,9 @@ pub(crate) struct TraceArguments {
 #[derive(Debug, Serialize)]
 struct TraceView {
     version: u32,
+    /// Where the records are, for people.
+    #[serde(skip)]
+    repository: String,
     address: Address,
     /// `Ready`, `Stalled`, `Unknown`, or `gone` when it was deleted.
     condition: &'static str,
@@ -129,6 +132,7 @@ async fn trace(
     let seen = seen.into_iter().find(|seen| seen.address == *address);
     let mut view = TraceView {
         version: VERSION,
+        repository: place.repository.git_dir().display().to_string(),
         address: address.clone(),
         condition: state.map_or("gone", condition),
         drifted: seen
@@ -315,7 +319,8 @@ fn text(theme: &Theme, view: &TraceView, now: Timestamp) -> String {
         rows.say("run", &run.sentence());
     }
     if let Some(record) = &view.record {
-        let command = format!("`git show {}:{}`", record.commit.short(), record.path);
+        let what = format!("{}:{}", record.commit.short(), record.path);
+        let command = format!("`git -C {} show {what}`", view.repository);
         rows.say("record", &command);
     }
     if let Some(tried) = &view.attempt {

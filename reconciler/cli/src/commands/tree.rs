@@ -8,7 +8,7 @@ use stratum_core::ports::{EnvironmentRow, Observations as _, States as _};
 use stratum_core::suggest;
 use stratum_store::SqliteStore;
 
-use crate::commands::get::condition;
+use crate::commands::get::{condition, stopped};
 use crate::commands::plan::known_environments;
 use crate::commands::watch::{self, Answer, WatchArguments};
 use crate::context::Context;
@@ -116,7 +116,7 @@ async fn environment(
     from: Option<&Address>,
     invert: bool,
 ) -> Result<EnvironmentTree, CommandError> {
-    let mut nodes = nodes(store, &row.name).await?;
+    let mut nodes = nodes(store, row).await?;
     if let Some(from) = from {
         nodes = reached(nodes, from, invert)?;
     }
@@ -163,8 +163,9 @@ async fn environment(
 /// The resources of an environment, each with what it stands above and below.
 async fn nodes(
     store: &SqliteStore,
-    environment: &EnvironmentName,
+    row: &EnvironmentRow,
 ) -> Result<BTreeMap<Address, NodeView>, CommandError> {
+    let environment = &row.name;
     let base = store.base(environment).await?;
     let mut nodes = BTreeMap::new();
     let mut edges = Vec::new();
@@ -185,8 +186,11 @@ async fn nodes(
         };
         nodes.insert(address, node);
     }
-    for seen in store.drifted(environment).await? {
+    for seen in store.observed(environment).await? {
         if let Some(node) = nodes.get_mut(&seen.address) {
+            if let Some(why) = stopped(Some(&seen), row) {
+                (node.condition, node.because) = ("Stalled", Some(why));
+            }
             node.drifted = seen.drifted;
         }
     }

@@ -1,7 +1,7 @@
 //! `stratum explain <environment>`: why something is denied, what would allow it, who could.
 
 use serde::Serialize;
-use stratum_core::approve::{Refusal, approve, command};
+use stratum_core::approve::{self, Refusal, command};
 use stratum_core::finding::{Finding, any_error};
 use stratum_core::ids::EnvironmentName;
 use stratum_core::ports::{EnvironmentRow, States as _};
@@ -14,7 +14,9 @@ use crate::context::{Context, Place};
 use crate::exit::Exit;
 use crate::failure::CommandError;
 use crate::show::json::VERSION;
+use crate::show::plan;
 use crate::style::one_line;
+use crate::words;
 
 /// The answer.
 #[derive(Debug, Serialize)]
@@ -77,7 +79,7 @@ async fn why(
     let row = row(place, environment).await?;
     let made = gathered.plans.into_iter().next().map(|(_, _, made)| made);
     let made = made.ok_or_else(|| CommandError::machine("nothing was planned"))?;
-    Ok(answer(environment, row.as_ref(), &made, asked))
+    Ok(answer(place, environment, row.as_ref(), &made, asked))
 }
 
 async fn row(
@@ -92,16 +94,16 @@ async fn row(
 }
 
 fn answer(
+    place: &Place,
     environment: &EnvironmentName,
     row: Option<&EnvironmentRow>,
     made: &Preview,
     asked: &str,
 ) -> Why {
     let verdict = &made.verdict;
-    let refusal = made
-        .plan
-        .as_ref()
-        .and_then(|plan| approve(plan.clone(), made.findings.clone(), verdict.clone()).err());
+    let refusal = made.plan.as_ref().and_then(|plan| {
+        approve::approve(plan.clone(), made.findings.clone(), verdict.clone()).err()
+    });
     let (decision, could_approve) = match &refusal {
         Some(Refusal::NeedsApproval { by, .. }) => ("needs-approval", by.clone()),
         Some(Refusal::Denied(_)) => ("deny", Vec::new()),
@@ -130,7 +132,7 @@ fn answer(
             .chain(&made.void)
             .map(ToString::to_string)
             .collect(),
-        would_allow: would_allow(row, made, &could_approve),
+        would_allow: would_allow(place, row, made, &could_approve),
         could_approve,
     }
 }
@@ -188,11 +190,15 @@ fn authors(verdict: &Verdict) -> Vec<String> {
 }
 
 /// The next steps that a person could take.
-fn would_allow(row: Option<&EnvironmentRow>, made: &Preview, could: &[String]) -> Vec<String> {
+fn would_allow(
+    place: &Place,
+    row: Option<&EnvironmentRow>,
+    made: &Preview,
+    could: &[String],
+) -> Vec<String> {
     let verdict = &made.verdict;
     let mut ways = Vec::new();
-    if let (false, Some(ballot)) = (could.is_empty(), &verdict.ballot) {
-        let tag = format!("stratum/approve/{ballot}");
+    if let (false, Some(tag)) = (could.is_empty(), approve::tag(verdict)) {
         ways.push(format!(
             "an approval by {}: {}",
             could.join(" or "),
@@ -218,18 +224,24 @@ fn would_allow(row: Option<&EnvironmentRow>, made: &Preview, could: &[String]) -
              {base}` signs them again"
         ));
     }
-    if let Some(hold) = row.and_then(|row| row.hold.as_ref()) {
-        let tag = format!("stratum/retry/{}", hold.run);
+    if let Some(tag) = row.and_then(|row| words::retry(&place.repository, row)) {
         ways.push(format!(
             "another try of the held revision: {}",
             command(&tag)
+        ));
+    }
+    let reviewed = made.plan.as_ref().filter(|_| plan::wants_review(verdict));
+    if let Some(plan) = reviewed {
+        ways.push(format!(
+            "a commit that says that it was reviewed: {}",
+            plan::reviewed(plan)
         ));
     }
     if any_error(&made.findings) {
         ways.push(
             "files without these errors: `stratum check` shows them with their lines".to_owned(),
         );
-    } else if refused && could.is_empty() && !unproven {
+    } else if refused && could.is_empty() && !unproven && reviewed.is_none() {
         ways.push(
             "no approval would: another change, or first a change of `policies/`, `trust/` or the \
              labels in `stratum.ncl`, which the rules that hold now judge"

@@ -19,6 +19,7 @@ use stratum_core::source::Source;
 use stratum_core::value::shown;
 use stratum_core::verdict::{Judgement, Policy, Verdict};
 
+use crate::attendance::{Attendance, Behind};
 use crate::records::RecordsView;
 use crate::show::audit::AuditView;
 use crate::show::plan::judgement;
@@ -244,6 +245,8 @@ pub(crate) struct StatusView {
     pub(crate) environments: Vec<EnvironmentView>,
     /// What keeps the forge from being told how commits fare; `null` when nothing does.
     pub(crate) forge: Option<ForgeTrouble>,
+    /// Whether somebody reconciles; `null` before the first look, and after one by this command.
+    pub(crate) reconciler: Option<Attendance>,
     /// The audit log, once there is one.
     pub(crate) audit: Option<AuditView>,
     /// What is wrong with the records in git; `null` when nothing is.
@@ -286,6 +289,14 @@ pub(crate) struct EnvironmentView {
     /// The resources whose drift could not be corrected, with the reason.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) in_the_way: BTreeMap<Address, String>,
+    /// Where its branch is, if nothing of that is applied; `null` also where the environment says
+    /// itself what it should come to.
+    pub(crate) behind: Option<Behind>,
+    /// The tag that would say what a person may say now: that the held run is tried again, or that
+    /// it is no longer suspended. `null` where nobody could say it.
+    pub(crate) word: Option<String>,
+    /// The branch with secrets for it that waits to be merged, if one does.
+    pub(crate) proposal: Option<String>,
 }
 
 /// How often an environment came to the same.
@@ -325,8 +336,10 @@ pub(crate) struct ResourceView {
     pub(crate) r#type: String,
     /// Who made it.
     pub(crate) provider: ProviderName,
-    /// `Ready`, `Stalled` (a step failed half way) or `Unknown`.
+    /// `Ready`, `Stalled` (a step failed half way, or what should run does not) or `Unknown`.
     pub(crate) condition: &'static str,
+    /// Why it does not run, or why nobody knows how it is.
+    pub(crate) because: Option<String>,
     /// The attributes that hold a secret, which is nowhere in the clear.
     pub(crate) sealed: Vec<String>,
     /// Nothing of it can be read, because there is no identity that opens the state.

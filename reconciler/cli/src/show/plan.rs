@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use similar::TextDiff;
+use stratum_core::approve;
 use stratum_core::plan::{Action, Change, Plan, Reversibility, Step};
 use stratum_core::value::Value;
 use stratum_core::verdict::{Decision, Judgement, Verdict};
@@ -12,6 +13,9 @@ use crate::style::{Role, Theme, fit, harmless, one_line};
 
 /// Lines of one attribute that are shown before the rest is only counted.
 const LONGEST: usize = 24;
+
+/// The policy of those that ship that asks for a review.
+const REVIEWED: &str = "reviewed-plan";
 
 /// The whole plan; the last line is the summary.
 pub(crate) fn plan(theme: &Theme, plan: &Plan, verdict: &Verdict) -> String {
@@ -24,13 +28,13 @@ pub(crate) fn plan(theme: &Theme, plan: &Plan, verdict: &Verdict) -> String {
         text.push('\n');
     }
     write_asides(&mut text, theme, plan);
-    write_whole(&mut text, theme, verdict);
+    write_whole(&mut text, theme, plan, verdict);
     let _infallible = writeln!(text, "{}", theme.paint(Role::Strong, plan.summary()));
     text
 }
 
 /// What policy says about coming to the revision at all, and how to approve, where it is not yes.
-fn write_whole(text: &mut String, theme: &Theme, verdict: &Verdict) {
+fn write_whole(text: &mut String, theme: &Theme, plan: &Plan, verdict: &Verdict) {
     let waits =
         |judgement: &&Judgement| matches!(judgement.decision, Decision::NeedsApproval { .. });
     if let Some(whole) = &verdict.whole
@@ -40,10 +44,27 @@ fn write_whole(text: &mut String, theme: &Theme, verdict: &Verdict) {
         write_judgement(text, theme, Some(whole));
     }
     let mut all = verdict.whole.iter().chain(verdict.steps.values());
-    if let (Some(_), Some(ballot)) = (all.find(waits), &verdict.ballot) {
-        let command = stratum_core::approve::command(&format!("stratum/approve/{ballot}"));
-        let _infallible = writeln!(text, "to approve it: {command}");
+    if let (Some(_), Some(tag)) = (all.find(waits), approve::tag(verdict)) {
+        let _infallible = writeln!(text, "to approve it: {}", approve::command(&tag));
     }
+    if wants_review(verdict) {
+        let _infallible = writeln!(text, "to say that you reviewed it: {}", reviewed(plan));
+    }
+}
+
+/// Whether a policy asks for a plan that somebody reviewed.
+pub(crate) fn wants_review(verdict: &Verdict) -> bool {
+    let all = verdict.whole.iter().chain(verdict.steps.values());
+    let mut refused = all.filter(|judgement| judgement.decision != Decision::Allow);
+    refused.any(|judgement| judgement.policies.iter().any(|one| one.id == REVIEWED))
+}
+
+/// The command that names the plan in a commit.
+pub(crate) fn reviewed(plan: &Plan) -> String {
+    format!(
+        "`git commit --allow-empty -m reviewed --trailer \"Stratum-Plan: {}\"`, and push it",
+        plan.digest
+    )
 }
 
 /// The plan without its attributes: a line for each step, and the summary.

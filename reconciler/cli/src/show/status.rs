@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use crate::show::json::EnvironmentView;
+use crate::show::next::next;
 use crate::show::when;
 use crate::style::{Mark, Role, Theme, one_line};
 
@@ -12,7 +13,14 @@ use crate::style::{Mark, Role, Theme, one_line};
 const STALE: i64 = 24 * 3_600;
 
 /// One sentence on all environments, then each: what needs attention first, with what to do.
-pub(crate) fn status(theme: &Theme, environments: &[EnvironmentView], now: Timestamp) -> String {
+///
+/// `unattended`: nobody reconciles, so all is as it was when somebody did.
+pub(crate) fn status(
+    theme: &Theme,
+    environments: &[EnvironmentView],
+    unattended: bool,
+    now: Timestamp,
+) -> String {
     let mut sorted: Vec<&EnvironmentView> = environments.iter().collect();
     sorted.sort_by_key(|environment| rank(environment, now));
     let widest = sorted
@@ -22,10 +30,10 @@ pub(crate) fn status(theme: &Theme, environments: &[EnvironmentView], now: Times
         .unwrap_or(0);
     let mut text = String::new();
     if environments.len() > 1 {
-        text.push_str(&headline(theme, &sorted, now));
+        text.push_str(&headline(theme, &sorted, unattended, now));
     }
     for environment in sorted {
-        write_environment(&mut text, theme, environment, widest, now);
+        write_environment(&mut text, theme, environment, widest, (unattended, now));
     }
     if environments.is_empty() {
         text.push_str("no environments yet\n");
@@ -39,10 +47,17 @@ fn rank(environment: &EnvironmentView, now: Timestamp) -> u8 {
         "Stalled" => 0,
         "Unknown" => 1,
         "Ready" if is_stale(environment, now) => 2,
+        "Ready" if environment.behind.is_some() => 4,
         "Suspended" => 3,
         "Reconciling" => 4,
         _ => 5,
     }
+}
+
+/// Whether nothing is to be done about it.
+pub(crate) fn is_well(environment: &EnvironmentView, now: Timestamp) -> bool {
+    let current = environment.behind.is_none() && environment.unknown == 0;
+    environment.condition == "Ready" && current && !is_stale(environment, now)
 }
 
 /// Whether nobody looked at it for so long that what it says may be wrong.
@@ -51,7 +66,12 @@ fn is_stale(environment: &EnvironmentView, now: Timestamp) -> bool {
     seen.is_some_and(|second| now.as_second().saturating_sub(second) > STALE)
 }
 
-fn headline(theme: &Theme, sorted: &[&EnvironmentView], now: Timestamp) -> String {
+fn headline(
+    theme: &Theme,
+    sorted: &[&EnvironmentView],
+    unattended: bool,
+    now: Timestamp,
+) -> String {
     let names = |wanted: &[u8]| -> Vec<&str> {
         let found = sorted.iter().filter(|e| wanted.contains(&rank(e, now)));
         found.map(|e| e.name.as_str()).collect()
@@ -59,6 +79,12 @@ fn headline(theme: &Theme, sorted: &[&EnvironmentView], now: Timestamp) -> Strin
     let (stalled, unsure) = (names(&[0]), names(&[1, 2]));
     let calm = sorted.len() - stalled.len() - unsure.len();
     let (mark, role, mut sentence) = match (stalled.as_slice(), unsure.as_slice()) {
+        ([], []) if unattended => {
+            let (ready, all) = (names(&[5]).len(), sorted.len());
+            let sentence =
+                format!("nobody reconciles: {ready} of {all} were Ready when somebody did");
+            (Mark::Unknown, Role::Warning, sentence)
+        }
         ([], []) => {
             let ready = names(&[5]).len();
             let others = match calm - ready {
@@ -122,11 +148,12 @@ fn write_environment(
     theme: &Theme,
     environment: &EnvironmentView,
     widest: usize,
-    now: Timestamp,
+    (unattended, now): (bool, Timestamp),
 ) {
     let (mut mark, mut role) = look(environment.condition);
     let stale = is_stale(environment, now);
-    if stale && environment.condition == "Ready" {
+    let left = unattended && environment.behind.is_some();
+    if (stale || left) && environment.condition == "Ready" {
         (mark, role) = (Mark::Unknown, Role::Warning);
     }
     let revision = environment
@@ -167,6 +194,11 @@ fn write_environment(
     for (address, why) in others.filter(|(_, why)| **why != environment.reason) {
         text.push_str(&theme.wrapped(4, &one_line(&format!("`{address}`: {why}"))));
     }
+    if let Some(behind) = &environment.behind {
+        let (branch, commit) = (&behind.branch, behind.commit.short());
+        let said = format!("`{branch}` is at {commit}, and nothing of that is applied");
+        text.push_str(&theme.wrapped(4, &said));
+    }
     if stale {
         let asked = "nobody looked at it for more than a day: is `stratum reconcile` running?";
         text.push_str(&theme.wrapped(4, asked));
@@ -192,52 +224,16 @@ fn counts(environment: &EnvironmentView) -> String {
     text
 }
 
-/// What a person does next, where something is to be done.
-fn next(environment: &EnvironmentView) -> Option<String> {
-    let behind = environment.desired_revision.is_some()
-        && environment.desired_revision != environment.revision;
-    // What came after a held commit is in the way itself: reverting the held one would not help.
-    let held = environment.held.as_ref().filter(|held| {
-        let wanted = environment.desired_revision.as_ref();
-        wanted.is_none_or(|wanted| wanted == *held)
-    });
-    match (environment.condition, held, &environment.last_run) {
-        ("Stalled", Some(held), _) => Some(format!(
-            "`git revert {}` or push a fix; `stratum show {}` has the story",
-            held.short(),
-            environment
-                .last_run
-                .as_ref()
-                .map_or("RUN", |run| run.as_str()),
-        )),
-        ("Stalled", None, Some(run)) if environment.outcome.is_some() || !behind => {
-            Some(format!("`stratum show {run}` has the story"))
-        }
-        // A commit that changes nothing of the environment leaves it at what is held.
-        ("Stalled", None, _) if environment.held.is_some() => environment.held.as_ref().map(|held| {
-            format!(
-                "`git revert {}` or push a fix of it; `stratum check` and `stratum plan` show what \
-                 else is in the way",
-                held.short()
-            )
-        }),
-        ("Stalled", None, _) => {
-            Some("`stratum check` and `stratum plan` show what is in the way".to_owned())
-        }
-        ("Unknown", _, _) => Some("`stratum reconcile` looks at it".to_owned()),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::attendance::Behind;
     use crate::show::json::AgainView;
-    use stratum_core::ids::{CommitId, EnvironmentName, RunId};
+    use stratum_core::ids::{BranchName, CommitId, EnvironmentName, RunId};
 
-    fn environment(name: &str, condition: &'static str) -> EnvironmentView {
+    pub(crate) fn environment(name: &str, condition: &'static str) -> EnvironmentView {
         EnvironmentView {
             name: EnvironmentName::new(name).unwrap(),
             condition,
@@ -254,6 +250,9 @@ mod tests {
             observed_at: Some(Timestamp::from_second(1_000).unwrap()),
             again: None,
             in_the_way: BTreeMap::new(),
+            behind: None,
+            word: None,
+            proposal: None,
         }
     }
 
@@ -272,7 +271,7 @@ mod tests {
             ),
         ]);
         let now = Timestamp::from_second(1_020).unwrap();
-        let text = status(&Theme::PLAIN, &[stalled], now);
+        let text = status(&Theme::PLAIN, &[stalled], false, now);
         let said = "    its drift could not be corrected (the same 7 times, first 2 min ago)\n    \
                     `production/local_file.motd`: no room\n";
         assert!(text.contains(said), "{text}");
@@ -295,20 +294,7 @@ mod tests {
 ok staging     Ready        aaaaaaaaaaaa  4 resources, looked at 20 s ago
 ";
         let now = Timestamp::from_second(1_020).unwrap();
-        assert_eq!(status(&Theme::PLAIN, &all, now), expected);
-    }
-
-    #[test]
-    fn a_run_that_ended_badly_is_named_and_a_file_that_cannot_be_read_is_not_its_fault() {
-        let mut stalled = environment("production", "Stalled");
-        stalled.desired_revision = Some(CommitId::new("b".repeat(40)).unwrap());
-        assert!(next(&stalled).unwrap().contains("stratum check"));
-        // An unrelated commit after one that is held.
-        stalled.held = Some(CommitId::new("c".repeat(40)).unwrap());
-        assert!(next(&stalled).unwrap().contains("git revert cccccccccccc"));
-        stalled.held = None;
-        stalled.outcome = Some("stuck");
-        assert!(next(&stalled).unwrap().contains("stratum show 2026"));
+        assert_eq!(status(&Theme::PLAIN, &all, false, now), expected);
     }
 
     #[test]
@@ -326,7 +312,7 @@ ok staging     Ready        aaaaaaaaaaaa  4 resources, looked at 20 s ago
             let all: Vec<_> = names
                 .map(|(n, condition)| environment(n, condition))
                 .collect();
-            let text = status(&Theme::PLAIN, &all, now);
+            let text = status(&Theme::PLAIN, &all, false, now);
             text.lines().next().unwrap().to_owned()
         };
         assert_eq!(
@@ -350,7 +336,7 @@ ok staging     Ready        aaaaaaaaaaaa  4 resources, looked at 20 s ago
     #[test]
     fn what_nobody_looked_at_for_a_day_is_not_shown_as_well() {
         let now = Timestamp::from_second(200_000).unwrap();
-        let text = status(&Theme::PLAIN, &[environment("a", "Ready")], now);
+        let text = status(&Theme::PLAIN, &[environment("a", "Ready")], false, now);
         assert!(text.starts_with("?? a  Ready"), "{text}");
         assert!(text.contains("is `stratum reconcile` running?"), "{text}");
     }
@@ -365,12 +351,36 @@ ok staging     Ready        aaaaaaaaaaaa  4 resources, looked at 20 s ago
         let mut stalled = environment("production", "Stalled");
         stalled.reason = "`production/local_exec.job`: it exited with 1".to_owned();
         let now = Timestamp::from_second(1_020).unwrap();
-        let text = status(&narrow, &[environment("staging", "Ready"), stalled], now);
+        let text = status(
+            &narrow,
+            &[environment("staging", "Ready"), stalled],
+            false,
+            now,
+        );
         let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
         assert!(widest <= 40, "{text}");
         assert!(
             text.contains("\n!! production  Stalled\n    aaaa"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn what_nobody_reconciles_is_not_said_to_be_well() {
+        let now = Timestamp::from_second(1_020).unwrap();
+        let mut all = [environment("a", "Ready"), environment("b", "Ready")];
+        let text = status(&Theme::PLAIN, &all, true, now);
+        assert!(
+            text.starts_with("?? nobody reconciles: 2 of 2 were Ready"),
+            "{text}"
+        );
+        all[0].behind = Some(Behind {
+            branch: BranchName::new("main").unwrap(),
+            commit: CommitId::new("b".repeat(40)).unwrap(),
+        });
+        let text = status(&Theme::PLAIN, &all, true, now);
+        assert!(text.contains("\n?? a  Ready"), "{text}");
+        let said = "    `main` is at bbbbbbbbbbbb, and nothing of that is applied\n";
+        assert!(text.contains(said), "{text}");
     }
 }

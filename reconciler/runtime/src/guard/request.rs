@@ -206,6 +206,8 @@ impl Guard<'_> {
                         Err(refused) => void.push(refused),
                     }
                 }
+                // One that was used did its work.
+                Ok(word) if behind.spent.contains(&word.object) => {}
                 Ok(word) if since.is_some_and(|since| word.at >= since) => void.push(Refused {
                     tag: word.tag,
                     why: "it names another plan".to_owned(),

@@ -150,6 +150,13 @@ impl Leases for SqliteStore {
 }
 
 impl SqliteStore {
+    /// Whether a process of this machine lives that said so with [`Leases::holder`], leases or not.
+    pub async fn is_attended(&self) -> bool {
+        let path = self.reader.path().to_owned();
+        let told = tokio::task::spawn_blocking(move || presence::anybody(&path)).await;
+        told.unwrap_or(false)
+    }
+
     /// Who stands in the way of taking a lease, if anyone does.
     ///
     /// The time of a holder whose clock runs ahead is put down to now: its lease ages from here on.

@@ -1,5 +1,6 @@
 //! `stratum audit list` and `stratum audit show`
 
+use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
 use stratum_core::audit::What;
 use stratum_store::{Shown, within};
@@ -24,8 +25,8 @@ pub(super) struct ListArguments {
     #[arg(long, value_name = "TIME")]
     to: Option<String>,
 
-    /// Only entries of this kind, for example `refused`
-    #[arg(long, value_name = "KIND")]
+    /// Only entries of this kind
+    #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(What::NAMES))]
     kind: Option<String>,
 }
 

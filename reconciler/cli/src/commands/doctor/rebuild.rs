@@ -17,6 +17,10 @@ use crate::wiring;
 pub(super) const REMEDY: &str = "stratum does not touch the file; put back a copy of it, or make \
                                  the state again from the repository:";
 
+/// The same, where the file is not there.
+pub(super) const REMEDY_MISSING: &str = "put the file back, or a copy of it, or make the state again from the \
+                                         repository:";
+
 /// The type whose resources are started again.
 const SERVICE: &str = "local_service";
 
@@ -25,10 +29,8 @@ const NAMED: usize = 12;
 
 /// The steps, in order, for this repository as it is now.
 pub(super) fn steps(place: &Place) -> Vec<String> {
-    let mut steps = vec![
-        "end `stratum reconcile`, so that nothing writes meanwhile".to_owned(),
-        keep(place),
-    ];
+    let mut steps = vec!["end `stratum reconcile`, so that nothing writes meanwhile".to_owned()];
+    steps.extend(keep(place));
     match content(place) {
         Ok(content) => steps.extend(content.steps(place)),
         Err(error) => steps.push(format!(
@@ -45,18 +47,22 @@ pub(super) fn steps(place: &Place) -> Vec<String> {
     steps
 }
 
-/// Puts the damaged files aside: they may still be needed.
-fn keep(place: &Place) -> String {
+/// Puts the damaged files aside, those that are there: they may still be needed. What lies beside
+/// them stays, for services are watched and known by it.
+fn keep(place: &Place) -> Option<String> {
     let name = place.state.file_name().unwrap_or_default();
     let files = ["", "-wal", "-shm"].map(|end| format!("{}{end}", name.to_string_lossy()));
     let folder = place.state_folder();
     let there = files.iter().filter(|file| folder.join(file).exists());
     let there: Vec<&str> = there.map(String::as_str).collect();
     let folder = folder.display();
-    format!(
-        "keep the damaged file: `cd {folder} && mkdir damaged && mv {} damaged/`",
-        there.join(" ")
-    )
+    (!there.is_empty()).then(|| {
+        format!(
+            "keep the damaged file: `cd {folder} && mkdir damaged && mv {} damaged/`; what else \
+             lies there stays",
+            there.join(" ")
+        )
+    })
 }
 
 /// What HEAD has, and what was applied last.

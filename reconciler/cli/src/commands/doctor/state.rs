@@ -9,18 +9,20 @@ use stratum_core::ports::{
 use stratum_store::{Access, SqliteStore};
 
 use super::{Check, rebuild};
+use crate::attendance::{Attendance, Behind, Branches};
 use crate::commands::audit;
 use crate::context::Place;
 use crate::failure::CommandError;
 use crate::style::{Theme, one_line};
 use crate::{records, show};
 
+/// So many environments are named whose branch went on.
+const BEHIND: usize = 3;
+
 /// The state file, and the leases in it.
 pub(super) async fn check(place: &Place) -> Vec<Check> {
     if !place.state.exists() {
-        let path = place.state.display();
-        let sentence = format!("there is none at `{path}` yet; the first reconcile makes it");
-        return vec![Check::good("state", sentence)];
+        return vec![missing(place)];
     }
     match read(place).await {
         Ok(leases) => {
@@ -34,6 +36,24 @@ pub(super) async fn check(place: &Place) -> Vec<Check> {
     }
 }
 
+/// There is no state: because nothing was reconciled yet, or because it was moved away.
+fn missing(place: &Place) -> Check {
+    let path = place.state.display();
+    let left = [stratum_store::log_folder(&place.state), place.own_folder()];
+    let Some(left) = left.iter().find(|path| path.exists()) else {
+        let sentence = format!("there is none at `{path}` yet; the first reconcile makes it");
+        return Check::good("state", sentence);
+    };
+    let sentence = format!(
+        "there is none at `{path}`, and there was one: `{}` is still there",
+        left.display()
+    );
+    Check {
+        steps: rebuild::steps(place),
+        ..Check::bad("state", sentence, rebuild::REMEDY_MISSING)
+    }
+}
+
 async fn read(place: &Place) -> Result<Vec<Check>, StoreError> {
     let store = SqliteStore::open(&place.state, Access::ReadOnly).await?;
     store.verify().await?;
@@ -42,11 +62,35 @@ async fn read(place: &Place) -> Result<Vec<Check>, StoreError> {
         // A file whose pages are whole may still hold rows that nobody can read.
         store.base(&row.name).await?;
     }
+    checks.push(attended(place, &store).await?);
     checks.extend(store.leases().await?.iter().map(lease));
     store.unfinished().await?;
     checks.push(records(place, &store).await);
     checks.extend(log(place, &store).await);
     Ok(checks)
+}
+
+/// Whether somebody reconciles, and what of the branches is not applied.
+async fn attended(place: &Place, store: &SqliteStore) -> Result<Check, StoreError> {
+    const NAME: &str = "reconciler";
+    let rows = store.environments().await?;
+    let attendance = Attendance::of(store).await?;
+    let mut branches = Branches::of(&place.repository);
+    let behind = rows.iter().filter_map(|row| {
+        let Behind { branch, commit } = branches.behind(row)?;
+        let name = &row.name;
+        Some(format!(
+            "`{branch}` is at {}, and nothing of that is applied in `{name}`",
+            commit.short()
+        ))
+    });
+    let mut said = vec![show::attendance::sentence(&attendance, Timestamp::now())];
+    said.extend(behind.take(BEHIND));
+    let said = said.join("; ");
+    Ok(match attendance.is_nobody() {
+        true => Check::weak(NAME, said, show::attendance::REMEDY),
+        false => Check::good(NAME, said),
+    })
 }
 
 /// The records in git: whether all that was to be written is there.

@@ -29,7 +29,7 @@ enum What {
 
 /// Makes the key that a person seals with: Ed25519 and ML-DSA-65
 ///
-/// The public half is printed as `trust/people/<name>.toml` holds it.
+/// The public half is printed as `trust/people/<name>.toml` holds it, unless it is written there.
 #[derive(Debug, Args)]
 struct SealerArguments {
     /// The person or robot, as `trust/people/` names it
@@ -47,7 +47,7 @@ struct SealerArguments {
 
 /// Makes an identity, which opens what is sealed to it: ML-KEM-768 and X25519
 ///
-/// The recipient is printed. The file is in age's notation: `age -d -i FILE` opens values with it.
+/// The recipient is printed, unless it is written to trust. The file is in age's notation: `age -d -i FILE` opens values with it.
 #[derive(Debug, Args)]
 struct IdentityArguments {
     /// The file of the private key; it must not be there yet
@@ -100,7 +100,7 @@ fn sealer(context: &Context, arguments: &SealerArguments) -> Result<Exit, Comman
             "trust": work_tree.as_ref().map(|_| &file),
         });
         context.ui.answer_json(&answer)?;
-    } else {
+    } else if work_tree.is_none() {
         context.ui.answer(&entry);
     }
     let out = arguments.out.display();
@@ -161,12 +161,14 @@ fn identity(context: &Context, arguments: &IdentityArguments) -> Result<Exit, Co
             "trust": work_tree.as_ref().map(|_| &file),
         });
         context.ui.answer_json(&answer)?;
-    } else {
+    } else if work_tree.is_none() {
         context.ui.answer(&format!("{recipient}\n"));
     }
     let out = arguments.out.display();
+    let trusted = work_tree.map(|_| format!(", its recipient in {file}"));
     context.ui.say(&format!(
-        "the identity is in {out}; keep a copy of it where it cannot be lost"
+        "the identity is in {out}{}; keep a copy of it where it cannot be lost",
+        trusted.unwrap_or_default()
     ));
     Ok(Exit::Done)
 }

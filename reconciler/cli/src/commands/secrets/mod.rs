@@ -50,6 +50,18 @@ enum SecretsCommand {
     MergeDriver(drivers::MergeArguments),
 }
 
+/// What was meant, where the recipe of `--generate` was given as a word of its own.
+pub(crate) fn tip(error: &clap::Error) -> Option<String> {
+    use clap::error::{ContextKind, ContextValue};
+    let asked = std::env::args_os().any(|word| word == "--generate");
+    match error.get(ContextKind::InvalidArg)? {
+        ContextValue::String(word) if asked && word.parse::<generate::Recipe>().is_ok() => {
+            Some(format!("write `--generate={word}`, as one word"))
+        }
+        _ => None,
+    }
+}
+
 /// Carries out the command.
 pub(crate) fn run(context: &Context, arguments: &SecretsArguments) -> Result<Exit, CommandError> {
     let hardening = crate::identity::harden()?;
@@ -57,6 +69,11 @@ pub(crate) fn run(context: &Context, arguments: &SecretsArguments) -> Result<Exi
         context.ui.say(crate::identity::NOT_LOCKED);
     }
     private::clean();
+    let standing = context.standing();
+    let context = match &arguments.command {
+        SecretsCommand::Unseal(_) | SecretsCommand::RotateStateKey(_) => context,
+        _ => &standing,
+    };
     match &arguments.command {
         SecretsCommand::Keygen(arguments) => keygen::run(context, arguments),
         SecretsCommand::Seal(arguments) => seal::run(context, arguments),
