@@ -27,7 +27,6 @@ pub(crate) fn plan(
     let trust: &Trust = &request.rules.trust;
     let mut pairs = time(request.now);
     pairs.extend(approved(trust, approvers)?);
-    pairs.push(("couldApprove", Value::new_long(others(request))));
     if let Some(branch) = &request.branch {
         pairs.push(("branch", text(branch.as_str())));
     }
@@ -133,15 +132,6 @@ fn approved(trust: &Trust, approvers: &Approvers) -> Result<Pairs, String> {
         ("approvedBy", set(people)?),
         ("approvedByGroups", set(groups)?),
     ])
-}
-
-/// How many people did not write any of it and have keys that count now.
-fn others(request: &PlanRequest) -> i64 {
-    let authors = request.authors.iter();
-    let authors: BTreeSet<&str> = authors.filter_map(|one| one.signer.name()).collect();
-    let people = signers(&request.rules.trust, request.now).into_iter();
-    let others = people.filter(|(name, _)| !authors.contains(name.as_str()));
-    i64::try_from(others.count()).unwrap_or(i64::MAX)
 }
 
 fn set(ids: impl Iterator<Item = Result<EntityUid, String>>) -> Result<Value, String> {
