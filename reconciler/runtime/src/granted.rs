@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use stratum_core::ids::Address;
 use stratum_core::ports::{AtRest, MadeSecret, Marker, SecretError, SecretName, Secrets, Standing};
+use stratum_core::redact::Redactor;
 use stratum_core::secret::Secret;
 use stratum_core::value::{Record, SecretReference};
 
@@ -30,6 +31,16 @@ impl<'a> Granted<'a> {
             value.secrets(&mut |secret| named.push(secret));
         }
         Self { secrets, named }
+    }
+
+    /// Takes what is granted out of what is said by somebody who was not given it in a call, such
+    /// as a health check. What cannot be opened is not looked for.
+    pub(crate) async fn redactor(&self, reader: &Address) -> Redactor {
+        let mut opened = Vec::new();
+        for reference in &self.named {
+            opened.extend(self.secrets.open(reader, reference).await.ok());
+        }
+        Redactor::new(opened.iter().filter_map(Secret::expose_text))
     }
 }
 

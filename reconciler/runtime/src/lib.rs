@@ -11,6 +11,7 @@ mod apply;
 mod audit;
 mod calls;
 mod charter;
+mod discreet;
 mod drift;
 mod driver;
 mod error;

@@ -17,6 +17,7 @@ use stratum_core::resource::Resource;
 use stratum_core::value::Record;
 
 use crate::calls::Calls;
+use crate::discreet::Discreet;
 use crate::error::RuntimeError;
 use crate::turns::Turns;
 
@@ -76,7 +77,7 @@ impl Providers {
     pub fn new(providers: impl IntoIterator<Item = Arc<dyn Provider>>) -> Self {
         let handles: BTreeMap<_, _> = providers
             .into_iter()
-            .map(|provider| (provider.schema().provider.clone(), provider))
+            .map(|provider| (provider.schema().provider.clone(), Discreet::new(provider)))
             .collect();
         let built_in = built_in(handles.values().map(|provider| provider.schema()));
         let turns = handles.iter().filter_map(|(name, provider)| {

@@ -302,9 +302,13 @@ impl StepWork<'_> {
             clock: self.calls.clock,
             root: &self.calls.site.root,
         };
-        doctor.wait(check).await.map_err(|error| ApplyError {
+        let Err(error) = doctor.wait(check).await else {
+            return Ok(());
+        };
+        let redactor = self.granted().redactor(&self.step.address).await;
+        Err(ApplyError {
             known: instance.cloned(),
-            ..ApplyError::unknown(error)
+            ..ApplyError::unknown(redactor.text(&error))
         })
     }
 

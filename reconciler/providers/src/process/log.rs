@@ -5,14 +5,19 @@
 //! killed reads on. The watcher copies what comes into `<name>.log`; at [`LIMIT`] that becomes
 //! `<name>.log.1`, in place of the one before. What cannot be written, as on a full disk, is
 //! dropped, and how much it was is said once there is room.
+//!
+//! The secrets that the program was given are taken out on the way. The last bytes are held back
+//! while they may be the beginning of one, but not for longer than [`IDLE`].
 
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::{FileType, Mode, OFlags, fchmod, fchown, fstat, mknodat, openat};
 use rustix::io::Errno;
+use stratum_core::redact::{Redaction, Redactor};
 use tokio::net::unix::pipe::Receiver;
 
 use super::User;
@@ -24,11 +29,15 @@ pub(crate) const LIMIT: u64 = 8 * 1024 * 1024;
 /// What is read at once.
 const PIECE: usize = 64 * 1024;
 
+/// After this time without another byte, what was held back is written.
+const IDLE: Duration = Duration::from_secs(1);
+
 /// A log and the pipe that feeds it.
 pub(crate) struct Log {
     folder: Arc<Private>,
     name: &'static str,
     pipe: Receiver,
+    redaction: Redaction,
     file: Option<(File, u64)>,
     dropped: u64,
 }
@@ -37,11 +46,16 @@ impl Log {
     /// Opens the log `name` in a folder, and makes its pipe when it is not there.
     ///
     /// *Errors*: the pipe cannot be made or opened; a file that cannot be is tried again later.
-    pub(crate) fn open(folder: Arc<Private>, name: &'static str) -> io::Result<Self> {
+    pub(crate) fn open(
+        folder: Arc<Private>,
+        name: &'static str,
+        redactor: &Redactor,
+    ) -> io::Result<Self> {
         let pipe = open_pipe(&folder, name, OFlags::NONBLOCK)?;
         let _smaller_does_too = rustix::pipe::fcntl_setpipe_size(&pipe, 1 << 20);
         Ok(Self {
             pipe: Receiver::from_file_unchecked(File::from(pipe))?,
+            redaction: redactor.stream(),
             folder,
             name,
             file: None,
@@ -61,20 +75,32 @@ impl Log {
 
     /// Copies until this is dropped.
     pub(crate) async fn copy(&mut self) {
-        while self.pipe.readable().await.is_ok() {
-            self.take_over();
+        loop {
+            let held = self.redaction.held() > 0;
+            tokio::select! {
+                readable = self.pipe.readable() => match readable {
+                    Ok(()) => self.take_over(),
+                    Err(_) => break,
+                },
+                () = tokio::time::sleep(IDLE), if held => self.let_go(),
+            }
             // One that never stops writing must not keep the others from their turn.
             tokio::task::yield_now().await;
         }
         std::future::pending().await
     }
 
-    /// Copies what is in the pipe now.
+    /// Copies what is in the pipe now: all that a program wrote that has ended.
     pub(crate) fn drain(&mut self) {
+        self.take_all();
+        self.let_go();
+    }
+
+    fn take_all(&mut self) {
         let mut piece = vec![0; PIECE];
         // Past the event loop, which may not have been told of it yet.
         while let Ok(count @ 1..) = rustix::io::read(&self.pipe, piece.as_mut_slice()) {
-            self.write(piece.get(..count).unwrap_or_default());
+            self.pass(piece.get(..count).unwrap_or_default());
         }
     }
 
@@ -82,11 +108,28 @@ impl Log {
     fn take_over(&mut self) {
         let mut piece = vec![0; PIECE];
         if let Ok(count @ 1..) = self.pipe.try_read(&mut piece) {
-            self.write(piece.get(..count).unwrap_or_default());
+            self.pass(piece.get(..count).unwrap_or_default());
         }
     }
 
+    /// Writes what is safe to show by now.
+    fn pass(&mut self, bytes: &[u8]) {
+        let mut safe = Vec::with_capacity(bytes.len());
+        self.redaction.push(bytes, &mut safe);
+        self.write(&safe);
+    }
+
+    /// Writes what was held back.
+    fn let_go(&mut self) {
+        let mut rest = Vec::new();
+        self.redaction.finish(&mut rest);
+        self.write(&rest);
+    }
+
     fn write(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         let written = self.write_dropped().and_then(|()| self.append(bytes));
         if written.is_err() {
             self.file = None;
@@ -150,11 +193,15 @@ mod tests {
     use crate::private::Nook;
 
     fn log(folder: &std::path::Path) -> (Log, File) {
+        redacted(folder, &Redactor::default())
+    }
+
+    fn redacted(folder: &std::path::Path, redactor: &Redactor) -> (Log, File) {
         let nook = Nook {
             base: folder.join("own"),
             names: Vec::new(),
         };
-        let log = Log::open(Arc::new(nook.make().unwrap()), "stdout").unwrap();
+        let log = Log::open(Arc::new(nook.make().unwrap()), "stdout", redactor).unwrap();
         let end = File::from(log.end(None).unwrap());
         (log, end)
     }
@@ -194,6 +241,48 @@ mod tests {
         log.drain();
         let text = std::fs::read_to_string(in_the_way).unwrap();
         assert_eq!(text, "\n[5 bytes could not be written]\nkept\n");
+    }
+
+    /// Whole, in pieces, over what is written last, and at the place where a log is put aside.
+    #[tokio::test]
+    async fn secrets_reach_no_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let redactor = Redactor::new(["hunter2hunter2"]);
+        let (mut log, mut end) = redacted(folder.path(), &redactor);
+        end.write_all(b"a hunter2hunter2 b hunter2").unwrap();
+        log.take_all();
+        end.write_all(b"hunter2 c\nhunter2h").unwrap();
+        log.drain();
+        let text = std::fs::read_to_string(folder.path().join("own/stdout.log")).unwrap();
+        assert_eq!(text, "a (secret) b (secret) c\n(secret)");
+        for _ in 0..200 {
+            end.write_all(&b"hunter2hunter2 ".repeat(4_000)).unwrap();
+            log.take_all();
+        }
+        log.drain();
+        for name in ["stdout.log", "stdout.log.1"] {
+            let text = std::fs::read_to_string(folder.path().join("own").join(name));
+            assert!(!text.unwrap_or_default().contains("hunter2h"), "{name}");
+        }
+    }
+
+    /// What is held back is written when nothing more comes.
+    #[tokio::test]
+    async fn the_end_of_a_line_is_not_held_back_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let redactor = Redactor::new(["hunter2hunter2"]);
+        let (mut log, mut end) = redacted(folder.path(), &redactor);
+        end.write_all(b"ready on port h").unwrap();
+        let path = folder.path().join("own/stdout.log");
+        let written = async {
+            while std::fs::read_to_string(&path).ok().as_deref() != Some("ready on port h") {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::select! {
+            () = log.copy() => {}
+            done = tokio::time::timeout(Duration::from_secs(30), written) => done.unwrap(),
+        }
     }
 
     /// The program lives on when its watcher is gone, and the next watcher reads what it wrote.

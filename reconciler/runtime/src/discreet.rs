@@ -1,0 +1,363 @@
+//! A provider whose words hold no secrets: the one place where they leave a call.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use stratum_core::ids::{Address, TypeName};
+use stratum_core::ports::{
+    ApplyCall, ApplyError, AtRest, Call, Capabilities, CheckpointCall, ConfigureCall, Diagnostic,
+    FetchCall, ImportCall, LocateCall, Located, MadeSecret, Marker, Notes, PlanCall, Proposal,
+    Provider, ProviderError, ProviderSchema, ReadCall, Reading, RenewCall, RestoreCall,
+    SecretError, SecretName, Secrets, Standing, TypeSchema, UpgradeCall,
+};
+use stratum_core::redact::Redactor;
+use stratum_core::resource::{Instance, Opaque};
+use stratum_core::secret::Secret;
+use stratum_core::value::{Record, SecretReference};
+
+/// A provider, with every secret taken out of what it says.
+///
+/// *Guarantees*: what a call says of a failure, of what does not run, or beside it, is without the
+/// secrets that were opened or kept in this call, and without those that its configuration opened.
+/// What it answers else is its own; the records of a repository name secrets and never hold them.
+pub(crate) struct Discreet {
+    inner: Arc<dyn Provider>,
+    /// What its configuration was given.
+    configured: Redactor,
+}
+
+impl Discreet {
+    /// A provider that is discreet from now on.
+    pub(crate) fn new(inner: Arc<dyn Provider>) -> Arc<dyn Provider> {
+        Arc::new(Self {
+            inner,
+            configured: Redactor::default(),
+        })
+    }
+
+    /// Hears what the secrets of one call are.
+    fn hears<'a>(&'a self, call: &Call<'a>) -> Heard<'a> {
+        Heard {
+            secrets: call.secrets,
+            configured: &self.configured,
+            outer: call.notes,
+            notes: Notes::default(),
+            texts: Mutex::default(),
+        }
+    }
+}
+
+/// Takes the secrets of one call down while they are opened.
+struct Heard<'a> {
+    secrets: &'a dyn Secrets,
+    configured: &'a Redactor,
+    outer: Option<&'a Notes>,
+    notes: Notes,
+    texts: Mutex<Vec<Secret>>,
+}
+
+impl<'a> Heard<'a> {
+    /// The call, with its secrets heard and its notes taken.
+    fn call<'h>(&'h self, call: Call<'a>) -> Call<'h>
+    where
+        'a: 'h,
+    {
+        Call {
+            secrets: self,
+            notes: self.outer.map(|_| &self.notes),
+            ..call
+        }
+    }
+
+    fn hear(&self, secret: &Secret) {
+        let copy = Secret::new(secret.expose().to_vec());
+        let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        texts.push(copy);
+    }
+
+    fn redactor(&self) -> Redactor {
+        let texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        Redactor::new(texts.iter().filter_map(Secret::expose_text))
+    }
+
+    /// What the call answered, and what it said beside that.
+    fn answered<T: Words, E: Words>(self, answer: Result<T, E>) -> Result<T, E> {
+        let mut known = None;
+        let mut clean = |text: &str| {
+            let own = known.get_or_insert_with(|| self.redactor());
+            self.configured.text(&own.text(text))
+        };
+        for note in self.notes.take() {
+            if let Some(outer) = self.outer {
+                outer.add(note.cleaned(&mut clean));
+            }
+        }
+        match answer {
+            Ok(answer) => Ok(answer.cleaned(&mut clean)),
+            Err(error) => Err(error.cleaned(&mut clean)),
+        }
+    }
+}
+
+/// What may hold words of a provider.
+trait Words: Sized {
+    /// The same, with every text of them cleaned.
+    fn cleaned(self, _clean: &mut dyn FnMut(&str) -> String) -> Self {
+        self
+    }
+}
+
+impl Words for Instance {}
+impl Words for Option<Instance> {}
+impl Words for Opaque {}
+impl Words for Arc<dyn Provider> {}
+
+impl Words for Diagnostic {
+    fn cleaned(self, clean: &mut dyn FnMut(&str) -> String) -> Self {
+        Self {
+            message: clean(&self.message),
+            hint: self.hint.map(|hint| clean(&hint)),
+            ..self
+        }
+    }
+}
+
+impl Words for Vec<Diagnostic> {
+    fn cleaned(self, clean: &mut dyn FnMut(&str) -> String) -> Self {
+        self.into_iter().map(|one| one.cleaned(clean)).collect()
+    }
+}
+
+impl Words for Proposal {
+    fn cleaned(self, clean: &mut dyn FnMut(&str) -> String) -> Self {
+        Self {
+            warnings: self.warnings.cleaned(clean),
+            ..self
+        }
+    }
+}
+
+impl Words for Reading {
+    fn cleaned(self, clean: &mut dyn FnMut(&str) -> String) -> Self {
+        match self {
+            Self::Stopped { instance, why } => Self::Stopped {
+                instance,
+                why: clean(&why),
+            },
+            Self::There(_) | Self::Gone => self,
+        }
+    }
+}
+
+impl Words for Located {
+    fn cleaned(self, clean: &mut dyn FnMut(&str) -> String) -> Self {
+        match self {
+            Self::CannotTell(why) => Self::CannotTell(clean(&why)),
+            Self::Done(_) | Self::NotDone => self,
+        }
+    }
+}
+
+impl Words for ProviderError {
+    fn cleaned(self, clean: &mut dyn FnMut(&str) -> String) -> Self {
+        Self {
+            message: clean(&self.message),
+            diagnostics: self.diagnostics.cleaned(clean),
+            ..self
+        }
+    }
+}
+
+impl Words for ApplyError {
+    fn cleaned(self, clean: &mut dyn FnMut(&str) -> String) -> Self {
+        Self {
+            message: clean(&self.message),
+            diagnostics: self.diagnostics.cleaned(clean),
+            ..self
+        }
+    }
+}
+
+#[async_trait]
+impl Secrets for Heard<'_> {
+    fn standing(&self) -> Standing {
+        self.secrets.standing()
+    }
+
+    async fn open(
+        &self,
+        reader: &Address,
+        reference: &SecretReference,
+    ) -> Result<Secret, SecretError> {
+        let secret = self.secrets.open(reader, reference).await?;
+        self.hear(&secret);
+        Ok(secret)
+    }
+
+    async fn keep(
+        &self,
+        owner: &Address,
+        name: &SecretName,
+        secret: &Secret,
+    ) -> Result<SecretReference, SecretError> {
+        self.hear(secret);
+        self.secrets.keep(owner, name, secret).await
+    }
+
+    async fn made(&self, owner: &Address, path: &str) -> Result<Vec<MadeSecret>, SecretError> {
+        self.secrets.made(owner, path).await
+    }
+
+    async fn put_back(&self, owner: &Address, secrets: &[MadeSecret]) -> Result<(), SecretError> {
+        self.secrets.put_back(owner, secrets).await
+    }
+
+    async fn forget(
+        &self,
+        owner: &Address,
+        path: &str,
+        versions: &[u64],
+    ) -> Result<(), SecretError> {
+        self.secrets.forget(owner, path, versions).await
+    }
+
+    async fn changed(&self, known: &Standing) {
+        self.secrets.changed(known).await;
+    }
+}
+
+impl AtRest for Heard<'_> {
+    fn key(&self) -> Option<String> {
+        self.secrets.key()
+    }
+
+    fn wrap(&self, context: &str, plain: &[u8]) -> Result<Vec<u8>, SecretError> {
+        self.secrets.wrap(context, plain)
+    }
+
+    fn unwrap(&self, context: &str, wrapped: &[u8]) -> Result<Secret, SecretError> {
+        self.secrets.unwrap(context, wrapped)
+    }
+
+    fn marker(&self) -> Result<Arc<dyn Marker>, SecretError> {
+        self.secrets.marker()
+    }
+}
+
+#[async_trait]
+impl Provider for Discreet {
+    fn schema(&self) -> &ProviderSchema {
+        self.inner.schema()
+    }
+
+    fn runs(&self, r#type: &TypeName) -> bool {
+        self.inner.runs(r#type)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn types(&self) -> Vec<TypeName> {
+        self.inner.types()
+    }
+
+    async fn type_schema(
+        &self,
+        r#type: &TypeName,
+    ) -> Result<Option<Arc<TypeSchema>>, ProviderError> {
+        self.inner.type_schema(r#type).await
+    }
+
+    fn validate(&self, r#type: &TypeName, desired: &Record) -> Vec<Diagnostic> {
+        self.inner.validate(r#type, desired)
+    }
+
+    async fn configure(&self, call: ConfigureCall<'_>) -> Result<Arc<dyn Provider>, ProviderError> {
+        let heard = self.hears(&call.call);
+        let own = heard.call(call.call);
+        let answer = self
+            .inner
+            .configure(ConfigureCall { call: own, ..call })
+            .await;
+        let configured = heard.redactor();
+        let inner = heard.answered(answer)?;
+        Ok(Arc::new(Self { inner, configured }))
+    }
+
+    async fn upgrade(&self, call: UpgradeCall<'_>) -> Result<Instance, ProviderError> {
+        let heard = self.hears(&call.call);
+        let own = heard.call(call.call);
+        let answer = self.inner.upgrade(UpgradeCall { call: own, ..call }).await;
+        heard.answered(answer)
+    }
+
+    async fn fetch(&self, call: FetchCall<'_>) -> Result<Instance, ProviderError> {
+        let heard = self.hears(&call.call);
+        let own = heard.call(call.call);
+        let answer = self.inner.fetch(FetchCall { call: own, ..call }).await;
+        heard.answered(answer)
+    }
+
+    async fn renew(&self, call: RenewCall<'_>) -> Result<Instance, ApplyError> {
+        let heard = self.hears(&call.call);
+        let own = heard.call(call.call);
+        let answer = self.inner.renew(RenewCall { call: own, ..call }).await;
+        heard.answered(answer)
+    }
+
+    async fn read(&self, call: ReadCall<'_>) -> Result<Reading, ProviderError> {
+        let heard = self.hears(&call.call);
+        let own = heard.call(call.call);
+        let answer = self.inner.read(ReadCall { call: own, ..call }).await;
+        heard.answered(answer)
+    }
+
+    async fn plan(&self, call: PlanCall<'_>) -> Result<Proposal, ProviderError> {
+        let heard = self.hears(&call.call);
+        let own = heard.call(call.call);
+        let answer = self.inner.plan(PlanCall { call: own, ..call }).await;
+        heard.answered(answer)
+    }
+
+    async fn checkpoint(&self, call: CheckpointCall<'_>) -> Result<Opaque, ProviderError> {
+        let heard = self.hears(&call.call);
+        let own = heard.call(call.call);
+        let answer = self
+            .inner
+            .checkpoint(CheckpointCall { call: own, ..call })
+            .await;
+        heard.answered(answer)
+    }
+
+    async fn apply(&self, call: ApplyCall<'_>) -> Result<Option<Instance>, ApplyError> {
+        let heard = self.hears(&call.call);
+        let own = heard.call(call.call);
+        let answer = self.inner.apply(ApplyCall { call: own, ..call }).await;
+        heard.answered(answer)
+    }
+
+    async fn restore(&self, call: RestoreCall<'_>) -> Result<Option<Instance>, ApplyError> {
+        let heard = self.hears(&call.call);
+        let own = heard.call(call.call);
+        let answer = self.inner.restore(RestoreCall { call: own, ..call }).await;
+        heard.answered(answer)
+    }
+
+    async fn locate(&self, call: LocateCall<'_>) -> Result<Located, ProviderError> {
+        let heard = self.hears(&call.call);
+        let own = heard.call(call.call);
+        let answer = self.inner.locate(LocateCall { call: own, ..call }).await;
+        heard.answered(answer)
+    }
+
+    async fn import(&self, call: ImportCall<'_>) -> Result<Instance, ProviderError> {
+        let heard = self.hears(&call.call);
+        let own = heard.call(call.call);
+        let answer = self.inner.import(ImportCall { call: own, ..call }).await;
+        heard.answered(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests;
