@@ -19,6 +19,7 @@ mod full;
 mod generated;
 mod ground;
 mod guard;
+mod hands;
 mod hooks;
 mod mistakes;
 mod places;

@@ -9,9 +9,11 @@ use stratum_core::bounds::Bounds;
 use stratum_core::finding::Finding;
 use stratum_core::ids::{ProviderName, TypeName};
 use stratum_core::ports::{
-    EvaluationCache, Gate, Loader, NoteSigner, Provider, ProviderSchema, SealCheck, Signatures,
+    Complaint, EvaluationCache, Gate, Loader, NoteSigner, Provider, ProviderSchema, SealCheck,
+    Signatures,
 };
-use stratum_core::value::Record;
+use stratum_core::resource::Meta;
+use stratum_core::value::{Path, Record};
 use stratum_guard::{CedarGate, InProcess};
 use stratum_load::{Evaluators, NickelLoader, Readers};
 use stratum_providers::registry::RegistryProvider;
@@ -85,13 +87,20 @@ pub(crate) fn loader(
                 .map(|name| (name.clone(), schema.provider.clone()))
         })
         .collect();
-    let validate = move |name: &TypeName, desired: &Record| {
+    let validate = move |name: &TypeName, desired: &Record, meta: &Meta| {
         let provider = owners.get(name).and_then(|owner| asked.get(owner).ok());
-        provider.map_or_else(Vec::new, |provider| provider.validate(name, desired))
+        let own = provider.map_or_else(Vec::new, |provider| provider.validate(name, desired));
+        own.into_iter().chain(bad_health(meta)).collect()
     };
     let cache = cache.unwrap_or_else(|| Arc::new(NoCache));
     let loader = NickelLoader::new(evaluators, schemas, Arc::new(validate), cache);
     Ok(Arc::new(loader.within(bounds())))
+}
+
+/// What is wrong with the health check of a resource, if anything is.
+fn bad_health(meta: &Meta) -> Option<Complaint> {
+    let why = stratum_providers::probe::validate(meta.health.as_ref()?).err()?;
+    Some(Complaint::error(Path::of("meta").key("health"), why))
 }
 
 /// Keeps nothing: for commands that must not write.

@@ -4,6 +4,10 @@ use crate::finding::{Finding, codes};
 use crate::plan::{Action, Plan, Step};
 use crate::ports::Base;
 use crate::settings::EnvironmentSettings;
+use crate::source::Source;
+
+/// Where what is about an environment as a whole is decided.
+const SETTINGS: &str = "stratum.ncl";
 
 /// Checks a plan against `protect`, the deletion budget, and the emptying of an environment.
 ///
@@ -64,6 +68,7 @@ fn over_budget(
             base.resources.len()
         );
         Finding::error(&codes::DELETION_BUDGET, message)
+            .at(Source::start_of(SETTINGS))
             .hint("raise `max_deletes` in `stratum.ncl` in a push of its own, or delete in several")
     })
 }
@@ -76,9 +81,11 @@ fn emptied(plan: &Plan, base: &Base, settings: &EnvironmentSettings) -> Option<F
             plan.environment,
             base.resources.len()
         );
-        Finding::error(&codes::EMPTIED, message).hint(
-            "if that is meant, set `empty = true` for the environment in `stratum.ncl`, in a \
+        Finding::error(&codes::EMPTIED, message)
+            .at(Source::start_of(SETTINGS))
+            .hint(
+                "if that is meant, set `empty = true` for the environment in `stratum.ncl`, in a \
                  push of its own",
-        )
+            )
     })
 }

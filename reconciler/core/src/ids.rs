@@ -105,6 +105,19 @@ fn is_printable(text: &str) -> bool {
         && text.chars().all(|c| !c.is_whitespace() && !c.is_control())
 }
 
+fn is_branch(text: &str) -> bool {
+    let odd = |c: char| matches!(c, '~' | '^' | ':' | '?' | '*' | '[' | '\\');
+    let part = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
+    is_printable(text)
+        && text.split('/').all(part)
+        && !text.contains(odd)
+        && !text.contains("..")
+        && !text.contains("@{")
+        && !text.starts_with('-')
+        && !text.ends_with('.')
+        && text != "@"
+}
+
 fn is_object_id(text: &str) -> bool {
     (text.len() == 40 || text.len() == 64)
         && text
@@ -145,10 +158,12 @@ name!(
 );
 name!(
     /// A git branch without `refs/heads/`, for example `main` or `stratum/records`.
+    ///
+    /// *Source*: git-check-ref-format(1).
     BranchName,
     "a branch name",
-    "1 to 256 printable characters without white space",
-    is_printable
+    "1 to 256 printable characters without white space, as `git check-ref-format` has them",
+    is_branch
 );
 name!(
     /// The id of a git commit, in hexadecimal (SHA-1 or SHA-256).

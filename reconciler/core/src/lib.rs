@@ -19,6 +19,7 @@ pub mod ids;
 pub mod journal;
 pub mod kinds;
 pub mod observed;
+pub mod place;
 pub mod plan;
 pub mod planning;
 pub mod ports;

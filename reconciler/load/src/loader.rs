@@ -113,12 +113,12 @@ impl NickelLoader {
         environment: &EnvironmentName,
     ) -> Result<Infrastructure, LoadError> {
         let schemas = self.library.schemas();
-        let mut found = infrastructure::load(evaluator, schemas, &self.validate, environment)?;
+        let own = settings.environments.get(environment);
+        let root = own.and_then(|own| own.root.as_deref());
+        let validate = &self.validate;
+        let mut found = infrastructure::load(evaluator, schemas, validate, environment, root)?;
         let sealed = sealed::load_secrets(tree, environment)?;
-        let empty = settings
-            .environments
-            .get(environment)
-            .is_some_and(|e| e.empty);
+        let empty = own.is_some_and(|own| own.empty);
         if !found.present && sealed.resources.is_empty() && !empty {
             found.findings.push(missing(tree, environment)?);
         }

@@ -5,10 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use stratum_core::place::Place;
 use stratum_core::settings::{EnvironmentSettings, Settings};
-
-/// A place: whether it is absolute, and its names.
-type Place = (bool, Vec<String>);
 
 /// The pairs of environments that share a place, with one sentence each; the later one first.
 pub(crate) fn shared(settings: &Settings) -> Vec<(String, String)> {
@@ -20,11 +18,12 @@ pub(crate) fn shared(settings: &Settings) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for (name, own) in &all {
         for (other, theirs) in all.iter().take_while(|(other, _)| *other < name) {
-            let both = own
-                .iter()
-                .find(|place| theirs.iter().any(|one| overlap(place, one)));
+            let both = own.iter().find(|place| {
+                theirs
+                    .iter()
+                    .any(|one| one.holds(place) || place.holds(one))
+            });
             if let Some(place) = both {
-                let place = shown(place);
                 let said = format!(
                     "`{name}` and `{other}` share the place `{place}`: one of them would change what \
                      is the other's"
@@ -41,32 +40,8 @@ fn places(name: &str, own: &EnvironmentSettings) -> Vec<Place> {
     let root = own.root.clone().unwrap_or_else(default);
     std::iter::once(root)
         .chain(own.roots.iter().cloned())
-        .map(|path| place(&path))
+        .map(|path| Place::of(&path))
         .collect()
-}
-
-fn place(path: &str) -> Place {
-    let mut names: Vec<String> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." if names.last().is_some_and(|name| name != "..") => {
-                names.pop();
-            }
-            ".." if path.starts_with('/') => {}
-            part => names.push(part.to_owned()),
-        }
-    }
-    (path.starts_with('/'), names)
-}
-
-fn shown((absolute, names): &Place) -> String {
-    let start = if *absolute { "/" } else { "" };
-    start.to_owned() + &names.join("/")
-}
-
-fn overlap((absolute, one): &Place, (other_absolute, other): &Place) -> bool {
-    absolute == other_absolute && (one.starts_with(other) || other.starts_with(one))
 }
 
 #[cfg(test)]

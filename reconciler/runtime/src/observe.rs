@@ -229,6 +229,7 @@ impl Asker<'_> {
             schemas: &schemas,
             drift,
             sealed: sealed.as_ref().and_then(Standing::sealed),
+            root: self.calls.site.root.to_str(),
             now: Some(self.calls.clock.now()),
         };
         let mut planning = match heavy(|| Planning::new(input)) {

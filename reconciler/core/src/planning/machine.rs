@@ -11,7 +11,7 @@ use crate::resource::{Instance, Resource};
 use crate::value::{Marks, Path, Record, Reference, Value, resolve_record};
 
 use super::subject::{Subject, subjects};
-use super::{Input, PlanError, Question, steps};
+use super::{Input, PlanError, Question, places, steps};
 
 /// What is being found out about one resource.
 #[derive(Debug, Clone)]
@@ -75,6 +75,25 @@ pub(super) enum Outcome {
         kept: Record,
     },
     Forget,
+}
+
+impl Outcome {
+    /// What the resource will be, where that is another than it is.
+    pub(super) fn planned(&self) -> Option<&Record> {
+        match self {
+            Self::Create { proposal, .. }
+            | Self::Adopt { proposal, .. }
+            | Self::Read { proposal }
+            | Self::Renew { proposal, .. }
+            | Self::Update { proposal, .. } => Some(&proposal.planned),
+            Self::Replace { new, .. } => Some(&new.planned),
+            Self::Nothing { .. }
+            | Self::Blocked(_)
+            | Self::Remember { .. }
+            | Self::Delete { .. }
+            | Self::Forget => None,
+        }
+    }
 }
 
 /// Why nothing is done about a resource for now.
@@ -534,19 +553,8 @@ impl<'a> Planning<'a> {
         let Some(subject) = self.subjects.get(own) else {
             return Marks::default();
         };
-        let record = match outcome {
-            Outcome::Create { proposal, .. }
-            | Outcome::Adopt { proposal, .. }
-            | Outcome::Read { proposal }
-            | Outcome::Renew { proposal, .. }
-            | Outcome::Update { proposal, .. } => Some(&proposal.planned),
-            Outcome::Replace { new, .. } => Some(&new.planned),
-            Outcome::Nothing { .. }
-            | Outcome::Blocked(_)
-            | Outcome::Remember { .. }
-            | Outcome::Delete { .. }
-            | Outcome::Forget => subject.current().map(|current| &current.attributes),
-        };
+        let current = subject.current().map(|current| &current.attributes);
+        let record = outcome.planned().or(current);
         let empty = Record::new();
         let record = record.unwrap_or(&empty);
         let known = subject.schema.map(|schema| schema.sensitive(record));
@@ -582,8 +590,9 @@ impl<'a> Planning<'a> {
 
     /// Puts the plan together.
     ///
-    /// *Errors*: what providers refused to plan.
-    pub fn finish(self) -> Result<Plan, PlanError> {
+    /// *Errors*: what providers refused to plan; two resources in one place.
+    pub fn finish(mut self) -> Result<Plan, PlanError> {
+        self.findings.extend(places::doubles(&self));
         if !self.findings.is_empty() {
             return Err(PlanError {
                 findings: self.findings,

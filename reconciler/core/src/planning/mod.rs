@@ -7,6 +7,7 @@
 mod difference;
 mod machine;
 mod order;
+mod places;
 mod steps;
 mod subject;
 
@@ -45,6 +46,8 @@ pub struct Input<'a> {
     pub drift: &'a DriftRule,
     /// Why secrets cannot be opened, when they cannot: what needs one waits.
     pub sealed: Option<&'a str>,
+    /// Where relative places of the environment lie, where that is known; absolute.
+    pub root: Option<&'a str>,
     /// The time (UTC), for what must be renewed or has ended; `None` where that is not asked.
     pub now: Option<Timestamp>,
 }

@@ -8,10 +8,11 @@ use crate::ids::{Address, StepId};
 use crate::plan::{Action, Step};
 
 use super::machine::Planning;
+use super::places;
 use super::steps::Draft;
 
 /// For each draft, the drafts that must be done before.
-type Edges = Vec<BTreeSet<usize>>;
+pub(super) type Edges = Vec<BTreeSet<usize>>;
 
 /// Gives every draft its place: after those it requires, otherwise by address.
 ///
@@ -26,7 +27,7 @@ pub(super) fn arrange(planning: &Planning<'_>, drafts: Vec<Draft>) -> (Vec<Step>
     require_dependencies(planning, &sides, &known, &mut edges);
     let firm = edges.clone();
     free_before_use(&drafts, &sides, &known, &mut edges);
-    respect_places(&drafts, &mut edges);
+    places::respect(&drafts, &mut edges);
     let findings = open_circles(&drafts, &firm, &mut edges);
     let order = sorted(&edges).unwrap_or_default();
     (number(drafts, &edges, &order), findings)
@@ -132,7 +133,7 @@ fn known_dependencies(planning: &Planning<'_>, drafts: &[Draft]) -> Vec<(usize, 
     found
 }
 
-fn add(edges: &mut Edges, step: Option<usize>, required: Option<usize>) {
+pub(super) fn add(edges: &mut Edges, step: Option<usize>, required: Option<usize>) {
     if let (Some(step), Some(required)) = (step, required)
         && step != required
         && let Some(set) = edges.get_mut(step)
@@ -186,54 +187,6 @@ fn free_before_use(drafts: &[Draft], sides: &Sides, known: &[(usize, usize)], ed
             add(edges, deleted, sides.forward(*own));
         }
     }
-}
-
-/// A place is freed before it is taken, and what lies in a folder comes after it and goes before.
-fn respect_places(drafts: &[Draft], edges: &mut Edges) {
-    let mut made: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut freed: BTreeMap<&str, usize> = BTreeMap::new();
-    for (index, draft) in drafts.iter().enumerate() {
-        let Some(place) = draft.place.as_deref() else {
-            continue;
-        };
-        let side = if draft.step.action.takes_away() {
-            &mut freed
-        } else {
-            &mut made
-        };
-        side.insert(place, index);
-    }
-    for (place, index) in &made {
-        add(edges, Some(*index), freed.get(place).copied());
-        for parent in parents(place) {
-            add(edges, Some(*index), made.get(parent).copied());
-            add(edges, Some(*index), freed.get(parent).copied());
-        }
-    }
-    for (place, index) in &freed {
-        for parent in parents(place) {
-            add(edges, freed.get(parent).copied(), Some(*index));
-            add(edges, made.get(parent).copied(), Some(*index));
-        }
-    }
-}
-
-/// The folders that a place lies in, innermost first.
-fn parents(place: &str) -> impl Iterator<Item = &str> {
-    place
-        .rmatch_indices('/')
-        .filter_map(|(end, _)| place.get(..end))
-        .filter(|p| !p.is_empty())
-}
-
-/// A path without `.` parts and doubled or trailing slashes, so that one place has one name.
-pub(super) fn normal(path: &str) -> String {
-    let parts: Vec<&str> = path
-        .split('/')
-        .filter(|part| !part.is_empty() && *part != ".")
-        .collect();
-    let root = if path.starts_with('/') { "/" } else { "" };
-    format!("{root}{}", parts.join("/"))
 }
 
 fn sorted(edges: &Edges) -> Option<Vec<usize>> {

@@ -1,19 +1,20 @@
 //! Outcomes become Steps.
 
-use std::collections::BTreeMap;
-
 use crate::digest::Digest;
 use crate::ids::{Address, ProviderName, StepId};
 use crate::kinds::Kind;
 use crate::observed::{Observed, Report};
+use crate::place::Place;
 use crate::plan::{Action, BaseId, Blocked, Change, Plan, Reason, Reversibility, Step};
 use crate::ports::{Base, Effect, Proposal};
-use crate::resource::{Instance, Meta, Opaque, ResourceState, depends_on};
+use crate::resource::{Instance, Meta, Opaque, depends_on};
 use crate::value::{Marks, Path, Record, Value, with_kept};
 
+use super::Input;
 use super::difference::difference;
 use super::machine::{Outcome, Planning};
 use super::order;
+use super::places;
 use super::subject::{Subject, is_settable};
 
 /// A Step before it has its place in the plan; `requires` are indexes of other drafts.
@@ -21,7 +22,7 @@ pub(super) struct Draft {
     /// The subject it is about.
     pub(super) subject: usize,
     pub(super) step: Step,
-    pub(super) place: Option<String>,
+    pub(super) place: Option<Place>,
 }
 
 /// Puts the plan together from the outcomes.
@@ -48,7 +49,7 @@ pub(super) fn assemble(planning: &Planning<'_>) -> Plan {
                     own,
                     subject,
                     marks,
-                    known: &planning.input.base.resources,
+                    input: &planning.input,
                 };
                 sketch.draft(outcome, &mut drafts);
             }
@@ -107,17 +108,20 @@ struct Sketch<'a> {
     subject: Subject<'a>,
     /// What is sensitive of it.
     marks: Marks,
-    /// Everything that the state knows.
-    known: &'a BTreeMap<Address, ResourceState>,
+    input: &'a Input<'a>,
 }
 
 impl Sketch<'_> {
     /// The drafts of the steps that an outcome asks for.
     fn draft(&self, outcome: &Outcome, drafts: &mut Vec<Draft>) {
         let state = self.subject.state;
-        let stays = matches!(outcome, Outcome::Blocked(_)) || self.subject.current().is_none();
-        if let Some(from) = self.subject.from.filter(|_| !stays) {
-            drafts.push(self.moved(from, outcome));
+        let blocked = matches!(outcome, Outcome::Blocked(_));
+        if let Some(from) = self.subject.from.filter(|_| !blocked) {
+            // What is gone from the world has nothing to move.
+            drafts.push(match self.subject.current() {
+                Some(_) => self.moved(from, outcome),
+                None => self.forget(from),
+            });
         }
         match outcome {
             Outcome::Nothing { .. } | Outcome::Blocked(_) => {}
@@ -175,19 +179,17 @@ impl Sketch<'_> {
                 };
                 drafts.push(self.backward(Action::Delete, reason, prior, proposal));
             }
-            Outcome::Forget => {
-                let proposal = Proposal {
-                    planned: Record::new(),
-                    replace: Vec::new(),
-                    reversibility: Reversibility::Reversible,
-                    ..Proposal::default()
-                };
-                let reason = Reason::NotInRepository;
-                let mut draft = self.backward(Action::Delete, reason, None, &proposal);
-                draft.step.effect = Effect::StateOnly;
-                drafts.push(draft);
-            }
+            Outcome::Forget => drafts.push(self.forget(self.subject.address)),
         }
+    }
+
+    /// What is gone from the world goes from the state, where it has this address.
+    fn forget(&self, address: &Address) -> Draft {
+        let none = Proposal::default();
+        let mut draft = self.backward(Action::Delete, Reason::NotInRepository, None, &none);
+        draft.step.address = address.clone();
+        draft.step.effect = Effect::StateOnly;
+        draft
     }
 
     /// The steps of a replace, in the order that the resource asks for.
@@ -214,7 +216,7 @@ impl Sketch<'_> {
 
     /// An address for the one whose place a new one takes.
     fn aside(&self) -> Address {
-        let taken = |address: &Address| self.known.contains_key(address);
+        let taken = |address: &Address| self.input.base.resources.contains_key(address);
         let mut number = 1;
         loop {
             let address = self.subject.address.superseded(number);
@@ -421,8 +423,7 @@ impl Sketch<'_> {
         difference(before, after, &marks, self.subject.resource)
     }
 
-    fn place(&self, attributes: Option<&Record>) -> Option<String> {
-        let attribute = self.subject.schema?.place.as_ref()?;
-        attributes?.get(attribute)?.as_text().map(order::normal)
+    fn place(&self, attributes: Option<&Record>) -> Option<Place> {
+        places::place_of(self.input, self.subject.schema, attributes?)
     }
 }

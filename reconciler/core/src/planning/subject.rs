@@ -14,6 +14,7 @@ use crate::value::{Marks, Record, Value};
 
 use super::difference::difference;
 use super::machine::Why;
+use super::places;
 use super::{DriftRule, Input};
 
 /// Why nothing is planned on a resource whose state cannot be read.
@@ -58,8 +59,9 @@ pub(super) fn subjects<'a>(input: &Input<'a>) -> Vec<Subject<'a>> {
     found
 }
 
-/// What is known of resources under the addresses that they had before: only where nothing is known
-/// under the new one, nobody wants the old one, and both are of one type of one provider.
+/// What is known of resources under the addresses that they had before, as `meta.moved_from` says or
+/// their place does: only where nothing is known under the new one, nobody wants the old one, and both
+/// are of one type of one provider.
 fn moved<'a>(input: &Input<'a>) -> BTreeMap<&'a Address, &'a ResourceState> {
     let desired = &input.desired.resources;
     let mut taken = BTreeSet::new();
@@ -74,7 +76,11 @@ fn moved<'a>(input: &Input<'a>) -> BTreeMap<&'a Address, &'a ResourceState> {
             && state.provider.source() == resource.provider.source();
         (free && same && taken.insert(from)).then_some((address, state))
     });
-    moves.collect()
+    let mut moves: BTreeMap<_, _> = moves.collect();
+    for (address, state) in places::inherited(input, |from| taken.contains(from)) {
+        moves.entry(address).or_insert(state);
+    }
+    moves
 }
 
 impl<'a> Subject<'a> {

@@ -1,5 +1,6 @@
 mod drift;
 mod life;
+mod places;
 
 use std::collections::BTreeMap;
 
@@ -129,6 +130,7 @@ fn make(desired: &Desired, base: &Base, observed: &Observed, drift: DriftMode) -
             schemas: &Schemas::new(),
             drift: &drift.into(),
             sealed: None,
+            root: None,
             now: None,
         },
         propose,
@@ -176,6 +178,7 @@ fn same_inputs_give_the_same_bytes_whatever_the_order_of_answers() {
         schemas: &Schemas::new(),
         drift: &DriftMode::Report.into(),
         sealed: None,
+        root: None,
         now: None,
     };
     let forwards = plan(input, propose).unwrap();

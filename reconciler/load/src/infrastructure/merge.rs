@@ -7,6 +7,7 @@ use std::collections::btree_map::Entry;
 use stratum_core::finding::{Finding, codes};
 use stratum_core::graph::Graph;
 use stratum_core::ids::Address;
+use stratum_core::place::Place;
 use stratum_core::resource::Resource;
 use stratum_core::source::Source;
 use stratum_core::value::{Path, Value};
@@ -40,18 +41,22 @@ pub(crate) fn add(
     }
 }
 
-/// What can be said only when all resources are known.
+/// What can be said only when all resources are known; `root` is where the settings say that relative
+/// paths lie.
 pub(crate) fn cross_check(
     resources: &BTreeMap<Address, Resource>,
     types: &Types<'_>,
+    root: Option<&str>,
 ) -> Vec<Finding> {
     let (_, mut findings) = Graph::build(resources);
-    let mut places: BTreeMap<(&str, &str, String), &Resource> = BTreeMap::new();
+    let root = Place::of(root.unwrap_or_default());
+    let mut places: BTreeMap<(&str, &str, Place), &Resource> = BTreeMap::new();
     for resource in resources.values() {
-        let Some((attribute, text)) = occupied(resource, types) else {
+        let Some((attribute, occupied)) = occupied(resource, types) else {
             continue;
         };
-        let key = (resource.provider.as_str(), attribute, text);
+        let occupied = occupied.seen_from(&root);
+        let key = (resource.provider.as_str(), attribute, occupied);
         if let Some(other) = places.get(&key) {
             let message = format!(
                 "`{}` and `{}` (at {}) both manage `{}`",
@@ -69,16 +74,61 @@ pub(crate) fn cross_check(
         }
     }
     findings.extend(below_others(&places));
+    for resource in resources.values() {
+        findings.extend(moves_from_nothing(resource, resources));
+        findings.extend(adopts_another(resource, types, &root));
+    }
     findings
 }
 
+/// A finding for a resource that says it moved, and could not have.
+fn moves_from_nothing(
+    resource: &Resource,
+    resources: &BTreeMap<Address, Resource>,
+) -> Option<Finding> {
+    let from = resource.meta.moved_from.as_ref()?;
+    let old = Address {
+        environment: resource.address.environment.clone(),
+        local: from.clone(),
+    };
+    let why = if old.r#type() != resource.address.r#type() {
+        "which is of another type"
+    } else if resources.contains_key(&old) {
+        "which is still there"
+    } else {
+        return None;
+    };
+    let message = format!("`{}` moved from `{from}`, {why}", resource.address.local);
+    let finding = Finding::error(&codes::META, message).hint("take `meta.moved_from` away");
+    Some(set_in(resource, "moved_from", finding))
+}
+
+/// A finding for a resource that adopts what lies elsewhere than it should itself.
+fn adopts_another(resource: &Resource, types: &Types<'_>, root: &Place) -> Option<Finding> {
+    let id = resource.meta.adopt.as_deref()?;
+    let (_, own) = occupied(resource, types)?;
+    if Place::of(id).seen_from(root) == own.seen_from(root) {
+        return None;
+    }
+    let message = format!("`meta.adopt` is `{id}`, which is not the place of the resource");
+    let finding = Finding::error(&codes::META, message);
+    let finding = finding.hint("write the same place there: what lies elsewhere cannot be adopted");
+    Some(set_in(resource, "adopt", finding))
+}
+
+/// The finding, at a setting of a resource.
+fn set_in(resource: &Resource, name: &str, mut finding: Finding) -> Finding {
+    finding.source = place(resource, &Path::of("meta").key(name));
+    finding
+}
+
 /// A finding for each place that lies below one that can hold nothing: a file, or a link.
-fn below_others(places: &BTreeMap<(&str, &str, String), &Resource>) -> Vec<Finding> {
+fn below_others(places: &BTreeMap<(&str, &str, Place), &Resource>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for ((provider, attribute, text), resource) in places {
-        let outer = text.match_indices('/').filter_map(|(at, _)| text.get(..at));
-        let holder = outer
-            .filter_map(|outer| places.get(&(*provider, *attribute, outer.to_owned())))
+    for ((provider, attribute, occupied), resource) in places {
+        let holder = occupied
+            .around()
+            .filter_map(|outer| places.get(&(*provider, *attribute, outer)))
             .find(|holder| !holder.address.r#type().as_str().ends_with(FOLDER));
         if let Some(holder) = holder {
             let message = format!(
@@ -100,18 +150,13 @@ fn below_others(places: &BTreeMap<(&str, &str, String), &Resource>) -> Vec<Findi
 const FOLDER: &str = "_directory";
 
 /// The attribute that says which place in the world a resource occupies, and the place.
-fn occupied<'a>(resource: &Resource, types: &Types<'a>) -> Option<(&'a str, String)> {
+fn occupied<'a>(resource: &Resource, types: &Types<'a>) -> Option<(&'a str, Place)> {
     let (_, schema) = types.get(resource.address.r#type().as_str())?;
     let attribute = schema.place.as_deref()?;
     let Some(Value::Text(text)) = resource.attributes.get(attribute) else {
         return None;
     };
-    let absolute = if text.starts_with('/') { "/" } else { "" };
-    let parts: Vec<&str> = text
-        .split('/')
-        .filter(|part| !part.is_empty() && *part != ".")
-        .collect();
-    Some((attribute, format!("{absolute}{}", parts.join("/"))))
+    Some((attribute, Place::of(text)))
 }
 
 fn place(resource: &Resource, path: &Path) -> Option<Source> {

@@ -16,7 +16,7 @@ use stratum_core::desired::Closure;
 use stratum_core::finding::{Finding, any_error, codes};
 use stratum_core::ids::{Address, EnvironmentName, TypeName};
 use stratum_core::ports::{Complaint, LoadError, ProviderSchema, Tree, TreeError};
-use stratum_core::resource::Resource;
+use stratum_core::resource::{Meta, Resource};
 use stratum_core::source::Source;
 use stratum_core::value::Record;
 
@@ -25,8 +25,8 @@ use crate::evaluate::{Evaluator, Output};
 
 pub(crate) use resource::Types;
 
-/// What a provider says about the attributes of a resource before anything is done.
-pub type Validate = Arc<dyn Fn(&TypeName, &Record) -> Vec<Complaint> + Send + Sync>;
+/// What a provider says about the attributes and the settings of a resource before anything is done.
+pub type Validate = Arc<dyn Fn(&TypeName, &Record, &Meta) -> Vec<Complaint> + Send + Sync>;
 
 /// Above this many pieces of one record, a file is told that its form is slow.
 const MANY_PIECES: usize = 300;
@@ -68,12 +68,14 @@ pub(crate) fn files(
     Ok((paths, objects))
 }
 
-/// Reads, merges and checks the infrastructure of one environment.
+/// Reads, merges and checks the infrastructure of one environment, whose relative paths lie in
+/// `root` where the settings say so.
 pub(crate) fn load(
     evaluator: &Evaluator<'_>,
     schemas: &[ProviderSchema],
     validate: &Validate,
     environment: &EnvironmentName,
+    root: Option<&str>,
 ) -> Result<Infrastructure, LoadError> {
     let (paths, closure) = files(evaluator.tree(), environment)?;
     let mut found = Infrastructure {
@@ -121,7 +123,7 @@ pub(crate) fn load(
     if whole {
         found
             .findings
-            .extend(merge::cross_check(&found.resources, &types));
+            .extend(merge::cross_check(&found.resources, &types, root));
     }
     Ok(found)
 }

@@ -230,7 +230,8 @@ impl Reader<'_> {
 
     fn complaints(&self, resource: &Resource, attributes: &Record, findings: &mut Vec<Finding>) {
         let attributes = generated::with_secrets(attributes, self.types);
-        for complaint in (self.validate)(resource.address.r#type(), &attributes) {
+        let r#type = resource.address.r#type();
+        for complaint in (self.validate)(r#type, &attributes, &resource.meta) {
             let message = if complaint.path.0.is_empty() {
                 complaint.message
             } else {

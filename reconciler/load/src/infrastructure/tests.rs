@@ -7,7 +7,7 @@ use stratum_core::value::{Path, Value};
 fn read(files: &[(&str, &str)]) -> Infrastructure {
     let tree = MemoryTree::new(files.iter().copied());
     let evaluator = in_process_with(&tree, vec![local_schema()]);
-    let validate: Validate = Arc::new(|_, record| {
+    let validate: Validate = Arc::new(|_, record, _| {
         let bad = record.get("content").and_then(Value::as_text) == Some("bad");
         let complaint = || Diagnostic {
             severity: Severity::Error,
@@ -18,7 +18,8 @@ fn read(files: &[(&str, &str)]) -> Infrastructure {
         bad.then(complaint).into_iter().collect()
     });
     let environment = EnvironmentName::new("e").unwrap();
-    load(&evaluator, &[local_schema()], &validate, &environment).unwrap()
+    let root = Some("/srv/./shop/");
+    load(&evaluator, &[local_schema()], &validate, &environment, root).unwrap()
 }
 
 /// Code, file, line, column and hint of each finding.
@@ -203,6 +204,20 @@ fn each_mistake_of_a_resource_has_one_finding_with_place_and_hint() {
             2,
             26,
             Some("give one of them another place"),
+        ),
+        (
+            "{ local_file.a = { path = \"/srv/shop/x/a\" },\n local_file.b = { path = \"x/a\" } }",
+            "STR0310",
+            2,
+            26,
+            Some("give one of them another place"),
+        ),
+        (
+            "{ local_file.a = { path = \"x\" },\n local_file.b = { path = \"/srv/shop/x/y\" } }",
+            "STR0310",
+            2,
+            26,
+            Some("give one of them another place, or make the outer one a folder"),
         ),
         (
             "{ local_data.a = { input = local_data.b.id }, local_data.b = { input = local_data.a.id } }",

@@ -8,7 +8,7 @@ fn loader(cache: Arc<dyn EvaluationCache>) -> NickelLoader {
     NickelLoader::new(
         evaluators,
         vec![local_schema()],
-        Arc::new(|_, _| Vec::new()),
+        Arc::new(|_, _, _| Vec::new()),
         cache,
     )
 }
@@ -156,7 +156,7 @@ fn what_the_repository_registers_cannot_be_written_as_infrastructure() {
     let loader = NickelLoader::new(
         evaluators,
         schemas,
-        Arc::new(|_, _| Vec::new()),
+        Arc::new(|_, _, _| Vec::new()),
         Arc::new(Forgetful),
     );
     let tree = MemoryTree::new([

@@ -23,7 +23,7 @@ use stratum_load::{Enforcement, Evaluators, NickelLoader, Readers};
 
 fn loader() -> NickelLoader {
     let evaluators = Arc::new(Evaluators::new(env!("CARGO_BIN_EXE_stratum-evaluate")));
-    let validate = Arc::new(|_: &_, _: &_| Vec::new());
+    let validate = Arc::new(|_: &_, _: &_, _: &_| Vec::new());
     NickelLoader::new(
         evaluators,
         vec![local_schema()],

@@ -171,6 +171,7 @@ fn what_someone_else_keeps_changing_is_reported() {
         schemas: &Schemas::new(),
         drift: &rule,
         sealed: None,
+        root: None,
         now: None,
     };
     let plan = plan(input, propose).unwrap();

@@ -23,7 +23,7 @@ fn attribute(settable: bool, sensitive: bool) -> AttributeSchema {
     }
 }
 
-fn schemas(change: impl FnOnce(&mut TypeSchema)) -> Schemas {
+pub(super) fn schemas(change: impl FnOnce(&mut TypeSchema)) -> Schemas {
     let mut schema = TypeSchema {
         doc: String::new(),
         version: 1,
@@ -50,16 +50,16 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-struct Case<'a> {
+pub(super) struct Case<'a> {
     desired: &'a Desired,
     base: &'a Base,
-    observed: Observed,
-    schemas: Schemas,
-    mode: DriftMode,
+    pub(super) observed: Observed,
+    pub(super) schemas: Schemas,
+    pub(super) mode: DriftMode,
 }
 
 impl Case<'_> {
-    fn plan(&self) -> Result<Plan, PlanError> {
+    pub(super) fn plan(&self) -> Result<Plan, PlanError> {
         self.plan_by(propose)
     }
 
@@ -82,13 +82,14 @@ impl Case<'_> {
             schemas: &self.schemas,
             drift: rule,
             sealed: None,
+            root: Some("/srv/shop"),
             now: Some(at(1000)),
         };
         plan(input, by)
     }
 }
 
-fn case<'a>(desired: &'a Desired, base: &'a Base) -> Case<'a> {
+pub(super) fn case<'a>(desired: &'a Desired, base: &'a Base) -> Case<'a> {
     Case {
         desired,
         base,
@@ -98,7 +99,7 @@ fn case<'a>(desired: &'a Desired, base: &'a Base) -> Case<'a> {
     }
 }
 
-fn shape(plan: &Plan) -> Vec<(Action, String)> {
+pub(super) fn shape(plan: &Plan) -> Vec<(Action, String)> {
     let name = |step: &Step| step.address.name().to_string();
     plan.steps
         .iter()
@@ -106,7 +107,7 @@ fn shape(plan: &Plan) -> Vec<(Action, String)> {
         .collect()
 }
 
-fn address(name: &str) -> Address {
+pub(super) fn address(name: &str) -> Address {
     format!("e/thing.{name}").parse().unwrap()
 }
 
@@ -447,7 +448,11 @@ fn only_a_circle_of_places_loses_its_order() {
     let thing = |name: &str, path: &str, fixed: &str| {
         resource(name, &[("path", text(path)), ("fixed", text(fixed))], &[])
     };
-    let old = desired(vec![thing("a", "1", "x"), thing("c", "3", "x")]);
+    let old = desired(vec![
+        thing("a", "1", "x"),
+        thing("c", "3", "x"),
+        thing("d", "4", "x"),
+    ]);
     let base = applied(&old);
     // The new `a` is to be made before the old one goes, in the place that the old one frees.
     let mut a = thing("a", "1", "y");
@@ -465,7 +470,7 @@ fn only_a_circle_of_places_loses_its_order() {
             .find(|s| s.action == action && s.address == address(name));
         found.unwrap()
     };
-    let (make, freed) = (step(Action::Create, "d"), step(Action::Delete, "c"));
+    let (make, freed) = (step(Action::Update, "d"), step(Action::Delete, "c"));
     assert!(make.requires.contains(&freed.id), "{:?}", shape(&plan));
     assert_eq!(plan.warnings.len(), 1);
     let message = &plan.warnings[0].message;
