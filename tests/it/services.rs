@@ -85,6 +85,69 @@ fn a_service_without_its_watcher_is_stopped_when_a_push_takes_it_away() {
     );
 }
 
+/// What was lost is found again and watched, in the real program and whatever the drift mode.
+#[test]
+fn a_service_that_lost_what_watched_it_is_ready_after_the_next_look() {
+    let ground = Ground::new();
+    ground.service("[\"sleep\", \"1000\"]");
+    ground.push("one");
+    ground.once().ends_with(0);
+    let look = || {
+        std::thread::sleep(Duration::from_millis(1_100));
+        ground.once().ends_with(0);
+        assert!(runs(ground.pid("supervisor")) && runs(ground.pid("last")));
+    };
+    // The watcher alone: the program is taken over as it is.
+    let program = ground.lose_the_watcher();
+    look();
+    assert_eq!(ground.pid("last"), program);
+    // Both.
+    let program = ground.lose_the_watcher();
+    kill(program);
+    look();
+    assert!(!runs(program));
+    // What was written down, in each way.
+    let folder = ground
+        .bare()
+        .join("stratum/state.db.local/staging/services/s");
+    let harm: [&dyn Fn(); 4] = [
+        &|| fs::write(folder.join("status.json"), "garbage").unwrap(),
+        &|| fs::remove_file(folder.join("status.json")).unwrap(),
+        &|| fs::remove_file(folder.join("lock")).unwrap(),
+        &|| fs::remove_dir_all(&folder).unwrap(),
+    ];
+    for harm in harm {
+        let (watcher, program) = (ground.pid("supervisor"), ground.pid("last"));
+        harm();
+        look();
+        eventually("one of each", || {
+            let same = ground.pid("last") == program;
+            same || (!runs(watcher) && !runs(program))
+        });
+    }
+    // And it goes, though nothing of it is known.
+    let (watcher, program) = (ground.pid("supervisor"), ground.pid("last"));
+    fs::remove_dir_all(&folder).unwrap();
+    ground.write(
+        "infra/staging.ncl",
+        "{ local_file.k = { path = \"k\", content = \"k\" } }\n",
+    );
+    ground.push("two");
+    ground.once().ends_with(0);
+    assert!(!runs(watcher) && !runs(program));
+}
+
+fn kill(pid: u64) {
+    let mut kill = std::process::Command::new("kill");
+    assert!(
+        kill.args(["-KILL", &pid.to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
+    eventually("the end", || !runs(pid));
+}
+
 #[test]
 fn another_command_ends_what_lost_its_watcher() {
     let ground = Ground::new();

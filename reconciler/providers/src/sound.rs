@@ -47,6 +47,20 @@ pub(crate) fn complain_about_path(record: &Record, name: &str) -> Option<Complai
     Some(complaint(Path::of(name), format!("`{name}` {why}"), hint))
 }
 
+/// A complaint about a `user` that no system could have.
+pub(crate) fn complain_about_user(record: &Record) -> Option<Complaint> {
+    let name = text(record, "user")?;
+    let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, ':' | '/' | ',');
+    (name.is_empty() || name.contains(odd)).then(|| {
+        let message = format!("`{}` is no name of a user", shown(name));
+        complaint(
+            Path::of("user"),
+            message,
+            "write the name or the number of one user",
+        )
+    })
+}
+
 /// Complaints about the words of a program: what it cannot be given.
 pub(crate) fn complain_about_words(record: &Record, name: &str) -> Vec<Complaint> {
     let Some(Value::List(items)) = record.get(name) else {

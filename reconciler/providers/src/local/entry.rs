@@ -128,6 +128,16 @@ pub(crate) fn look_closely(spot: &Spot) -> Result<Option<Entry>, FolderError> {
     }
 }
 
+/// How many names the file at the spot has besides this one; 0 where that cannot be told.
+pub(crate) fn other_names(spot: &Spot) -> u64 {
+    let Ok(Some(folder)) = folder::open(spot) else {
+        return 0;
+    };
+    let stat = statat(&folder, &spot.name, AtFlags::SYMLINK_NOFOLLOW).ok();
+    let file = stat.filter(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
+    file.map_or(0, |stat| u64::from(stat.st_nlink).saturating_sub(1))
+}
+
 /// Whether all that an entry has is looked at.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Closely {

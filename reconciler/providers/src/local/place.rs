@@ -31,6 +31,12 @@ pub(crate) enum PlaceError {
         /// The path.
         path: String,
     },
+    /// It is one of the files of the state itself.
+    #[error("`{path}` is of the state of stratum, which no resource changes")]
+    State {
+        /// The path.
+        path: String,
+    },
     /// It is absolute, and lies in no root.
     #[error("`{path}` lies neither in the environment's root `{root}` nor in one of its `roots`")]
     Outside {
@@ -83,6 +89,11 @@ impl Spot {
                 path: path.to_owned(),
             });
         }
+        if is_of_state(site, &absolute) {
+            return Err(PlaceError::State {
+                path: path.to_owned(),
+            });
+        }
         Ok(spot)
     }
 
@@ -124,6 +135,21 @@ pub(crate) fn names(path: &str) -> Result<Vec<String>, PlaceError> {
         return Err(PlaceError::Own { path: shown() });
     }
     Ok(names)
+}
+
+/// What lies beside the state, and is named by it: `<state>.local` is the provider's own.
+const LOCAL: &str = ".local";
+
+/// Whether a path is the state's, or that of something that lies beside it and belongs to it.
+fn is_of_state(site: &Site, absolute: &Path) -> bool {
+    let own = site.own.parent().and_then(Path::to_str);
+    let Some(state) = own.and_then(|own| own.strip_suffix(LOCAL)) else {
+        return false;
+    };
+    let audit = Path::new(state).with_file_name("audit");
+    let rest = absolute.to_str().and_then(|path| path.strip_prefix(state));
+    let of_state = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-', '/']));
+    of_state || absolute.starts_with(audit)
 }
 
 /// Whether the first name of a path is the reserved one, also where case does not count.
@@ -191,6 +217,23 @@ mod tests {
         ] {
             assert!(Spot::of(&site(), path).is_err(), "{path}");
         }
+        let beside = Site {
+            own: "/srv/shop/state.db.local/shop".into(),
+            ..site()
+        };
+        for path in [
+            "state.db",
+            "./state.db-wal",
+            "state.db.roots",
+            "/srv/shop/state.db.holders/x",
+            "state.db.local/other/x",
+            "audit/0001/x",
+        ] {
+            let error = Spot::of(&beside, path).unwrap_err();
+            assert!(matches!(error, PlaceError::State { .. }), "{path}: {error}");
+        }
+        Spot::of(&beside, "state.dbx").unwrap();
+        Spot::of(&beside, "audits").unwrap();
         for path in [".stratum/x", "./.stratum", "/srv/shop/.stratum/x"] {
             let error = Spot::of(&site(), path).unwrap_err();
             assert!(matches!(error, PlaceError::Own { .. }), "{path}: {error}");

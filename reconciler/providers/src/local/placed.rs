@@ -6,7 +6,8 @@
 //! - A step changes only what was planned: when the thing changed since, the step stops.
 //! - The checkpoint keeps bytes, mode, owner, extended attributes with access control lists, times
 //!   and holes. Bytes that the state holds anyway are not kept twice.
-//!   Other names of a file (hard links) are not kept: every change makes a new file.
+//!   Other names of a file (hard links) are not kept: every change makes a new file, and the plan
+//!   says so.
 
 use std::sync::Arc;
 
@@ -129,6 +130,7 @@ impl<S: Shape> ResourceType for Placed<S> {
             ..Proposal::default()
         };
         let Some(desired) = call.desired else {
+            note_other_names(call);
             return Ok(proposal);
         };
         let place = |record: &Record| match record.get("path") {
@@ -148,6 +150,12 @@ impl<S: Shape> ResourceType for Placed<S> {
         self.shape.assume(&mut desired);
         proposal.planned = with_defaults(&self.schema, &desired);
         self.shape.complete(&mut proposal.planned);
+        if call
+            .prior
+            .is_some_and(|prior| prior.attributes != proposal.planned)
+        {
+            note_other_names(call);
+        }
         Ok(proposal)
     }
 
@@ -282,6 +290,21 @@ impl<S: Shape> ResourceType for Placed<S> {
         found.ok_or_else(|| {
             ProviderError::input(format!("there is no such thing at `{path}` to adopt"))
         })
+    }
+}
+
+/// Says that a file which is about to change has other names: they stay with what it holds now.
+fn note_other_names(call: PlanCall<'_>) {
+    let path = call.prior.and_then(|prior| text(&prior.attributes, "path"));
+    let spot = path.and_then(|path| Spot::of(call.call.site, path).ok());
+    let others = spot.map_or(0, |spot| entry::other_names(&spot));
+    if let (Some(path), 1..) = (path, others) {
+        let message = format!(
+            "`{path}` has {others} other names (hard links), which keep what it holds now: this and \
+             what puts it back make a new file"
+        );
+        let told = Complaint::warning(Path::of("path"), message);
+        call.call.note(told.hint("`find / -samefile` finds them"));
     }
 }
 

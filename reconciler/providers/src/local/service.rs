@@ -13,7 +13,8 @@
 //! - With `user` it runs as another user of this machine; only root can do that.
 //! - Logs are `stdout.log` and `stderr.log` in `services/<name>/` of this provider's own folder
 //!   beside the state; at 8 MiB one is put aside as `.log.1`, in place of the one before. They stay
-//!   when a start is rolled back, and go with a delete.
+//!   when a start is rolled back, and go with a delete. Secrets that it was given are taken out of
+//!   them.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -274,6 +275,7 @@ async fn supervision(
         settings,
         env,
         files: std::mem::take(&mut given.files),
+        secrets: std::mem::take(&mut given.secrets),
         dir: working_folder(call.site, text(record, "dir")),
         nook: supervised.nook.clone(),
         token: token.as_str().to_owned(),
@@ -425,6 +427,7 @@ impl ResourceType for Service {
         for name in [ENV, FILES] {
             complaints.extend(sound::complain_about_variables(desired, name));
         }
+        complaints.extend(sound::complain_about_user(desired));
         complaints.extend(both(desired));
         complaints.extend(complain_about_secrets(desired, &[ENV, FILES]));
         let health_is_known = desired.get("health").is_some_and(Value::is_known);
@@ -481,7 +484,9 @@ impl ResourceType for Service {
             }
             Life::Down(Some(status), why) => {
                 let instance = as_it_is(call.call, known, &status);
-                match status.can_be_adopted() {
+                let kept = supervised.is_supervised();
+                let goes_on = kept || supervised.adoptable(&status.settings).is_some();
+                match goes_on && status.can_be_adopted() {
                     true => (instance, why),
                     false => (not_running(instance), why),
                 }

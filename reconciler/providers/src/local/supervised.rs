@@ -145,6 +145,10 @@ impl Supervised {
         let Some(status) = written else {
             return match is_supervised {
                 true => Life::Down(None, "is being started".to_owned()),
+                false if self.family().lives() => {
+                    let why = "its program runs, and what was known of it is gone";
+                    Life::Down(None, why.to_owned())
+                }
                 false => Life::Gone,
             };
         };
@@ -175,6 +179,7 @@ impl Supervised {
         let family = family.unwrap_or_default();
         Family {
             watcher: supervisor.or(family.watcher),
+            home: self.nook.path().display().to_string(),
             ..family
         }
     }
@@ -183,7 +188,9 @@ impl Supervised {
     /// nobody watches.
     pub(crate) fn adoptable(&self, settings: &crate::process::Settings) -> Option<Family> {
         let status = self.written()?;
-        let fits = status.settings == *settings && status.can_be_adopted();
+        // A watcher that lives and lost its lock would go on beside the new one.
+        let watched = status.supervisor.is_some_and(Identity::is_alive);
+        let fits = status.settings == *settings && status.can_be_adopted() && !watched;
         (fits && !self.held().stopping && !self.is_supervised()).then(|| status.family())
     }
 

@@ -212,6 +212,7 @@ pub(crate) async fn run_watched(
         Some(Err(error)) => return Ended::never_ran(why_not(command, &error)),
     };
     let mut group = Group(Some(Family {
+        home: String::new(),
         mark,
         leader: child.id().and_then(Identity::of),
         watcher,

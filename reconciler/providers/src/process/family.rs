@@ -3,6 +3,8 @@
 //! Each is known by at least one of these, and one that escapes from some is held by the others:
 //!
 //! - *the mark*: a random word in its environment, which children inherit;
+//! - *the home*: for a service, the folder of what is known of it, in its environment too: by that
+//!   it is found when all that was known of it is gone;
 //! - *the parent*: whoever watches the program is the *subreaper* of all that comes of it, so
 //!   what leaves group and session still has an ancestor here;
 //! - *the group* of the program, in the session of its watcher;
@@ -17,9 +19,13 @@ use serde::{Deserialize, Serialize};
 
 use super::table::{self, Seen};
 use super::{Identity, cgroup};
+use crate::reexec::SUPERVISE_ARGUMENT;
 
 /// The variable that holds the mark.
 pub(crate) const MARK: &str = "STRATUM_RUN";
+
+/// The variable that holds the home.
+pub(crate) const HOME: &str = "STRATUM_SERVICE";
 
 /// The time that killed processes get to be gone.
 const LINGER: Duration = Duration::from_secs(5);
@@ -41,6 +47,9 @@ pub(crate) struct Family {
     /// The mark; empty for one that was started before there were marks.
     #[serde(default)]
     pub(crate) mark: String,
+    /// The folder of what is known of it; empty for what is no service.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) home: String,
     /// The program that was started.
     pub(crate) leader: Option<Identity>,
     /// Who watches it, and is not of the family.
@@ -68,8 +77,9 @@ impl Family {
             .filter(|seen| held.contains(&seen.pid) || self.knows(seen))
             .map(|seen| seen.pid)
             .collect();
-        if let Some(watcher) = self.watcher.filter(|watcher| watcher.is_alive()) {
-            found.insert(watcher.pid);
+        match self.watcher.filter(|watcher| watcher.is_alive()) {
+            Some(watcher) => _ = found.insert(watcher.pid),
+            None => found.extend(self.lost_watcher(&all, &found)),
         }
         loop {
             let before = found.len();
@@ -87,6 +97,16 @@ impl Family {
             .collect()
     }
 
+    /// Who watches those at home, where nobody knows any more who that is: it would start them again.
+    fn lost_watcher(&self, all: &[Seen], found: &BTreeSet<i32>) -> Option<i32> {
+        if self.home.is_empty() {
+            return None;
+        }
+        let mut at_home = all.iter().filter(|seen| found.contains(&seen.pid));
+        let parent = |seen: &Seen| Some(seen.parent).filter(|pid| !found.contains(pid));
+        at_home.find_map(|seen| parent(seen).filter(|pid| table::runs_as(*pid, SUPERVISE_ARGUMENT)))
+    }
+
     /// Those that are never of the family, whatever speaks for it.
     fn outside(&self) -> BTreeSet<i32> {
         let own = i32::try_from(std::process::id()).unwrap_or_default();
@@ -95,8 +115,9 @@ impl Family {
     }
 
     fn knows(&self, seen: &Seen) -> bool {
-        let marked = || !self.mark.is_empty() && table::was_given(seen.pid, MARK, &self.mark);
-        self.in_group(seen) || marked()
+        let given =
+            |name, value: &str| !value.is_empty() && table::was_given(seen.pid, name, value);
+        self.in_group(seen) || given(MARK, &self.mark) || given(HOME, &self.home)
     }
 
     fn in_group(&self, seen: &Seen) -> bool {

@@ -19,9 +19,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use stratum_core::redact::Redactor;
 
 use super::exec::told_to_stop;
-use super::family::{Family, MARK, new_mark, own_session};
+use super::family::{Family, HOME, MARK, new_mark, own_session};
 use super::identity::since_boot;
 use super::isolation::apart;
 use super::log::Log;
@@ -71,6 +72,9 @@ pub(crate) struct Supervision {
     /// What its files hold, by the variable that names each.
     #[serde(default)]
     pub(crate) files: BTreeMap<String, String>,
+    /// The secrets among all of that: they reach no log.
+    #[serde(default)]
+    pub(crate) secrets: Vec<String>,
     /// The folder it runs in, absolute.
     pub(crate) dir: PathBuf,
     /// The folder of its logs and its status.
@@ -226,12 +230,16 @@ impl Watch {
     fn new(supervision: Supervision) -> Result<Self, HelperError> {
         let folder = supervision.nook.make();
         let folder = Arc::new(folder.map_err(HelperError::machine("open the folder"))?);
+        let redactor = Redactor::new(&supervision.secrets);
         let log = |name| {
-            let log = Log::open(Arc::clone(&folder), name);
+            let log = Log::open(Arc::clone(&folder), name, &redactor);
             log.map_err(HelperError::machine("open the log"))
         };
         let own = Identity::of(std::process::id());
-        let family = supervision.adopt.clone().unwrap_or_else(new_family);
+        let family = Family {
+            home: supervision.nook.path().display().to_string(),
+            ..supervision.adopt.clone().unwrap_or_else(new_family)
+        };
         Ok(Self {
             status: Status {
                 token: supervision.token.clone(),
@@ -324,6 +332,7 @@ impl Watch {
         command.args(arguments).current_dir(dir);
         split_environment(&mut command, env, user.as_ref());
         command.env(MARK, &self.status.family.mark);
+        command.env(HOME, &self.status.family.home);
         // Open until the program has them; it gets the same numbers.
         let files = files(&self.supervision.files, user.as_ref())?;
         for (name, file) in &files {

@@ -69,6 +69,12 @@ pub(crate) fn was_given(pid: i32, name: &str, value: &str) -> bool {
         .any(|one| one == wanted.as_bytes())
 }
 
+/// Whether a process was started with this as its first argument.
+pub(crate) fn runs_as(pid: i32, argument: &str) -> bool {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line.split(|byte| *byte == 0).nth(1) == Some(argument.as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -118,15 +118,26 @@ async fn a_process_that_only_has_the_id_is_never_signalled() {
 async fn a_process_of_another_boot_is_never_signalled() {
     let place = Place::new("t/local_service.web");
     let (made, program) = unwatched(&place, SLEEPER).await;
+    let mut stranger = std::process::Command::new("sleep");
+    let mut stranger = stranger.arg("1000").spawn().unwrap();
+    let pid = Pid::from_child(&stranger);
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap();
+    let start = stat.rsplit_once(')').unwrap().1.split(' ').nth(20).unwrap();
     let file = own(&place.root()).join("services/web/status.json");
     let mut written = status(&place.root());
-    written["last"]["boot"] = 7.into();
-    written["supervisor"]["boot"] = 7.into();
+    let of_another_boot = serde_json::json!({
+        "pid": pid.as_raw_nonzero().get(), "start": start.parse::<u64>().unwrap(), "boot": 7,
+    });
+    written["last"] = of_another_boot.clone();
+    written["supervisor"] = of_another_boot;
     written["family"] = serde_json::json!({"mark": "", "leader": null, "watcher": null});
     std::fs::write(&file, serde_json::to_vec(&written).unwrap()).unwrap();
     place.delete(1, &made).await;
-    assert!(runs(program), "a process of another boot was ended");
-    kill_process(program, Signal::KILL).unwrap();
+    assert!(runs(pid), "a process of another boot was ended");
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+    // Its own is found by its home, whatever is written down.
+    assert!(!runs(program));
 }
 
 /// A small file system of its own, where this user may mount one.
