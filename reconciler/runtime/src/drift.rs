@@ -85,7 +85,8 @@ impl Reconciler {
             clock: self.ports.clock.as_ref(),
             root: &look.site.root,
         };
-        let mut ill = doctor.ill(&base, &observed).await;
+        let secrets = self.ports.secrets.as_ref();
+        let mut ill = doctor.ill(secrets, &base, &observed).await;
         // What is as it should be by now is in the way of nothing.
         let troubled: BTreeSet<&Address> = seen
             .iter()

@@ -7,8 +7,10 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use stratum_core::ids::Address;
 use stratum_core::observed::{Observed, Report};
-use stratum_core::ports::{Base, Clock, Probe};
-use stratum_core::resource::HealthCheck;
+use stratum_core::ports::{Base, Clock, Probe, Secrets};
+use stratum_core::resource::{HealthCheck, ResourceState};
+
+use crate::granted::Granted;
 
 /// How many are asked at once.
 const AT_ONCE: usize = 16;
@@ -48,15 +50,20 @@ impl Doctor<'_> {
 
     /// The resources that are there and not healthy, with the reason. What does not run is not
     /// asked: it is started anyway.
-    pub(crate) async fn ill(&self, base: &Base, observed: &Observed) -> BTreeMap<Address, String> {
+    pub(crate) async fn ill(
+        &self,
+        secrets: &dyn Secrets,
+        base: &Base,
+        observed: &Observed,
+    ) -> BTreeMap<Address, String> {
         let there = base.resources.values().filter(|state| {
             let report = observed.reports.get(&state.address);
             matches!(report, Some(Report::Present(_)))
         });
-        let checks = there.filter_map(|state| Some((&state.address, state.meta.health.as_ref()?)));
+        let checks = there.filter_map(|state| Some((state, state.meta.health.as_ref()?)));
         // Boxed, because the compiler cannot tell that unboxed ones may move between threads.
         let asked: Vec<BoxFuture<'_, _>> = checks
-            .map(|(address, check)| self.looked_at(address, check).boxed())
+            .map(|(state, check)| self.looked_at(secrets, state, check).boxed())
             .collect();
         let answers: Vec<_> = stream::iter(asked)
             .buffer_unordered(AT_ONCE)
@@ -65,8 +72,16 @@ impl Doctor<'_> {
         answers.into_iter().flatten().collect()
     }
 
-    async fn looked_at(&self, address: &Address, check: &HealthCheck) -> Option<(Address, String)> {
-        let why = self.fails(check).await?;
+    async fn looked_at(
+        &self,
+        secrets: &dyn Secrets,
+        state: &ResourceState,
+        check: &HealthCheck,
+    ) -> Option<(Address, String)> {
+        let (address, why) = (&state.address, self.fails(check).await?);
+        // It is given no secret, and may say one all the same.
+        let granted = Granted::to(secrets, [&state.instance.attributes]);
+        let why = granted.redactor(address).await.text(&why);
         Some((
             address.clone(),
             format!("`{address}` is not healthy: {why}"),
