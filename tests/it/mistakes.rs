@@ -34,6 +34,104 @@ fn mistakes_in_nickel_are_shown_on_their_line() {
     );
 }
 
+/// What the program or the system would refuse when it is applied.
+#[test]
+fn what_would_fail_while_it_is_applied_is_found_before() {
+    let file = |meta: &str| {
+        format!("{{\n  local_file.a = {{ path = \"a\", content = \"\",\n    meta.{meta} }},\n}}\n")
+    };
+    for meta in [
+        "adopt = \"b\"",
+        "adopt = \"../a\"",
+        "moved_from = \"local_file.a\"",
+        "moved_from = \"local_symlink.b\"",
+    ] {
+        expect(&file(meta), "STR0311", 3);
+    }
+    for meta in [
+        "health = { tcp = \"x\" }",
+        "health = { http = \"https://x/\" }",
+    ] {
+        expect(&file(meta), "STR0309", 3);
+    }
+    let service = "{\n  local_service.a = { command = [\"x\"],\n    user = \"a:b\" },\n}\n";
+    expect(service, "STR0309", 3);
+}
+
+#[test]
+fn settings_that_could_never_work_are_found_before() {
+    for own in [
+        "branch = \"a..b\"",
+        "branch = \"x.lock\"",
+        "branch = \"-x\"",
+        "drift.every = \"1ns\"",
+    ] {
+        let ground = Ground::with_a_file();
+        let text = format!("{{ name = \"t\", environments.staging = {{ {own} }} }}\n");
+        ground.write("stratum.ncl", &text);
+        let check = stratum(&ground.clone_folder(), &["check"]).ends_with(1);
+        assert!(check.out.contains("STR0103"), "{own}: {}", check.out);
+    }
+    // A state that a push can enter and none can leave.
+    let ground = Ground::with_a_file();
+    let text = "{ name = \"t\", signatures = 'required, environments.staging = {} }\n";
+    ground.write("stratum.ncl", text);
+    let check = stratum(&ground.clone_folder(), &["check"]).ends_with(1);
+    assert!(check.out.contains("STR0909"), "{}", check.out);
+    ground.push("locks");
+    let once = ground.once();
+    assert_ne!(once.code, 0);
+    ground.write(
+        "stratum.ncl",
+        "{ name = \"t\", environments.staging = {} }\n",
+    );
+    ground.push("unlocks");
+    ground.once().ends_with(0);
+}
+
+/// Also what is about an environment as a whole points at a file.
+#[test]
+fn every_finding_of_a_plan_has_a_place() {
+    let ground = Ground::with_a_file();
+    ground.push("good");
+    ground.once().ends_with(0);
+    let other = "{ local_file.b = { path = \"b\", content = \"\" } }\n";
+    for (settings, infra, code) in [
+        ("{}", "{}", "STR0803"),
+        ("{ max_deletes = 0 }", other, "STR0802"),
+    ] {
+        let text = format!("{{ name = \"t\", environments.staging = {settings} }}\n");
+        ground.write("stratum.ncl", &text);
+        ground.write("infra/staging.ncl", infra);
+        ground.push("less");
+        let plan = ground.stratum(&["plan", "--json"]).ends_with(1).json();
+        let found = plan["findings"].as_array().unwrap().iter();
+        let found = found.filter(|finding| finding["code"] == code);
+        let files: Vec<_> = found.map(|finding| finding["file"].clone()).collect();
+        assert_eq!(files, ["stratum.ncl"], "{plan}");
+    }
+}
+
+/// Each command that the page of failures names is one.
+#[test]
+fn the_commands_of_the_page_of_failures_are_there() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/reconciler/docs/failures.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let mut seen = 0;
+    for quoted in page.split('`').skip(1).step_by(2) {
+        let Some(words) = quoted.strip_prefix("stratum ") else {
+            continue;
+        };
+        let plain = |word: &&str| word.chars().all(|c| c.is_ascii_lowercase());
+        let mut words: Vec<&str> = words.split(' ').take_while(plain).collect();
+        words.push("--help");
+        let ground = Ground::new();
+        ground.stratum(&words).ends_with(0);
+        seen += 1;
+    }
+    assert!(seen > 8, "{seen}");
+}
+
 #[test]
 fn references_that_lead_nowhere_or_in_a_circle_are_shown() {
     expect(

@@ -45,6 +45,105 @@ fn a_repository_reaches_only_places_that_the_operator_names() {
     assert_eq!(fs::read_to_string(ground.made("shop/f")).unwrap(), "y");
 }
 
+/// What this machine does not give is said before a push is tried, and no more once it is given.
+#[test]
+fn a_plan_says_that_a_place_is_not_given_here() {
+    let ground = Ground::new();
+    let shop = ground.made("shop");
+    fs::create_dir_all(&shop).unwrap();
+    let shop = shop.to_str().unwrap();
+    let settings = [
+        format!("root = \"{shop}\""),
+        format!("roots = [\"{shop}\"]"),
+    ];
+    for named in settings {
+        ground.environments(&format!("staging = {{ {named} }}"));
+        ground.file("staging", "f", "x");
+        ground.push("one");
+        let plan = ground.stratum(&["plan"]).ends_with(0);
+        assert!(plan.side.contains("--roots"), "{named}: {}", plan.side);
+    }
+    let file = ground.bare().join("stratum/state.db.roots");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(&file, shop).unwrap();
+    let plan = ground.stratum(&["plan"]).ends_with(0);
+    assert!(!plan.side.contains("--roots"), "{}", plan.side);
+    fs::remove_file(&file).unwrap();
+    ground.environments(&format!("staging = {{ root = \"{shop}\" }}"));
+    ground.push("two");
+    ground
+        .stratum(&["reconcile", "--once", "--roots", shop])
+        .ends_with(0);
+    let plan = ground.stratum(&["plan"]).ends_with(0);
+    assert!(
+        !plan.side.contains("--roots"),
+        "given by an option: {}",
+        plan.side
+    );
+}
+
+/// Also where one of them is called by its absolute path, below the root of the environment.
+#[test]
+fn one_file_is_never_two_resources() {
+    let ground = Ground::new();
+    let shop = ground.made("shop");
+    fs::create_dir_all(&shop).unwrap();
+    let shop = shop.to_str().unwrap();
+    let two = |one: &str| {
+        format!(
+            "{{ local_file.a = {{ path = \"{one}\", content = \"1\" }}, local_file.b = {{ path = \"q\", content = \"2\" }} }}\n"
+        )
+    };
+    ground.environments(&format!("staging = {{ root = \"{shop}/./\" }}"));
+    for one in [
+        format!("{shop}/q"),
+        format!("{shop}//./q/"),
+        "./q".to_owned(),
+    ] {
+        ground.write("infra/staging.ncl", &two(&one));
+        let check = crate::ground::stratum(&ground.clone_folder(), &["check"]).ends_with(1);
+        assert!((check.out + &check.side).contains("STR0310"), "{one}");
+    }
+    // Where only the machine knows the root, the plan says it.
+    ground.environments("staging = {}");
+    let world = ground.bare().join("stratum/world/staging");
+    ground.write("infra/staging.ncl", &two(&format!("{}/q", world.display())));
+    ground.push("both");
+    let plan = ground.stratum(&["plan"]).ends_with(1);
+    assert!(plan.side.contains("STR0310"), "{}", plan.side);
+    ground.stratum(&["reconcile", "--once"]).ends_with(1);
+    assert!(!world.join("q").exists());
+}
+
+/// A file with several names is named beforehand, where it is about to become two files.
+#[test]
+fn other_names_of_a_file_are_said_before_it_changes() {
+    let ground = Ground::with_a_file();
+    ground.push("one");
+    ground.once().ends_with(0);
+    let (a, other) = (ground.made("staging/a"), ground.made("staging/other"));
+    fs::hard_link(&a, &other).unwrap();
+    assert!(
+        !ground
+            .stratum(&["plan"])
+            .ends_with(0)
+            .side
+            .contains("STR0806")
+    );
+    ground.file("staging", "a", "two");
+    for text in [
+        "{ local_file.a = { path = \"a\", content = \"two\" } }\n",
+        "{ local_file.b = { path = \"b\", content = \"two\" } }\n",
+    ] {
+        ground.write("infra/staging.ncl", text);
+        ground.push("changed");
+        let plan = ground.stratum(&["plan"]).ends_with(0);
+        assert!(plan.side.contains("other names"), "{text}: {}", plan.side);
+    }
+    ground.once().ends_with(0);
+    assert_eq!(fs::read_to_string(other).unwrap(), "one\n");
+}
+
 /// One environment never reaches what is another's, by root or by `roots`.
 #[test]
 fn an_environment_never_reaches_into_another() {
@@ -88,6 +187,48 @@ fn another_spelling_of_the_root_moves_nothing() {
             .ends_with(0);
     }
     assert_eq!(fs::read_to_string(ground.made("staging/a")).unwrap(), "two");
+}
+
+/// Where the root of an environment holds the state, no resource changes it.
+#[test]
+fn no_resource_is_of_the_state_itself() {
+    let ground = Ground::new();
+    let around = ground.bare().join("stratum");
+    fs::create_dir_all(&around).unwrap();
+    let around = around.to_str().unwrap();
+    ground.environments(&format!("staging = {{ root = \"{around}\" }}"));
+    for path in ["state.db.roots", "./state.db", "audit/x", "state.db-wal"] {
+        ground.file("staging", path, "/etc");
+        ground.push(path);
+        let words = ["reconcile", "--once", "--roots", around];
+        let refused = ground.stratum(&words);
+        assert_ne!(refused.code, 0, "{path}");
+        let said = refused.out + &refused.side;
+        assert!(said.contains("is of the state"), "{path}: {said}");
+    }
+    assert!(!ground.bare().join("stratum/state.db.roots").exists());
+}
+
+/// What a run began and put back leaves nothing behind, of ours neither.
+#[test]
+fn a_run_that_is_put_back_leaves_nothing_in_the_root() {
+    let ground = Ground::new();
+    ground.environments("staging = {}");
+    ground.write(
+        "infra/staging.ncl",
+        "{ local_file.f = { path = \"deep/er/f\", content = \"x\" },\n\
+           local_symlink.l = { path = \"l/l\", target = \"x\" },\n\
+           local_directory.d = { path = \"d/d\" },\n\
+           local_service.s = { command = [\"sleep\", \"1000\"] },\n\
+           local_exec.x = { create = [\"false\"], delete = [\"true\"], meta.depends_on = [\n\
+             \"local_file.f\", \"local_symlink.l\", \"local_directory.d\", \"local_service.s\"] } }\n",
+    );
+    ground.push("one");
+    ground.once().ends_with(1);
+    let left: Vec<_> = fs::read_dir(ground.made("staging"))
+        .map(|entries| entries.map(|entry| entry.unwrap().file_name()).collect())
+        .unwrap_or_default();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 /// All that is remembered lies beside the state, and for nobody else to read.

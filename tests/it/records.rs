@@ -55,6 +55,33 @@ fn the_commits_of_records_are_signed_so_that_stock_git_verifies_them() {
     }
 }
 
+/// What is in the way of the notes is named, with the command that takes it away, and that works.
+#[test]
+fn a_ref_in_the_way_of_the_notes_is_named() {
+    let ground = Ground::with_a_file();
+    let first = ground.push("one");
+    git(
+        &ground.bare(),
+        &["update-ref", "refs/notes/stratum/x", &first],
+    );
+    ground.once().ends_with(0);
+    let (code, records) = doctor(&ground);
+    let said = records.to_string();
+    let way_out = "git update-ref -d refs/notes/stratum/x";
+    assert!(code == 1 && said.contains(way_out), "{said}");
+    assert!(ground.stratum(&["status"]).out.contains(way_out));
+    git(
+        &ground.bare(),
+        &["update-ref", "-d", "refs/notes/stratum/x"],
+    );
+    ground.once().ends_with(0);
+    assert_eq!(doctor(&ground).0, 0);
+    git(
+        &ground.bare(),
+        &["notes", "--ref", "stratum", "show", &first],
+    );
+}
+
 #[test]
 fn a_record_that_somebody_else_wrote_is_found() {
     let ground = applied();

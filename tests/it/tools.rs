@@ -346,6 +346,36 @@ fn every_form_of_a_repository_is_read() {
     assert_ne!(first, git(&clone, &["rev-parse", "HEAD"]));
 }
 
+/// Names of files that are not UTF-8, in a commit as in a work tree: named, with what to do.
+#[test]
+fn a_name_that_cannot_be_read_is_named_with_the_way_out() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let ground = Ground::with_a_file();
+    let clone = ground.clone_folder();
+    let name = std::ffi::OsStr::from_bytes(b"infra/staging/x\xff.ncl");
+    fs::create_dir(clone.join("infra/staging")).unwrap();
+    fs::write(clone.join(name), "{}").unwrap();
+    ground.push("odd");
+    let words = [
+        &["check"][..],
+        &["check", "--rev", "HEAD"],
+        &["check", "--staged"],
+    ];
+    for words in words {
+        let answer = stratum(&clone, words).ends_with(1);
+        let said = said(&answer);
+        assert!(
+            said.contains("not UTF-8") && said.contains("git mv"),
+            "{words:?}: {said}"
+        );
+    }
+    let answer = ground.stratum(&["plan"]).ends_with(1);
+    assert!(said(&answer).contains("git mv"), "{}", said(&answer));
+    let answer = ground.once();
+    assert_ne!(answer.code, 0);
+    assert!(said(&answer).contains("not UTF-8"), "{}", said(&answer));
+}
+
 /// `café` in ISO-8859-1.
 fn latin() -> &'static std::ffi::OsStr {
     use std::os::unix::ffi::OsStrExt as _;
@@ -377,6 +407,87 @@ fn what_a_program_says_of_a_secret_reaches_no_record() {
         }
     }
     assert!(record.contains("(secret)"), "{record}");
+}
+
+/// A health check is given no secret, and may say one all the same.
+#[test]
+fn what_a_health_check_says_of_a_secret_reaches_nobody() {
+    let mut scene = Scene::new();
+    scene.seal("password", "hunter2hunter2");
+    scene.seal("program", "x");
+    let text = "let stratum = import \"stratum.ncl\" in\n{ local_file.conf = { path = \"conf\", \
+        content = stratum.secret \"payments/db\" \"password\", mode = \"0600\", meta.health = { \
+        command = [\"sh\", \"-c\", \"cat conf >&2; exit 1\"], every = \"100ms\", within = \"500ms\" } } }\n";
+    scene.ground.write("infra/staging.ncl", text);
+    scene.ground.push("unhealthy");
+    scene.once().ends_with(1);
+    for words in [&["status"][..], &["history", "--json"], &["events"]] {
+        scene.bare(words);
+    }
+    let log = git(&scene.ground.bare(), &["log", "-p", "--all"]);
+    for text in [&scene.said, &log] {
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+    assert!(log.contains("(secret)"), "{log}");
+}
+
+/// States of a clone and of a repository that nothing is wrong with.
+#[test]
+fn what_git_lets_an_index_and_refs_be_is_read() {
+    let ground = Ground::with_a_file();
+    let clone = ground.clone_folder();
+    ground.push("first");
+    git(&ground.bare(), &["pack-refs", "--all"]);
+    git(&ground.bare(), &["gc", "-q"]);
+    for words in [
+        &["update-index", "--index-version", "4"][..],
+        &["update-index", "--split-index"],
+        &["update-index", "--assume-unchanged", "infra/staging.ncl"],
+        &["update-index", "--skip-worktree", "infra/staging.ncl"],
+        &["update-index", "--untracked-cache"],
+    ] {
+        git(&clone, words);
+        stratum(&clone, &["check", "--staged"]).ends_with(0);
+    }
+    ground.once().ends_with(0);
+    // HEAD of the repository is a commit, and no branch.
+    let tip = git(&ground.bare(), &["rev-parse", "main"]);
+    git(&ground.bare(), &["update-ref", "--no-deref", "HEAD", &tip]);
+    ground.stratum(&["plan"]).ends_with(0);
+    ground.once().ends_with(0);
+    // Of other hashes.
+    let other = clone.parent().unwrap().join("sha256");
+    let around = clone.parent().unwrap();
+    git(around, &["init", "-q", "--object-format=sha256", "sha256"]);
+    for path in ["stratum.ncl", "infra/staging.ncl"] {
+        fs::create_dir_all(other.join("infra")).unwrap();
+        fs::copy(clone.join(path), other.join(path)).unwrap();
+    }
+    git(&other, &["add", "--all"]);
+    git(&other, &["commit", "-q", "-m", "x"]);
+    stratum(&other, &["check"]).ends_with(0);
+    stratum(&other, &["plan"]).ends_with(0);
+}
+
+/// What git refuses because another user has it is said with a path that leads out.
+#[test]
+fn a_clone_of_another_user_is_named_by_its_whole_path() {
+    if run(Path::new("/"), Command::new("id").arg("-u")).out.trim() != "0" {
+        return; // Only root can give a file away.
+    }
+    let ground = Ground::with_a_file();
+    let clone = ground.clone_folder();
+    ground.push("first");
+    assert_eq!(
+        run(&clone, Command::new("chown").args(["-R", "54321", "."])).code,
+        0
+    );
+    let answer = stratum(&clone, &["check"]);
+    if answer.code == 0 {
+        return; // A git that minds only the folder that it is called in.
+    }
+    let way_out = format!("safe.directory {}", clone.canonicalize().unwrap().display());
+    assert!(said(&answer).contains(&way_out), "{}", said(&answer));
 }
 
 /// A time of day in UTC that lies so many seconds ahead, as TOML writes it.

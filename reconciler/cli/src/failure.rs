@@ -2,7 +2,9 @@
 
 use std::error::Error;
 
-use stratum_core::ports::{AuditError, LeaseError, LoadError, RepositoryError, StoreError};
+use stratum_core::ports::{
+    AuditError, LeaseError, LoadError, RepositoryError, StoreError, TreeError,
+};
 use stratum_runtime::RuntimeError;
 
 use crate::exit::Exit;
@@ -194,6 +196,28 @@ fn denied(error: &RepositoryError) -> Option<&'static str> {
     None
 }
 
+/// Whose fault it is that a tree cannot be read, and what to do.
+fn of_tree(error: &TreeError) -> (Fault, &'static str) {
+    match error {
+        TreeError::Name { .. } => (
+            Fault::Given,
+            "`git mv` gives the file another name; `git ls-files -z` shows the bytes of this one",
+        ),
+        TreeError::TooLarge { .. } => (
+            Fault::Given,
+            "make it smaller, or keep it elsewhere, in a commit that replaces this one",
+        ),
+        TreeError::Malformed { .. } => (
+            Fault::Given,
+            "write the commit again with git: it makes no such folder",
+        ),
+        TreeError::Read { .. } => (
+            Fault::Machine,
+            "`git fsck` in the repository says whether it is whole",
+        ),
+    }
+}
+
 /// Whether an error, or one behind it, says this.
 fn says(error: &dyn std::error::Error, text: &str) -> bool {
     error.to_string().contains(text) || error.source().is_some_and(|source| says(source, text))
@@ -260,11 +284,11 @@ impl From<LeaseError> for CommandError {
 
 impl From<LoadError> for CommandError {
     fn from(error: LoadError) -> Self {
-        let hint = match &error {
-            LoadError::Tree(_) => "`git fsck` in the repository says whether it is whole",
-            LoadError::Evaluator { .. } => "`stratum doctor` tries the evaluator",
+        let (fault, hint) = match &error {
+            LoadError::Tree(error) => of_tree(error),
+            LoadError::Evaluator { .. } => (Fault::Machine, "`stratum doctor` tries the evaluator"),
         };
-        Self::of(Fault::Machine, &error).hint(hint)
+        Self::of(fault, &error).hint(hint)
     }
 }
 

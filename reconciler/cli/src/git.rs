@@ -53,6 +53,9 @@ pub(crate) fn top(folder: &Path) -> Result<PathBuf, CommandError> {
         let path = output.stdout.strip_suffix(b"\n").unwrap_or(&output.stdout);
         return Ok(PathBuf::from(OsStr::from_bytes(path)));
     }
+    // Absolute, for whoever goes by what is said here.
+    let absolute = std::path::absolute(folder);
+    let folder = absolute.as_deref().unwrap_or(folder);
     let shown = folder.display();
     Err(if said.contains("dubious ownership") {
         CommandError::given(format!("git refuses `{shown}`: it belongs to another user")).hint(

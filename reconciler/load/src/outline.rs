@@ -58,6 +58,9 @@ pub(crate) const fn required(name: &'static str, outline: Outline) -> Key {
     }
 }
 
+/// The shortest time that is one.
+const LEAST: std::time::Duration = std::time::Duration::from_millis(1);
+
 /// Collects the findings of one value.
 pub(crate) struct Check<'a> {
     /// The code of an unknown key.
@@ -80,7 +83,7 @@ impl Check<'_> {
             | (Outline::Bool, Datum::Bool(_)) => {}
             (Outline::Duration, Datum::Text(text)) => match duration::parse(text) {
                 Err(reason) => self.wrong(place, path, &reason, None),
-                Ok(time) if time.is_zero() => {
+                Ok(time) if time < LEAST => {
                     let reason = "is no time at all: nothing could be done within it, and what \
                                       comes every so often would never stop";
                     self.wrong(place, path, reason, None);

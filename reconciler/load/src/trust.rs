@@ -11,14 +11,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::DeserializeOwned;
-use stratum_core::finding::codes::{TRUST_KEY, TRUST_NAME, TRUST_SHAPE};
+use stratum_core::finding::codes::{LOCKOUT, TRUST_KEY, TRUST_NAME, TRUST_SHAPE};
 use stratum_core::finding::{Finding, any_error};
 use stratum_core::ids::EnvironmentName;
 use stratum_core::ports::{LoadError, Loaded, Tree, TreeError};
-use stratum_core::settings::Settings;
+use stratum_core::settings::{Settings, Signatures};
 use stratum_core::source::Source;
 use stratum_core::suggest;
-use stratum_core::trust::Trust;
+use stratum_core::trust::{Person, Trust};
 
 use crate::document::{Document, Item, toml};
 use crate::reading::Reading;
@@ -61,10 +61,24 @@ pub(crate) fn load_trust(tree: &dyn Tree, settings: &Settings) -> Result<Loaded<
         trust.groups = groups_of(&document.root(), &trust, &mut reading.findings);
     }
     shared_keys(&trust, &mut reading.findings);
+    reading.findings.extend(nobody_signs(&trust, settings));
     let findings = reading.findings;
     Ok(Loaded {
         value: (!any_error(&findings)).then_some(trust),
         findings,
+    })
+}
+
+/// A finding where commits must be signed and nobody could: no later push would lead out of that.
+fn nobody_signs(trust: &Trust, settings: &Settings) -> Option<Finding> {
+    let signs = |person: &Person| !person.ssh.is_empty() || !person.openpgp.is_empty();
+    let locked = settings.signatures == Some(Signatures::Required);
+    (locked && !trust.people.values().any(signs)).then(|| {
+        let message =
+            "`signatures = 'required`, and nobody in `trust/people/` has a key to sign with";
+        let hint = "write `trust/people/<name>.toml` with a key in `ssh` or `openpgp` first";
+        let finding = Finding::error(&LOCKOUT, message).at(Source::start_of(crate::settings::FILE));
+        finding.hint(hint)
     })
 }
 

@@ -86,6 +86,7 @@ fn noted(
     }
     let name = full_name(note::NOTES)?;
     let old = lock::read(writer.repository, &name)?;
+    refuse_in_the_way(writer.repository, old, &name)?;
     let new = note::add(writer, old, &lines, &runs).map_err(writing())?;
     Ok(new.map(|new| Move { name, old, new }))
 }
@@ -190,7 +191,7 @@ fn find(
     Ok(found)
 }
 
-/// A branch `a` keeps a branch `a/b` from being begun, and the other way round.
+/// A ref `a` keeps a ref `a/b` from being begun, and the other way round.
 fn refuse_in_the_way(
     repository: &Repository,
     tip: Option<ObjectId>,
@@ -202,23 +203,32 @@ fn refuse_in_the_way(
     let wanted = name.to_string();
     let listing = || failed("list the branches");
     let references = repository.references().map_err(listing())?;
-    for reference in references.local_branches().map_err(listing())?.flatten() {
+    for reference in references.all().map_err(listing())?.flatten() {
         let other = reference.name().as_bstr().to_string();
         let in_the_way =
             |a: &str, b: &str| a.strip_prefix(b).is_some_and(|rest| rest.starts_with('/'));
         if in_the_way(&wanted, &other) || in_the_way(&other, &wanted) {
             return Err(RepositoryError::Unsupported {
                 path: repository.common_dir().display().to_string(),
-                reason: format!(
-                    "has a branch `{}`, beside which git cannot have `{}`: \
-                     rename it, or set `records.branch` to another branch",
-                    other.trim_start_matches(BRANCHES),
-                    wanted.trim_start_matches(BRANCHES)
-                ),
+                reason: in_the_way_of(&other, &wanted),
             });
         }
     }
     Ok(())
+}
+
+/// Which ref is in the way of another, and what to do.
+fn in_the_way_of(other: &str, wanted: &str) -> String {
+    match (other.strip_prefix(BRANCHES), wanted.strip_prefix(BRANCHES)) {
+        (Some(other), Some(wanted)) => format!(
+            "has a branch `{other}`, beside which git cannot have `{wanted}`: rename it, or set \
+             `records.branch` to another branch"
+        ),
+        _ => format!(
+            "has a ref `{other}`, beside which git cannot have `{wanted}`: `git update-ref -d \
+             {other}` takes it away"
+        ),
+    }
 }
 
 fn full_name(name: &str) -> Result<FullName, RepositoryError> {
