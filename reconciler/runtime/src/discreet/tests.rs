@@ -119,6 +119,7 @@ fn site() -> Site {
         roots: Vec::new(),
         own: "/var".into(),
         user: None,
+        isolation: None,
     }
 }
 
