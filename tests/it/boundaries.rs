@@ -108,7 +108,7 @@ const SHARED: &[(&str, &[&str])] = &[
     ("hmac", &["forge", "seal"]),
     ("http-body-util", &["forge", "providers"]),
     ("similar", &["cli", "forge"]),
-    ("tempfile", &["cli", "testkit"]),
+    ("tempfile", &["cli", "repo", "testkit"]),
     ("toml", &["guard", "load"]),
 ];
 

@@ -79,21 +79,6 @@ pub fn admit(
     Ok(())
 }
 
-/// Why a place that the settings of an environment name is not one that the operator gives, if so.
-pub fn not_given(
-    roots: &Roots,
-    environment: &EnvironmentName,
-    own: &EnvironmentSettings,
-) -> Option<String> {
-    let root = own
-        .root
-        .iter()
-        .map(|_| wanted(&roots.state_folder, environment, own));
-    let mut places = root.chain(own.roots.iter().map(PathBuf::from));
-    let default = roots.state_folder.join("world").join(environment.as_str());
-    places.find_map(|place| is_given(roots, &default, &place).err())
-}
-
 /// A place is given when it is named on this machine, or lies in one that is, or in the default.
 fn is_given(roots: &Roots, default: &Path, place: &Path) -> Result<(), String> {
     let (shown, real) = (place.display(), place_of(place));
