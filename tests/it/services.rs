@@ -137,17 +137,6 @@ fn a_service_that_lost_what_watched_it_is_ready_after_the_next_look() {
     assert!(!runs(watcher) && !runs(program));
 }
 
-fn kill(pid: u64) {
-    let mut kill = std::process::Command::new("kill");
-    assert!(
-        kill.args(["-KILL", &pid.to_string()])
-            .status()
-            .unwrap()
-            .success()
-    );
-    eventually("the end", || !runs(pid));
-}
-
 #[test]
 fn another_command_ends_what_lost_its_watcher() {
     let ground = Ground::new();
