@@ -115,3 +115,80 @@ fn what_stands_in_the_way_of_a_correction_holds_nothing_and_stops_no_other() {
         assert_eq!(status["reason"], "", "{status}");
     }
 }
+
+/// Whatever stands where a file should be: the correction of that one waits, is said, and is made when
+/// it is gone; nothing is held, and others are corrected and pushed meanwhile.
+#[test]
+fn what_is_in_the_way_of_one_correction_is_in_the_way_of_nothing_else() {
+    let ground = Ground::new();
+    ground.write(
+        "stratum.ncl",
+        "{ name = \"t\", environments.staging.drift = { mode = 'correct, every = \"1s\" } }\n",
+    );
+    let files = |z: &str| {
+        let text = format!(
+            "{{ local_directory.d = {{ path = \"d\" }}, local_file.c = {{ path = \"d/conf\", content = \
+             \"good\\n\", meta.depends_on = [\"local_directory.d\"] }}, local_file.z = {{ path = \"z\", \
+             content = \"{z}\" }} }}\n"
+        );
+        ground.write("infra/staging.ncl", &text);
+    };
+    files("z");
+    let commit = ground.push("good");
+    ground.once().ends_with(0);
+    let (folder, conf) = (ground.made("staging/d"), ground.made("staging/d/conf"));
+    type Act<'a> = &'a dyn Fn();
+    let obstacles: [(&str, Act<'_>, Act<'_>); 3] = [
+        (
+            "a folder",
+            &|| {
+                fs::remove_file(&conf).unwrap();
+                fs::create_dir(&conf).unwrap();
+            },
+            &|| fs::remove_dir(&conf).unwrap(),
+        ),
+        (
+            "a link",
+            &|| {
+                fs::remove_file(&conf).unwrap();
+                std::os::unix::fs::symlink("/nowhere", &conf).unwrap();
+            },
+            &|| fs::remove_file(&conf).unwrap(),
+        ),
+        (
+            "a file in place of its folder",
+            &|| {
+                fs::remove_dir_all(&folder).unwrap();
+                fs::write(&folder, "").unwrap();
+            },
+            &|| fs::remove_file(&folder).unwrap(),
+        ),
+    ];
+    let look = || {
+        std::thread::sleep(std::time::Duration::from_millis(1_200));
+        ground.once()
+    };
+    for (number, (what, put, take)) in obstacles.iter().enumerate() {
+        put();
+        fs::write(ground.made("staging/z"), "by hand").unwrap();
+        look().ends_with(1);
+        let status = ground.stratum(&["status", "--json"]).json();
+        let staging = &status["environments"][0];
+        assert_eq!(staging["condition"], "Stalled", "{what}: {staging}");
+        assert!(staging["held"].is_null(), "{what}: {staging}");
+        let in_the_way = staging["in_the_way"].as_object().unwrap();
+        assert!(!in_the_way.is_empty(), "{what}: {staging}");
+        if number == 0 {
+            assert_eq!(staging["revision"], commit.as_str(), "{what}");
+        }
+        let z = || fs::read_to_string(ground.made("staging/z")).unwrap();
+        assert!(z().starts_with('z'), "{what}: others are corrected");
+        take();
+        look().ends_with(0);
+        assert_eq!(fs::read_to_string(&conf).unwrap(), "good\n", "{what}");
+        files(&format!("z{number}"));
+        ground.push("more");
+        look().ends_with(0);
+        assert_eq!(z(), format!("z{number}"), "{what}");
+    }
+}

@@ -95,13 +95,15 @@ fn every_finding_of_a_plan_has_a_place() {
     let ground = Ground::with_a_file();
     ground.push("good");
     ground.once().ends_with(0);
+    // What is applied decides over budgets.
+    ground.write(
+        "stratum.ncl",
+        "{ name = \"t\", environments.staging = { max_deletes = 0 } }\n",
+    );
+    ground.push("a budget");
+    ground.once().ends_with(0);
     let other = "{ local_file.b = { path = \"b\", content = \"\" } }\n";
-    for (settings, infra, code) in [
-        ("{}", "{}", "STR0803"),
-        ("{ max_deletes = 0 }", other, "STR0802"),
-    ] {
-        let text = format!("{{ name = \"t\", environments.staging = {settings} }}\n");
-        ground.write("stratum.ncl", &text);
+    for (infra, code) in [("{}", "STR0803"), (other, "STR0802")] {
         ground.write("infra/staging.ncl", infra);
         ground.push("less");
         let plan = ground.stratum(&["plan", "--json"]).ends_with(1).json();

@@ -28,7 +28,7 @@ pub(crate) struct Discreet {
 
 impl Discreet {
     /// A provider that is discreet from now on.
-    pub(crate) fn new(inner: Arc<dyn Provider>) -> Arc<dyn Provider> {
+    pub(crate) fn around(inner: Arc<dyn Provider>) -> Arc<dyn Provider> {
         Arc::new(Self {
             inner,
             configured: Redactor::default(),

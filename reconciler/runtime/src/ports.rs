@@ -77,7 +77,12 @@ impl Providers {
     pub fn new(providers: impl IntoIterator<Item = Arc<dyn Provider>>) -> Self {
         let handles: BTreeMap<_, _> = providers
             .into_iter()
-            .map(|provider| (provider.schema().provider.clone(), Discreet::new(provider)))
+            .map(|provider| {
+                (
+                    provider.schema().provider.clone(),
+                    Discreet::around(provider),
+                )
+            })
             .collect();
         let built_in = built_in(handles.values().map(|provider| provider.schema()));
         let turns = handles.iter().filter_map(|(name, provider)| {

@@ -337,16 +337,21 @@ impl<'a> Planner<'a> {
         environment: &EnvironmentName,
         made: &Preview,
     ) -> Result<(), CommandError> {
-        let (Some(store), Some(plan), None) = (&self.store, &made.plan, &self.base) else {
+        let (Some(plan), None) = (&made.plan, &self.base) else {
             return Ok(());
         };
-        let drifted = store.drifted(environment).await?;
-        asides::say_drifted(context, environment, plan, &drifted);
+        if let Some(store) = &self.store {
+            let drifted = store.drifted(environment).await?;
+            asides::say_drifted(context, environment, plan, &drifted);
+        }
         let own = settings.environments.get(environment);
         if own.is_none_or(|own| own.root.is_none() && own.roots.is_empty()) {
             return Ok(());
         }
-        let rows = store.environments().await?;
+        let rows = match &self.store {
+            Some(store) => store.environments().await?,
+            None => Vec::new(),
+        };
         let what = asides::Places {
             settings,
             environment,

@@ -17,6 +17,9 @@ use super::death::{Death, failed};
 use super::protocol::{Answer, Asked, Request, frame};
 use super::worker::{Patience, Worker};
 
+/// What came of asking a child: its answer and the processor time it took, or how it ended.
+type Asking<T> = Result<(T, Duration), Death>;
+
 /// What ended an evaluation is known for this long: the same file is not tried again and again.
 const KNOWN: Duration = Duration::from_secs(10 * 60);
 
@@ -170,7 +173,7 @@ impl Evaluators {
         asked: Asked<'_>,
         limits: &Limits,
         patience: Patience<'_>,
-    ) -> Result<Option<Result<(T, Duration), Death>>, LoadError> {
+    ) -> Result<Option<Asking<T>>, LoadError> {
         let bytes = frame(&asked).map_err(|error| failed("writing the request", error))?;
         loop {
             let Some(mut worker) = self.take(limits)? else {

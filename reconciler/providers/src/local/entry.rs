@@ -129,6 +129,10 @@ pub(crate) fn look_closely(spot: &Spot) -> Result<Option<Entry>, FolderError> {
 }
 
 /// How many names the file at the spot has besides this one; 0 where that cannot be told.
+#[allow(
+    clippy::useless_conversion,
+    reason = "on some processors the kernel counts names in 32 bits"
+)]
 pub(crate) fn other_names(spot: &Spot) -> u64 {
     let Ok(Some(folder)) = folder::open(spot) else {
         return 0;

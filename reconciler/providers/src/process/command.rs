@@ -190,16 +190,17 @@ pub(crate) fn split_environment(
     command.envs(own);
 }
 
-/// Runs a program to its end, or until `stop` answers with a clause why.
+/// Asks a program something: runs it to its end, or until `stop` answers with a clause why.
 ///
-/// *Guarantees*: when it returns, no process that came of it is left unless the program exited by
-/// itself; when it is dropped, all of them are killed, also those that left its group.
+/// *Guarantees*: when it returns, no process that came of it is left; when it is dropped, all of
+/// them are killed, also those that left its group.
 pub(crate) async fn run(command: &Command, stop: impl Future<Output = String> + Send) -> Ended {
     run_watched(command, None, stop).await
 }
 
 /// As [`run`], in a process that is there for this one program, and the subreaper of all that
-/// comes of it: `watcher`.
+/// comes of it: `watcher`. What a program that exits by itself leaves running goes on, because it
+/// may be what it was to make.
 pub(crate) async fn run_watched(
     command: &Command,
     watcher: Option<Identity>,
@@ -223,7 +224,11 @@ pub(crate) async fn run_watched(
     let redactor = Redactor::new(&command.secrets);
     let output = collect(child.stdout.take(), OUTPUT_LIMIT, Keep::Start, &redactor);
     let errors = collect(child.stderr.take(), ERROR_LIMIT, Keep::End, &redactor);
-    let (status, otherwise) = wait(&mut child, &mut group, command.timeout, stop).await;
+    let (status, otherwise) = wait(&mut child, &group, command.timeout, stop).await;
+    if let (None, Some(family)) = (watcher, &group.0) {
+        family.kill().await;
+    }
+    group.release();
     let (output, truncated) = finish(output).await;
     let (errors, cut) = finish(errors).await;
     let errors = if cut {
@@ -261,16 +266,13 @@ fn signal_clause(status: ExitStatus) -> Option<String> {
 
 async fn wait(
     child: &mut Child,
-    group: &mut Group,
+    group: &Group,
     timeout: Option<Duration>,
     stop: impl Future<Output = String> + Send,
 ) -> (Option<ExitStatus>, Option<String>) {
     let limit = timeout.unwrap_or(Duration::MAX);
     let why = tokio::select! {
-        status = child.wait() => {
-            group.release();
-            return (status.ok(), None);
-        }
+        status = child.wait() => return (status.ok(), None),
         () = tokio::time::sleep(limit) => {
             format!("ran longer than {}", stratum_core::duration::format(limit))
         }
@@ -280,7 +282,6 @@ async fn wait(
         family.signal(Signal::TERM);
         let ended = tokio::time::timeout(GRACE, child.wait()).await;
         family.kill().await;
-        group.release();
         let status = match ended {
             Ok(status) => status.ok(),
             Err(_) => child.wait().await.ok(),

@@ -9,6 +9,7 @@ use stratum_core::ports::{Certainty, Located};
 use stratum_core::value::Value;
 
 use crate::kept::{HELPER, Place, Step, eventually, nothing, own, record, token};
+use crate::service::runs;
 
 const STEPS: u32 = 200;
 
@@ -247,4 +248,17 @@ async fn a_command_that_still_runs_is_waited_for() {
         Located::Done(Some(_))
     ));
     assert_eq!(std::fs::read_to_string(root.join("ran/s0")).unwrap(), "x\n");
+}
+
+/// Also what left the group of the program and its session: a look leaves nothing running.
+#[tokio::test]
+async fn what_a_read_leaves_behind_is_ended() {
+    let place = Place::new("t/local_exec.x");
+    let asking = r#"{"create": ["true"], "delete": ["true"], "read": ["sh", "-c",
+        "setsid sh -c 'echo $$ > away; exec sleep 1000' >/dev/null 2>&1 & while ! test -s away; do sleep 0.01; done; echo '{}'"]}"#;
+    let made = place.make(0, asking).await.unwrap();
+    place.read(&made).await.unwrap();
+    let away = std::fs::read_to_string(place.root().join("away")).unwrap();
+    let away = Pid::from_raw(away.trim().parse().unwrap()).unwrap();
+    assert!(!runs(away), "it runs on");
 }

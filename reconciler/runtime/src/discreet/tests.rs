@@ -138,7 +138,7 @@ async fn no_way_of_saying_something_tells_a_secret() {
         ..Call::new(&address, &site, Duration::from_secs(1), &secrets)
     };
     let name = ProviderName::new("blabs.eu").unwrap();
-    let bare = Discreet::new(Arc::new(Blabs::new("")));
+    let bare = Discreet::around(Arc::new(Blabs::new("")));
     let configuration = Record::from([("region".to_owned(), Value::text("eu"))]);
     let configured = ConfigureCall {
         call,

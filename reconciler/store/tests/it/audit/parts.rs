@@ -122,7 +122,8 @@ async fn old_entries_go_when_the_log_says_so_and_proofs_hold() {
     let report = desk.report();
     assert_eq!(report.problem, None);
     let pruned: Vec<_> = report.parts.iter().map(|part| part.pruned).collect();
-    assert_eq!(pruned, [true, false, false]);
+    // The word that says so is of today, and may begin a part of its own.
+    assert_eq!(pruned[..3], [true, false, false]);
     assert!(!desk.log().join("0001-2019-03/tile/entries").exists());
     // The same, without the word of the log, is a removal.
     fs::remove_dir_all(desk.log().join("0002-2019-04/tile/entries")).unwrap();
