@@ -33,6 +33,8 @@ GIT = {
     "GIT_COMMITTER_NAME": "Crash", "GIT_COMMITTER_EMAIL": "crash@localhost",
 }
 THINGS = 12
+# So many runs of an environment keep their journal, by default.
+KEPT = 200
 
 
 def run(*command, cwd, check=True):
@@ -170,7 +172,10 @@ class Stratum:
                 "SELECT r.id, e.event FROM events e JOIN runs r ON r.key = e.id >> 32 ORDER BY e.id"):
             journal[name].append(event)
         state.close()
-        return [name for name in journal | logged if not self.proven(journal[name], logged[name])]
+        # The journals of the last runs are kept; those before them are in the log alone.
+        thrown_away = set(logged) - set(journal) if len(journal) >= KEPT else set()
+        return [name for name in journal | logged
+                if name not in thrown_away and not self.proven(journal[name], logged[name])]
 
     @staticmethod
     def proven(events, digests):
