@@ -145,11 +145,6 @@ impl Schedule {
         self.change(key, |entry| entry.serve(cause, now.monotonic, ago));
     }
 
-    /// Whether nothing is in flight and nothing waits to begin.
-    pub fn is_idle(&self) -> bool {
-        self.in_flight == 0 && self.urgent.is_empty() && self.others.is_empty()
-    }
-
     /// The next look that may begin now.
     pub fn begin(&mut self, now: Now) -> Option<Visit> {
         self.come_due(now);

@@ -18,6 +18,9 @@ use crate::schema::{self, Header};
 /// Stands in the name of a state that is being made, before 16 digits.
 const DRAFT: &str = ".new-";
 
+/// A draft that is older, and that nobody holds, is left from a process that ended.
+const LEFT: Duration = Duration::from_secs(60);
+
 /// What a process wants to do with the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -162,7 +165,10 @@ fn sweep(path: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let id = name.to_str().and_then(|name| name.strip_prefix(&prefix));
+        // One that was made a moment ago may not be locked yet.
+        let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
         if id.is_some_and(|id| id.len() == 16)
+            && age().is_some_and(|age| age > LEFT)
             && fs::File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok())
         {
             discard(&entry.path());

@@ -259,26 +259,6 @@ fn some_room_is_kept_for_people() {
 }
 
 #[test]
-fn it_is_idle_when_nothing_waits_and_nothing_is_in_flight() {
-    for cause in [Cause::RefMoved, Cause::DriftDue] {
-        let mut schedule = Schedule::new(ROOM);
-        assert!(schedule.is_idle());
-        schedule.wake(&key(0), cause);
-        assert!(!schedule.is_idle(), "{cause:?} waits");
-        schedule.begin(at(0)).unwrap();
-        assert!(!schedule.is_idle(), "{cause:?} is in flight");
-        schedule.ended(&key(0), &every(60), at(1));
-        assert!(schedule.is_idle(), "what is due later does not wait");
-        assert_eq!(
-            schedule.ended(&key(0), &every(1), at(1)),
-            None,
-            "it is over"
-        );
-        assert!(schedule.is_idle());
-    }
-}
-
-#[test]
 fn it_is_due_at_once_exactly_when_something_may_begin() {
     let mut schedule = Schedule::new(ROOM);
     assert_eq!(schedule.due(at(0)), None);

@@ -50,6 +50,27 @@ async fn every_event_and_lease_is_in_the_log_with_its_address() {
     store.close().await;
 }
 
+/// Several processes that meet a new state: it is made once, and so is the key of its log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn starts_at_the_same_moment_make_one_state_and_one_key() {
+    for _ in 0..10 {
+        let desk = std::sync::Arc::new(Desk::new());
+        let starts = (0..8).map(|_| {
+            let desk = std::sync::Arc::clone(&desk);
+            tokio::spawn(async move { desk.open().await })
+        });
+        let starts: Vec<_> = starts.collect();
+        for start in starts {
+            let store = start.await.unwrap();
+            store.log(&[refused(NOVEMBER, 0)]).await.unwrap();
+            store.bring_in().await.unwrap();
+            store.close().await;
+        }
+        assert_eq!(desk.report().problem, None);
+        assert_eq!(desk.entries().len(), 8);
+    }
+}
+
 #[tokio::test]
 async fn a_run_of_another_process_is_logged_with_its_addresses() {
     let desk = Desk::new();
