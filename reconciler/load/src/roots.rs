@@ -8,31 +8,51 @@ use std::collections::BTreeMap;
 use stratum_core::place::Place;
 use stratum_core::settings::{EnvironmentSettings, Settings};
 
-/// The pairs of environments that share a place, with one sentence each; the later one first.
+/// Who shares a place with another one, with one sentence each; the later one of the two first.
+///
+/// *Guarantees*: of many that share one place each is paired with the first of them, so that the
+/// answer is no longer than the settings.
 pub(crate) fn shared(settings: &Settings) -> Vec<(String, String)> {
-    let all: BTreeMap<&str, Vec<Place>> = settings
-        .environments
-        .iter()
-        .map(|(name, own)| (name.as_str(), places(name.as_str(), own)))
-        .collect();
-    let mut found = Vec::new();
-    for (name, own) in &all {
-        for (other, theirs) in all.iter().take_while(|(other, _)| *other < name) {
-            let both = own.iter().find(|place| {
-                theirs
-                    .iter()
-                    .any(|one| one.holds(place) || place.holds(one))
-            });
-            if let Some(place) = both {
-                let said = format!(
-                    "`{name}` and `{other}` share the place `{place}`: one of them would change what \
-                     is the other's"
-                );
-                found.push(((*name).to_owned(), said));
+    let mut first: BTreeMap<Place, &str> = BTreeMap::new();
+    let mut all = Vec::new();
+    let mut pairs = BTreeMap::new();
+    for (name, own) in &settings.environments {
+        let name = name.as_str();
+        for place in places(name, own) {
+            let holder = *first.entry(place.clone()).or_insert(name);
+            note(&mut pairs, name, holder, &place);
+            all.push((name, place));
+        }
+    }
+    for (name, place) in all {
+        let top = Place::of(if place.is_absolute() { "/" } else { "" });
+        for around in place.around().chain([top]) {
+            if let Some(holder) = first.get(&around) {
+                note(&mut pairs, name, holder, &place);
             }
         }
     }
-    found
+    let said = |((later, other), place): ((&str, &str), Place)| {
+        let said = format!(
+            "`{later}` and `{other}` share the place `{place}`: one of them would change what is the \
+             other's"
+        );
+        (later.to_owned(), said)
+    };
+    pairs.into_iter().map(said).collect()
+}
+
+/// Notes that two share a place, the later one first, once.
+fn note<'a>(
+    pairs: &mut BTreeMap<(&'a str, &'a str), Place>,
+    one: &'a str,
+    other: &'a str,
+    place: &Place,
+) {
+    if one != other {
+        let pair = (one.max(other), one.min(other));
+        pairs.entry(pair).or_insert_with(|| place.clone());
+    }
 }
 
 fn places(name: &str, own: &EnvironmentSettings) -> Vec<Place> {
@@ -94,5 +114,13 @@ mod tests {
         assert_eq!(of(roots.clone(), serde_json::json!({ "root": "/etc" })), 1);
         assert_eq!(of(roots.clone(), roots), 1);
         assert_eq!(of(empty.clone(), empty), 0);
+    }
+
+    /// Whoever brings many environments with one place gets no more findings than environments.
+    #[test]
+    fn of_many_that_share_one_place_each_is_named_once() {
+        let all = (0..3_000).map(|n| (format!("e{n:04}"), serde_json::json!({ "root": "/srv" })));
+        let all: serde_json::Map<_, _> = all.collect();
+        assert_eq!(shared_by(all.into()), 2_999);
     }
 }

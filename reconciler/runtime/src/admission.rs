@@ -204,7 +204,6 @@ impl Reconciler {
             target.on_head,
             &rules,
         );
-        let settings = Arc::new(settings);
         case.settings = Arc::clone(&settings);
         let input = PolicyInput { case, rules, tags };
         Ok(Admission::Admitted(Box::new(Admitted {
@@ -299,23 +298,48 @@ impl Reconciler {
 /// the last HEAD that was admitted, but what decides over the Revision itself is what the base says:
 /// budgets, the stage of secret signatures, and of a protected environment that is read from HEAD
 /// all that is its own.
+///
+/// *Guarantees*: settings in which nothing is otherwise are the same ones, and are not copied: they
+/// name every environment there is, and each is judged with them.
 pub(crate) fn in_force(
-    settings: &Settings,
+    settings: &Arc<Settings>,
     name: &EnvironmentName,
     on_head: bool,
     rules: &Rules,
-) -> Settings {
-    let mut settings = settings.clone();
+) -> Arc<Settings> {
     let Some(before) = rules.settings.environments.get(name) else {
-        return settings;
+        return Arc::clone(settings);
     };
-    settings.secrets.signatures = rules.settings.secrets.signatures;
-    let mut own = own_settings(&settings, name);
+    let now = own_settings(settings, name);
+    let own = own_in_force(now.clone(), before, on_head, (settings, &rules.settings));
+    let signatures = rules.settings.secrets.signatures;
+    if own == now && signatures == settings.secrets.signatures {
+        return Arc::clone(settings);
+    }
+    let mut settings = settings.as_ref().clone();
+    settings.secrets.signatures = signatures;
+    settings.environments.insert(name.clone(), own);
+    Arc::new(settings)
+}
+
+/// What is an environment's own in the settings that hold for it; `before` is what the base says.
+fn own_in_force(
+    now: EnvironmentSettings,
+    before: &EnvironmentSettings,
+    on_head: bool,
+    (settings, base): (&Settings, &Settings),
+) -> EnvironmentSettings {
+    let mut own = now;
     if on_head && before.is_protected() {
+        let drift = base.drift_of(before);
+        let drift = match settings.drift_of(&own) == drift {
+            true => own.drift,
+            false => Some(drift.clone()),
+        };
         own = EnvironmentSettings {
             branch: own.branch,
             suspended: own.suspended,
-            drift: Some(rules.settings.drift_of(before).clone()),
+            drift,
             ..before.clone()
         };
     }
@@ -325,8 +349,7 @@ pub(crate) fn in_force(
     own.isolated |= before.isolated;
     own.max_deletes = before.max_deletes;
     own.empty = before.empty;
-    settings.environments.insert(name.clone(), own);
-    settings
+    own
 }
 
 /// A plan without steps: for what is judged, or refused, before there is one.

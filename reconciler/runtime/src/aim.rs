@@ -1,6 +1,6 @@
 //! What each environment should come to, as refs and settings say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use stratum_core::finding::Finding;
@@ -106,10 +106,8 @@ impl Aims {
             (name.clone(), aim)
         });
         let mut aims: Vec<_> = named.collect();
-        let unnamed = self
-            .0
-            .keys()
-            .filter(|name| !head.environments.contains(name));
+        let there: BTreeSet<_> = head.environments.iter().collect();
+        let unnamed = self.0.keys().filter(|name| !there.contains(name));
         aims.extend(unnamed.map(|name| (name.clone(), Aim::Unnamed)));
         aims
     }

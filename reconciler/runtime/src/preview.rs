@@ -158,9 +158,10 @@ pub async fn preview(request: PreviewRequest<'_>) -> Result<Preview, RuntimeErro
 
 /// The settings that would hold: what is applied decides over budgets, and over all of a protected
 /// environment. Where its rules cannot be used, that is said where the plan is judged.
-fn settings_in_force(request: &PreviewRequest<'_>) -> Result<Settings, RuntimeError> {
+fn settings_in_force(request: &PreviewRequest<'_>) -> Result<Arc<Settings>, RuntimeError> {
+    let settings = Arc::new(request.settings.clone());
     let rules = match guard(request).rules(&case(request).base) {
-        Err(RuntimeError::Gate(_)) => return Ok(request.settings.clone()),
+        Err(RuntimeError::Gate(_)) => return Ok(settings),
         rules => rules?,
     };
     let own = request.settings.environments.get(request.environment);
@@ -169,12 +170,7 @@ fn settings_in_force(request: &PreviewRequest<'_>) -> Result<Settings, RuntimeEr
         Some(_) => branch == request.repository.tips()?.head.as_ref(),
         None => true,
     };
-    Ok(in_force(
-        request.settings,
-        request.environment,
-        on_head,
-        &rules,
-    ))
+    Ok(in_force(&settings, request.environment, on_head, &rules))
 }
 
 fn conclude(
