@@ -294,3 +294,51 @@ fn a_base_that_is_gone_for_good_is_led_out_of_by_the_operator() {
     let log = ground.stratum(&["audit", "list"]);
     assert!(log.out.contains("policies"), "{}", log.out);
 }
+
+/// What keeps the applied commit from being kept alive is said where people look, with the way out,
+/// until it is kept.
+#[test]
+fn a_ref_in_the_way_of_the_commits_that_are_kept_is_named() {
+    let in_the_way = [
+        "refs/stratum",
+        "refs/stratum/applied",
+        "refs/stratum/applied/{}/x",
+    ];
+    for name in in_the_way {
+        let ground = Ground::with_a_file();
+        let first = ground.push("one");
+        let name = name.replace("{}", &first);
+        git(&ground.bare(), &["update-ref", &name, &first]);
+        ground.once().ends_with(0);
+        let (code, records) = doctor(&ground);
+        let way_out = format!("git update-ref -d {name}");
+        let said = records.to_string();
+        assert!(code == 1 && said.contains(&way_out), "{said}");
+        let status = ground.stratum(&["status"]).out;
+        assert!(status.contains("not kept alive"), "{status}");
+        assert_eq!(ground.stratum(&["status", "--detailed-exitcode"]).code, 2);
+        git(&ground.bare(), &["update-ref", "-d", &name]);
+        ground.once().ends_with(0);
+        assert_eq!(doctor(&ground).0, 0);
+        let kept = git(&ground.bare(), &["for-each-ref", "refs/stratum/"]);
+        assert!(kept.contains(&first), "{kept}");
+    }
+}
+
+/// A lock that somebody left where the ref would be, or a folder that cannot be written.
+#[test]
+fn a_lock_left_in_the_way_of_the_commits_that_are_kept_is_named() {
+    let ground = Ground::with_a_file();
+    let first = ground.push("one");
+    let folder = ground.bare().join("refs/stratum/applied");
+    std::fs::create_dir_all(&folder).unwrap();
+    let lock = folder.join(format!("{first}.lock"));
+    std::fs::write(&lock, "").unwrap();
+    ground.once().ends_with(0);
+    let (code, records) = doctor(&ground);
+    let said = records.to_string();
+    assert!(code == 1 && said.contains(".lock"), "{said}");
+    std::fs::remove_file(&lock).unwrap();
+    ground.once().ends_with(0);
+    assert_eq!(doctor(&ground).0, 0);
+}

@@ -83,6 +83,10 @@ pub(crate) fn progress(progress: &Progress) {
             reason = %waits.reason,
             "records wait to be written to git"
         ),
+        Progress::CommitsUnkept(Some(unkept)) => {
+            tracing::warn!(reason = %unkept.reason, "the applied commits are not kept alive");
+        }
+        Progress::CommitsUnkept(None) => tracing::info!("the applied commits are kept alive"),
         Progress::RecordsWait(None) => tracing::info!("no record waits any more"),
         Progress::Turned => {}
     }

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use stratum_core::ids::{BranchName, CommitId};
 use stratum_core::ports::{Facts as _, Repository, RepositoryError};
 use stratum_core::signed::trailer;
-use stratum_core::waiting::{LAST, LOST, Last, Lost, WAITS, Waits};
+use stratum_core::waiting::{LAST, LOST, Last, Lost, UNKEPT, Unkept, WAITS, Waits};
 use stratum_repo::GitRepository;
 use stratum_store::{CommitKeys, SqliteStore};
 
@@ -27,6 +27,9 @@ pub(crate) struct RecordsView {
     /// Those that were there are not any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) lost: Option<Lost>,
+    /// Why the applied commits are not kept alive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) unkept: Option<Unkept>,
 }
 
 /// What is wrong with the records; `None` when nothing is.
@@ -53,8 +56,11 @@ pub(crate) async fn health(
         }
         (lost, _) => lost,
     };
-    let waits = fact(&facts, WAITS);
-    let view = RecordsView { waits, lost };
+    let view = RecordsView {
+        waits: fact(&facts, WAITS),
+        lost,
+        unkept: fact(&facts, UNKEPT),
+    };
     Ok((view != RecordsView::default()).then_some(view))
 }
 

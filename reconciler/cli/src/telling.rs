@@ -115,6 +115,7 @@ pub(crate) fn tell(
         | Progress::Turned
         | Progress::News(_)
         | Progress::RecordsWait(_)
+        | Progress::CommitsUnkept(_)
         | Progress::Trouble(_) => return,
     };
     let _full = told.try_send(telling);

@@ -13,6 +13,8 @@ pub const WAITS: &str = "records/waits";
 pub const LAST: &str = "records/last";
 /// The fact that says that records which were written are no longer on their branch: [`Lost`].
 pub const LOST: &str = "records/lost";
+/// The fact that says why commits are not kept alive: [`Unkept`].
+pub const UNKEPT: &str = "records/unkept";
 /// What the facts begin with that are records to be written: [`Kept`].
 pub const KEPT: &str = "records/kept/";
 
@@ -25,6 +27,26 @@ pub struct Waits {
     pub since: Timestamp,
     /// What is in the way, in the words of git or of the remote.
     pub reason: String,
+}
+
+/// Why the applied commits are not kept alive by refs: whoever rewrites history and collects takes
+/// away what the next commit is judged by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unkept {
+    /// Since when (UTC).
+    pub since: Timestamp,
+    /// What is in the way, in the words of git.
+    pub reason: String,
+}
+
+impl Unkept {
+    /// The sentence for people.
+    pub fn sentence(&self) -> String {
+        format!(
+            "the commits that are applied are not kept alive by refs: {}",
+            self.reason
+        )
+    }
 }
 
 /// The commit of the last record, which every later one follows.

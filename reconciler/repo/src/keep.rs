@@ -16,6 +16,7 @@ use crate::failure::git as failed;
 use crate::lock::refresh;
 use crate::open::GitRepository;
 use crate::read::find;
+use crate::record::refuse_in_the_way;
 use crate::turn;
 
 /// Where the refs are: each is named by its commit.
@@ -38,8 +39,17 @@ impl GitRepository {
             if edits.is_empty() {
                 return Ok(());
             }
-            let done = repository.edit_references(edits);
-            done.map(drop).map_err(failed("keep the applied commits"))
+            let begun = edits
+                .iter()
+                .filter(|edit| edit.change.new_value().is_some());
+            let begun = begun.map(|edit| edit.name.clone()).next();
+            repository
+                .edit_references(edits)
+                .map(drop)
+                .or_else(|error| {
+                    begun.map_or(Ok(()), |name| refuse_in_the_way(repository, None, &name))?;
+                    Err(failed("keep the applied commits")(error))
+                })
         })
     }
 }

@@ -192,7 +192,7 @@ fn find(
 }
 
 /// A ref `a` keeps a ref `a/b` from being begun, and the other way round.
-fn refuse_in_the_way(
+pub(crate) fn refuse_in_the_way(
     repository: &Repository,
     tip: Option<ObjectId>,
     name: &FullName,

@@ -8,7 +8,7 @@ use stratum_core::ids::{Address, CommitId, EnvironmentName, RunId};
 use stratum_core::plan::{Action, Plan};
 use stratum_core::ports::{Retry, RunOutcome};
 use stratum_core::verdict::Verdict;
-use stratum_core::waiting::Waits;
+use stratum_core::waiting::{Unkept, Waits};
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -60,6 +60,8 @@ pub enum Progress {
     },
     /// Records wait to be written to git, and why; `None` when none does any more.
     RecordsWait(Option<Waits>),
+    /// The applied commits are not kept alive by refs, and why; `None` when they are again.
+    CommitsUnkept(Option<Unkept>),
     /// Something that people may want to know, and that is well.
     News(String),
     /// One turn of the loop went well.

@@ -5,6 +5,7 @@
 //! end.
 
 mod chain;
+mod keeping;
 mod kept;
 
 use std::collections::BTreeSet;
@@ -24,6 +25,8 @@ use tokio::task::JoinSet;
 use crate::error::RuntimeError;
 use crate::progress::Progress;
 use crate::reconcile::Reconciler;
+
+use keeping::Keeping;
 
 /// How many records become one commit.
 const TOGETHER: usize = 500;
@@ -61,8 +64,16 @@ struct State {
     clear: bool,
     /// Runs were applied, so other commits are to be kept.
     moved: bool,
+    keeping: Keeping,
     /// Since it was packed last, runs were applied.
     untidy: bool,
+}
+
+impl State {
+    /// Whether there is something to keep or to pack.
+    fn has_more(&self) -> bool {
+        self.untidy || self.moved
+    }
 }
 
 /// A run is being carried out while this lives.
@@ -131,7 +142,7 @@ impl Reconciler {
             tidied_at = self.keep_applied(tidied_at).await;
             let later = self.ports.clock.sleep(TIDYING);
             match self.publish_waiting().await {
-                Tried::Nothing if self.records.state().untidy => tokio::select! {
+                Tried::Nothing if self.records.state().has_more() => tokio::select! {
                     () = self.records.came.notified() => {}
                     () = later => {}
                 },
@@ -360,47 +371,6 @@ impl Reconciler {
         if let Err(error) = self.ports.store.put_facts(changes).await {
             tracing::warn!(%error, name, "what is remembered of the records was not written");
         }
-    }
-
-    /// Keeps the commits alive whose content is applied, or whose rules hold; and now and then packs
-    /// what lies about. Answers when that was done last.
-    async fn keep_applied(self: &Arc<Self>, tidied: Option<Duration>) -> Option<Duration> {
-        let now = self.ports.clock.monotonic();
-        let early = tidied.is_some_and(|last| now < last.saturating_add(TIDYING));
-        {
-            let mut state = self.records.state();
-            state.untidy |= state.moved;
-            let tidies = state.untidy && !early;
-            if !std::mem::take(&mut state.moved) && !tidies {
-                return tidied;
-            }
-            state.untidy &= !tidies;
-        }
-        let kept = async {
-            let rows = self.ports.store.environments().await?;
-            let pins = |row: &stratum_core::ports::EnvironmentRow| {
-                let pin = row.pin.as_ref().map(|pin| pin.commit.clone());
-                [row.revision.clone(), pin]
-            };
-            let commits: BTreeSet<CommitId> = rows.iter().flat_map(pins).flatten().collect();
-            let own = Arc::clone(self);
-            self.blocking(move || {
-                own.ports.repository.keep(&commits)?;
-                match early {
-                    true => Ok(0),
-                    false => Ok(own.ports.repository.tidy()?),
-                }
-            })
-            .await
-        };
-        match kept.await {
-            Ok(0) => {}
-            Ok(packed) => tracing::info!(packed, "loose objects were packed"),
-            Err(error) => {
-                tracing::warn!(error = %error.sentence(), "the repository was not tidied up");
-            }
-        }
-        if early { tidied } else { Some(now) }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use stratum_core::waiting::Waits;
+use stratum_core::waiting::{Unkept, Waits};
 use stratum_runtime::Progress;
 
 /// A loop that did not turn for this long hangs. It turns at least every half minute; a fetch of a
@@ -24,6 +24,8 @@ struct Inner {
     trouble: Option<String>,
     /// Why records wait to be written to git.
     records: Option<String>,
+    /// Why the applied commits are not kept alive.
+    unkept: Option<String>,
     stopping: bool,
 }
 
@@ -35,6 +37,7 @@ impl Default for Health {
                 ever: false,
                 trouble: None,
                 records: None,
+                unkept: None,
                 stopping: false,
             }),
         }
@@ -63,6 +66,9 @@ impl Health {
                     )
                 };
                 inner.records = waits.as_ref().map(reason);
+            }
+            Progress::CommitsUnkept(unkept) => {
+                inner.unkept = unkept.as_ref().map(Unkept::sentence);
             }
             Progress::News(_) => {}
             Progress::Looking { .. }
@@ -97,7 +103,8 @@ impl Health {
         if inner.stopping {
             return Err("it is stopping".to_owned());
         }
-        if let Some(trouble) = inner.trouble.as_ref().or(inner.records.as_ref()) {
+        let troubles = [&inner.trouble, &inner.records, &inner.unkept];
+        if let Some(trouble) = troubles.into_iter().flatten().next() {
             return Err(trouble.clone());
         }
         match inner.ever {
@@ -138,6 +145,19 @@ mod tests {
                 .ends_with("a branch is in the way")
         );
         health.take(&Progress::RecordsWait(None));
+        assert_eq!(health.is_ready(), Ok(()));
+        let unkept = Unkept {
+            since: jiff::Timestamp::UNIX_EPOCH,
+            reason: "a ref is in the way".to_owned(),
+        };
+        health.take(&Progress::CommitsUnkept(Some(unkept)));
+        assert!(
+            health
+                .is_ready()
+                .unwrap_err()
+                .ends_with("a ref is in the way")
+        );
+        health.take(&Progress::CommitsUnkept(None));
         assert_eq!(health.is_ready(), Ok(()));
         health.stopping();
         assert!(health.is_ready().is_err() && health.is_alive().is_ok());

@@ -95,6 +95,7 @@ pub(super) struct Metrics {
     troubles: Counter,
     records: Counter,
     records_waiting: Gauge,
+    commits_unkept: Gauge,
     queue: Gauge,
     state: Gauge,
     audit: Gauge,
@@ -121,6 +122,7 @@ impl Metrics {
             troubles: Counter::default(),
             records: Counter::default(),
             records_waiting: Gauge::default(),
+            commits_unkept: Gauge::default(),
             queue: Gauge::default(),
             state: Gauge::default(),
             audit: Gauge::default(),
@@ -221,6 +223,11 @@ impl Metrics {
             self.records_waiting.clone(),
         );
         registry.register(
+            "commits_unkept",
+            "1 while the applied commits cannot be kept alive by refs",
+            self.commits_unkept.clone(),
+        );
+        registry.register(
             "queue_entries",
             "Environments that wait for another try",
             self.queue.clone(),
@@ -296,6 +303,9 @@ impl Metrics {
                 let count = waits.as_ref().map_or(0, |waits| waits.count.max(1));
                 self.records_waiting
                     .set(i64::try_from(count).unwrap_or(i64::MAX));
+            }
+            Progress::CommitsUnkept(unkept) => {
+                self.commits_unkept.set(i64::from(unkept.is_some()));
             }
             Progress::Trouble(_) => {
                 self.troubles.inc();

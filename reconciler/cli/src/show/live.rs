@@ -92,6 +92,11 @@ impl Board {
                     "{head}: {count} records wait to be written to git: {reason}"
                 )]
             }
+            Progress::CommitsUnkept(None) => vec!["the applied commits are kept alive".to_owned()],
+            Progress::CommitsUnkept(Some(unkept)) => {
+                let head = theme.paint(Role::Warning, "trouble");
+                vec![format!("{head}: {}", one_line(&unkept.sentence()))]
+            }
             Progress::Turned => Vec::new(),
             Progress::News(news) => vec![one_line(news)],
             Progress::Trouble(reason) => {

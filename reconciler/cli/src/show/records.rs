@@ -10,6 +10,14 @@ use crate::style::{Mark, Role, Theme, one_line};
 pub(crate) const LOST_REMEDY: &str = "put the commit back on the branch, by a merge for example; a \
      mirror keeps it: `git log` shows it there";
 
+/// What to do about records that wait.
+pub(crate) const WAITS_REMEDY: &str =
+    "see to what is in the way; the record is written by itself then";
+
+/// What to do about commits that are not kept.
+pub(crate) const UNKEPT_REMEDY: &str = "see to what is in the way, before history is rewritten \
+     and collected; they are kept by themselves then";
+
 /// What waits, why, and what was lost.
 pub(crate) fn trouble(theme: &Theme, records: &RecordsView, now: Timestamp) -> String {
     let mut text = String::new();
@@ -20,8 +28,10 @@ pub(crate) fn trouble(theme: &Theme, records: &RecordsView, now: Timestamp) -> S
     };
     if records.waits.is_some() {
         let said = waits(records, now).unwrap_or_default();
-        let next = "see to what is in the way; the record is written by itself then";
-        say(Mark::Unknown, Role::Warning, &said, next);
+        say(Mark::Unknown, Role::Warning, &said, WAITS_REMEDY);
+    }
+    if let Some(said) = unkept(records, now) {
+        say(Mark::Unknown, Role::Warning, &said, UNKEPT_REMEDY);
     }
     if let Some(lost) = &records.lost {
         say(
@@ -32,6 +42,17 @@ pub(crate) fn trouble(theme: &Theme, records: &RecordsView, now: Timestamp) -> S
         );
     }
     text
+}
+
+/// The sentence on commits that are not kept, if there are any.
+pub(crate) fn unkept(records: &RecordsView, now: Timestamp) -> Option<String> {
+    let unkept = records.unkept.as_ref()?;
+    Some(format!(
+        "since {} ({}) {}",
+        unkept.since.strftime("%Y-%m-%d %H:%MZ"),
+        when::ago(now, unkept.since),
+        one_line(&unkept.sentence())
+    ))
 }
 
 /// The sentence on what waits, if anything does.
@@ -76,7 +97,7 @@ pub(crate) fn signatures(theme: &Theme, records: &Signatures) -> String {
 mod tests {
     use super::*;
     use stratum_core::ids::{BranchName, CommitId};
-    use stratum_core::waiting::{Lost, Waits};
+    use stratum_core::waiting::{Lost, Unkept, Waits};
 
     #[test]
     fn it_says_what_waits_why_and_what_was_lost() {
@@ -95,11 +116,18 @@ mod tests {
                 found: None,
                 since,
             }),
+            unkept: Some(Unkept {
+                since,
+                reason: "a ref `refs/stratum` is in the way".to_owned(),
+            }),
         };
         let text = trouble(&Theme::PLAIN, &view, now);
         let expected = "
 ?? 3 records wait to be written to git, since 2027-01-15 06:00Z (2 h ago): the repository has a branch `stratum`
     next: see to what is in the way; the record is written by itself then
+
+?? since 2027-01-15 06:00Z (2 h ago) the commits that are applied are not kept alive by refs: a ref `refs/stratum` is in the way
+    next: see to what is in the way, before history is rewritten and collected; they are kept by themselves then
 
 !! `stratum/records` was rewritten by someone else: it is gone, and 111111111111, which is a record of stratum, is no longer on it
     next: put the commit back on the branch, by a merge for example; a mirror keeps it: `git log` shows it there

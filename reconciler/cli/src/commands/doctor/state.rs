@@ -105,13 +105,14 @@ async fn records(place: &Place, store: &SqliteStore) -> Check {
             return Check::bad(NAME, sentence, "`git fsck`");
         }
     };
-    match (&view.lost, show::records::waits(&view, Timestamp::now())) {
-        (Some(lost), _) => Check::bad(NAME, lost.sentence(), show::records::LOST_REMEDY),
-        (None, waits) => {
-            let remedy = "see to what is in the way; the record is written by itself then";
-            Check::bad(NAME, waits.unwrap_or_default(), remedy)
-        }
-    }
+    let now = Timestamp::now();
+    let lost = view.lost.as_ref().map(|lost| lost.sentence());
+    let lost = lost.map(|said| (said, show::records::LOST_REMEDY));
+    let waits = show::records::waits(&view, now).map(|said| (said, show::records::WAITS_REMEDY));
+    let unkept = show::records::unkept(&view, now).map(|said| (said, show::records::UNKEPT_REMEDY));
+    let troubles = [lost, waits, unkept].into_iter().flatten();
+    let (said, remedies): (Vec<_>, Vec<_>) = troubles.unzip();
+    Check::bad(NAME, said.join("; "), &remedies.join("; "))
 }
 
 /// How large the state and the audit log are, and which parts take the most.
