@@ -155,7 +155,12 @@ def infrastructure():
            "let rec d = fun n => if n == 0 then 0 else [d (n - 1)] in "
            "{ local_data.a.input = d 100000 }")
     nickel("wide", "{ local_data.a.input = { " + ",".join(f"k{n} = {n}" for n in range(100000)) + "} }")
-    nickel("100 000 values", "{ local_data.a.input = std.array.range 0 1000000 }")
+    nickel("1 000 000 values", "{ local_data.a.input = std.array.range 0 1000000 }")
+    nickel("120 000 values", "{ local_data.a.input = std.array.range 0 120000 }")
+    case("nickel: 4 times 120 000 values", {f"infra/app/f{n}.ncl":
+         f"{{ local_data.a{n}.input = std.array.range 0 120000 }}".encode() for n in range(4)})
+    nickel("120 000 values in 40 000 records",
+           "{ local_data.a.input = std.array.replicate 40000 { k = [0] } }")
     nickel("20 000 pieces", "{" + ",".join(f"local_data.r{n} = {{}}" for n in range(20000)) + "}")
     nickel("itself", 'import "app.ncl"')
     for path in ("/etc/passwd", "/proc/self/environ", "../../../../etc/shadow", "/dev/stdin", "..",

@@ -119,6 +119,31 @@ fn endless_structures_end() {
     assert_eq!(found("{ a = { b = a } }")[0].0, "STR0211");
 }
 
+/// The holes of a list of a million would take more than the list.
+#[test]
+fn of_what_is_too_large_nothing_is_answered() {
+    for large in ["std.array.range 0 20000", "std.array.replicate 20000 { b = [[[0]]] }"] {
+        let blob = protocol::Blob {
+            path: "a.ncl".to_owned(),
+            format: protocol::Format::Nickel,
+            text: format!("{{ a.c = {large} }}"),
+            shipped: false,
+        };
+        let request = protocol::Request {
+            root: "/none".to_owned(),
+            main: "a.ncl".to_owned(),
+            blobs: vec![blob],
+            balance: false,
+            contract: None,
+            most: 1 << 20,
+        };
+        let answer = program::Machine::new().unwrap().answer(&request);
+        assert_eq!(answer.value.len(), 1, "{large}");
+        assert_eq!(answer.findings[0].code.0, "STR0211", "{large}");
+        assert_eq!(answer.findings.len(), 1, "{large}");
+    }
+}
+
 #[test]
 fn a_record_in_many_pieces_is_the_same_record() {
     let pieces = |count: usize| {

@@ -51,9 +51,14 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The whole of `value`, with holes where evaluation failed.
+    /// The whole of `value`, with holes where evaluation failed. Of what is too large or too deep
+    /// nothing is given: of a list of a million values, say, that would be a million holes.
     pub(crate) fn value(&mut self, value: NickelValue) -> Node {
-        self.below(value, None, DEEPEST)
+        let whole = self.below(value, None, DEEPEST);
+        match self.stopped {
+            true => Node(None, Datum::Hole),
+            false => whole,
+        }
     }
 
     /// What was noticed, empty when the value has no hole; and what the value counts, in bytes.
