@@ -14,6 +14,7 @@ mod shown;
 pub mod stored;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,9 @@ use crate::ids::LocalAddress;
 pub type Record = BTreeMap<String, Value>;
 
 /// A value of an attribute.
+///
+/// *Cost*: 32 bytes beside what it holds; a copy shares what is in it, so that the many places a value
+/// goes through (Revision, plan, change, checkpoint, state) hold it once.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Value {
     /// Nothing.
@@ -41,21 +45,21 @@ pub enum Value {
     /// Text.
     Text(String),
     /// A list, in order.
-    List(Vec<Value>),
+    List(Arc<Vec<Value>>),
     /// A set: no order, nothing twice. Made by [`Value::set`], which gives equal sets one form.
-    Set(Vec<Value>),
+    Set(Arc<Vec<Value>>),
     /// A record, sorted by key.
-    Record(Record),
+    Record(Arc<Record>),
     /// A value that carries its own type, where the schema leaves the type open.
     Typed(Box<Typed>),
     /// Known only after an apply.
     Unknown,
     /// The value of another resource's attribute.
-    Reference(Reference),
+    Reference(Box<Reference>),
     /// Text joined from parts when all are known.
-    Join(Vec<Value>),
+    Join(Arc<Vec<Value>>),
     /// A secret, by name; never the secret itself.
-    Secret(SecretReference),
+    Secret(Box<SecretReference>),
 }
 
 /// A value with its own type: also what says of which type a null or an unknown is.
@@ -106,6 +110,31 @@ impl Value {
         Self::Text(text.into())
     }
 
+    /// A list.
+    pub fn list(items: Vec<Value>) -> Self {
+        Self::List(Arc::new(items))
+    }
+
+    /// A record.
+    pub fn record(record: Record) -> Self {
+        Self::Record(Arc::new(record))
+    }
+
+    /// Text that is joined from these parts.
+    pub fn joined(parts: Vec<Value>) -> Self {
+        Self::Join(Arc::new(parts))
+    }
+
+    /// The value of another resource's attribute.
+    pub fn reference(reference: Reference) -> Self {
+        Self::Reference(Box::new(reference))
+    }
+
+    /// A secret, by name.
+    pub fn secret(secret: SecretReference) -> Self {
+        Self::Secret(Box::new(secret))
+    }
+
     /// A number.
     pub fn number(number: impl Into<Number>) -> Self {
         Self::Number(number.into())
@@ -119,7 +148,7 @@ impl Value {
             .collect();
         items.sort_by(|a, b| a.0.cmp(&b.0));
         items.dedup_by(|a, b| a.0 == b.0);
-        Self::Set(items.into_iter().map(|(_, item)| item).collect())
+        Self::Set(Arc::new(items.into_iter().map(|(_, item)| item).collect()))
     }
 
     /// A value with its own type.
@@ -286,11 +315,14 @@ impl Value {
     /// and text joined where all its parts are known.
     pub fn resolve(&self, lookup: &impl Fn(&Reference) -> Option<Value>) -> Value {
         let all = |items: &[Value]| items.iter().map(|item| item.resolve(lookup)).collect();
+        if self.is_settled() {
+            return self.clone();
+        }
         match self {
             Self::Reference(reference) => lookup(reference).unwrap_or(Self::Unknown),
-            Self::List(items) => Self::List(all(items)),
+            Self::List(items) => Self::list(all(items)),
             Self::Set(items) => Self::set(all(items)),
-            Self::Record(record) => Self::Record(resolve_record(record, lookup)),
+            Self::Record(record) => Self::record(resolve_record(record, lookup)),
             Self::Typed(typed) => Self::typed(typed.r#type.clone(), typed.value.resolve(lookup)),
             Self::Join(parts) => join(all(parts)),
             Self::Null
@@ -325,7 +357,7 @@ pub fn resolve_record(record: &Record, lookup: &impl Fn(&Reference) -> Option<Va
 
 fn join(parts: Vec<Value>) -> Value {
     if parts.iter().any(|part| matches!(part, Value::Secret(_))) {
-        return Value::Join(parts);
+        return Value::joined(parts);
     }
     parts
         .iter()
@@ -342,13 +374,13 @@ mod tests {
 
     #[test]
     fn text_that_waits_for_a_secret_only_is_known() {
-        let secret = Value::Secret(SecretReference {
+        let secret = Value::secret(SecretReference {
             path: "db".to_owned(),
             key: "password".to_owned(),
             version: Some(7),
             digest: Some(Digest::of_bytes(b"")),
         });
-        let parts = |first| Value::Join(vec![first, secret.clone()]);
+        let parts = |first| Value::joined(vec![first, secret.clone()]);
         assert!(parts(Value::text("pw=")).is_known() && parts(Value::text("pw=")).holds_secret());
         assert!(!parts(Value::Unknown).is_known());
         assert!(parts(Value::Unknown).refined_by(&parts(Value::text("pw="))));
@@ -359,7 +391,7 @@ mod tests {
     #[test]
     fn a_secret_that_is_still_to_be_made_is_named_and_not_known() {
         let named = |version, digest| {
-            Value::Secret(SecretReference {
+            Value::secret(SecretReference {
                 path: "generated/x".to_owned(),
                 key: "result".to_owned(),
                 version: Some(version),
@@ -370,7 +402,7 @@ mod tests {
         assert!(!named(1, None).is_known() && made.is_known());
         assert!(named(1, None).refined_by(&made) && !made.refined_by(&named(1, None)));
         assert!(!named(2, None).refined_by(&made));
-        let text = Value::Join(vec![Value::text("pw="), named(1, None)]);
+        let text = Value::joined(vec![Value::text("pw="), named(1, None)]);
         assert!(!text.is_known() && text.holds_secret());
     }
 
@@ -386,11 +418,11 @@ mod tests {
         let record = Record::from([
             (
                 "a".to_owned(),
-                Value::List(vec![Value::Unknown, Value::Reference(reference())]),
+                Value::list(vec![Value::Unknown, Value::reference(reference())]),
             ),
             (
                 "b".to_owned(),
-                Value::Join(vec![Value::text("x"), Value::Reference(reference())]),
+                Value::joined(vec![Value::text("x"), Value::reference(reference())]),
             ),
         ]);
         let text = serde_json::to_string(&record).unwrap();
@@ -406,7 +438,7 @@ mod tests {
 
     #[test]
     fn join_waits_for_all_parts() {
-        let join = Value::Join(vec![Value::text("r-"), Value::Reference(reference())]);
+        let join = Value::joined(vec![Value::text("r-"), Value::reference(reference())]);
         assert_eq!(join.resolve(&|_| None), Value::Unknown);
         assert_eq!(
             join.resolve(&|_| Some(Value::text("7"))),

@@ -1,6 +1,7 @@
 //! Secrets that stratum makes itself: where each is kept, and what the repository has of it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use stratum_core::desired::Closure;
 use stratum_core::ids::Address;
@@ -64,7 +65,7 @@ pub(crate) fn place(
 
 /// A secret by its name; its version and digest are filled in later, where they are known.
 fn named(path: String, key: String) -> Value {
-    Value::Secret(SecretReference {
+    Value::secret(SecretReference {
         path,
         key,
         version: None,
@@ -94,9 +95,15 @@ fn fill(value: &mut Value, makes: &impl Fn(&Reference) -> bool) {
             *value = named(generated_path(&to.resource), to.path.to_string());
         }
         Value::List(items) | Value::Set(items) | Value::Join(items) => {
-            items.iter_mut().for_each(|item| fill(item, makes));
+            Arc::make_mut(items)
+                .iter_mut()
+                .for_each(|item| fill(item, makes));
         }
-        Value::Record(record) => record.values_mut().for_each(|value| fill(value, makes)),
+        Value::Record(record) => {
+            Arc::make_mut(record)
+                .values_mut()
+                .for_each(|value| fill(value, makes));
+        }
         Value::Typed(typed) => fill(&mut typed.value, makes),
         Value::Null
         | Value::Bool(_)

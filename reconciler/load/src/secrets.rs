@@ -1,6 +1,7 @@
 //! References to sealed values get the version and the digest of what they name.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use stratum_core::digest::Digest;
 use stratum_core::finding::{Finding, codes};
@@ -58,9 +59,15 @@ fn visit(value: &mut Value, each: &mut impl FnMut(&mut SecretReference)) {
     match value {
         Value::Secret(secret) => each(secret),
         Value::List(items) | Value::Set(items) | Value::Join(items) => {
-            items.iter_mut().for_each(|item| visit(item, each));
+            Arc::make_mut(items)
+                .iter_mut()
+                .for_each(|item| visit(item, each));
         }
-        Value::Record(record) => record.values_mut().for_each(|value| visit(value, each)),
+        Value::Record(record) => {
+            Arc::make_mut(record)
+                .values_mut()
+                .for_each(|value| visit(value, each));
+        }
         Value::Typed(typed) => visit(&mut typed.value, each),
         Value::Null
         | Value::Bool(_)

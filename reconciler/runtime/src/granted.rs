@@ -134,9 +134,9 @@ mod tests {
     #[tokio::test]
     async fn only_what_is_named_is_opened() {
         let reader: Address = "e/t.a".parse().unwrap();
-        let named = Value::List(vec![
-            Value::Secret(secret("password", Some("x"))),
-            Value::Secret(secret("made", None)),
+        let named = Value::list(vec![
+            Value::secret(secret("password", Some("x"))),
+            Value::secret(secret("made", None)),
         ]);
         let record = Record::from([("env".to_owned(), named)]);
         let granted = Granted::to(&NoSecrets, [&record]);

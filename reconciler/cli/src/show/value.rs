@@ -86,11 +86,11 @@ mod tests {
             version: None,
             digest: None,
         };
-        assert_eq!(line(&Value::Secret(secret.clone())), "(sealed db#password)");
+        assert_eq!(line(&Value::secret(secret.clone())), "(sealed db#password)");
         secret.version = Some(7);
         secret.digest = Some(digest);
         assert_eq!(
-            line(&Value::Secret(secret)),
+            line(&Value::secret(secret)),
             "(sealed db#password v7 e3b0c44298fc)"
         );
     }

@@ -147,7 +147,7 @@ fn words(plan: &Plan) -> Vec<String> {
 
 #[test]
 fn first_plan_creates_dependencies_first_and_carries_unknowns() {
-    let id_of_b = Value::Reference(Reference {
+    let id_of_b = Value::reference(Reference {
         resource: "thing.b".parse().unwrap(),
         path: Path::of("id"),
     });
@@ -261,7 +261,7 @@ fn what_only_the_state_names_stands_at_its_place_among_the_others() {
         resource("b", &[], &[]),
         resource("d", &[], &["b"]),
     ]);
-    let id_of_b = Value::Reference(Reference {
+    let id_of_b = Value::reference(Reference {
         resource: "thing.b".parse().unwrap(),
         path: Path::of("id"),
     });

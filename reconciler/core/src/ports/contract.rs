@@ -477,7 +477,7 @@ mod tests {
     #[test]
     fn a_mark_of_other_content_opens_nothing() {
         let known = record(&with(r#"{"content":@}"#));
-        let mark = Value::Secret(SecretReference {
+        let mark = Value::secret(SecretReference {
             path: String::new(),
             key: String::new(),
             version: None,

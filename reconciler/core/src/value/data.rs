@@ -34,11 +34,11 @@ impl Value {
             serde_json::Value::Number(number) => Self::Number(number.into()),
             serde_json::Value::String(text) => Self::Text(text),
             serde_json::Value::Array(items) => {
-                Self::List(items.into_iter().map(Self::from_data).collect())
+                Self::list(items.into_iter().map(Self::from_data).collect())
             }
             serde_json::Value::Object(map) => {
                 let fields = map.into_iter();
-                Self::Record(
+                Self::record(
                     fields
                         .map(|(key, value)| (key, Self::from_data(value)))
                         .collect(),
@@ -95,12 +95,12 @@ fn read(raw: &RawValue, depth: usize) -> Result<Value, DataError> {
             let fields: BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(json)?;
             let fields = fields.into_iter();
             let fields = fields.map(|(key, value)| Ok((key, read(value, depth)?)));
-            Value::Record(fields.collect::<Result<_, DataError>>()?)
+            Value::record(fields.collect::<Result<_, DataError>>()?)
         }
         Some(b'[') => {
             let items: Vec<&RawValue> = serde_json::from_str(text).map_err(json)?;
             let items = items.into_iter().map(|item| read(item, depth));
-            Value::List(items.collect::<Result<_, _>>()?)
+            Value::list(items.collect::<Result<_, _>>()?)
         }
         Some(b'-' | b'0'..=b'9') => Value::Number(Number::parse(text).ok_or(DataError::Number)?),
         _ => {
@@ -175,7 +175,7 @@ mod tests {
             panic!("{value:?}");
         };
         assert_eq!(record.keys().collect::<Vec<_>>(), ["$stratum", "x"]);
-        let stored = stored::text(&Value::Record(Record::from([(
+        let stored = stored::text(&Value::record(Record::from([(
             "output".to_owned(),
             value.clone(),
         )])));

@@ -171,7 +171,7 @@ fn search(path: &Path, value: &Value, repeats: &impl Fn(&str) -> bool, found: &m
             .enumerate()
             .for_each(|(index, item)| search(&path.index(index), item, repeats, found)),
         Value::Record(record) => {
-            for (key, value) in record {
+            for (key, value) in record.iter() {
                 if repeats(key) {
                     found.insert(path.clone());
                 }

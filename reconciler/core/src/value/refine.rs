@@ -9,7 +9,7 @@ impl Value {
             (Self::Unknown, _) => true,
             (Self::Secret(a), Self::Secret(b)) => a.refined_by(b),
             (Self::List(a), Self::List(b)) | (Self::Join(a), Self::Join(b)) => {
-                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.refined_by(b))
+                a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| a.refined_by(b))
             }
             (Self::Set(a), Self::Set(b)) => set_refined(a, b),
             (Self::Record(a), Self::Record(b)) => record_refined(a, b),

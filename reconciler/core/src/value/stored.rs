@@ -63,12 +63,12 @@ impl Serialize for Value {
                 None => tagged(serializer, &TaggedRef::Number(number.to_string())),
             },
             Self::Text(text) => serializer.serialize_str(text),
-            Self::List(items) => serializer.collect_seq(items),
+            Self::List(items) => serializer.collect_seq(items.iter()),
             Self::Set(items) => tagged(serializer, &TaggedRef::Set(items)),
             Self::Record(record) if record.contains_key(TAG) => {
                 tagged(serializer, &TaggedRef::Record(Plain(record)))
             }
-            Self::Record(record) => serializer.collect_map(record),
+            Self::Record(record) => serializer.collect_map(record.iter()),
             Self::Typed(typed) => {
                 let Typed { r#type, value } = typed.as_ref();
                 tagged(serializer, &TaggedRef::Typed(r#type, value))
@@ -152,7 +152,7 @@ impl<'de> Visitor<'de> for Reading {
         while let Some(Stored(item)) = items.next_element()? {
             list.push(item);
         }
-        Ok(Value::List(list))
+        Ok(Value::list(list))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
@@ -167,7 +167,7 @@ impl<'de> Visitor<'de> for Reading {
             }
         }
         match tagged {
-            None => Ok(Value::Record(record)),
+            None => Ok(Value::record(record)),
             Some(_) if !record.is_empty() => Err(A::Error::custom(format!(
                 "keys beside `{TAG}`, which stands alone"
             ))),
@@ -184,13 +184,13 @@ impl Tagged {
         let all = |items: Vec<Stored>| items.into_iter().map(|item| item.0).collect();
         Some(match self {
             Self::Unknown => Value::Unknown,
-            Self::Reference(reference) => Value::Reference(reference),
-            Self::Join(parts) => Value::Join(all(parts)),
-            Self::Secret(secret) => Value::Secret(secret),
+            Self::Reference(reference) => Value::reference(reference),
+            Self::Join(parts) => Value::joined(all(parts)),
+            Self::Secret(secret) => Value::secret(secret),
             Self::Set(items) => Value::set(all(items)),
             Self::Number(digits) => Value::Number(Number::parse(&digits)?),
             Self::Typed(r#type, Stored(value)) => Value::typed(r#type, value),
-            Self::Record(Fields(record)) => Value::Record(record),
+            Self::Record(Fields(record)) => Value::record(record),
         })
     }
 }
@@ -277,14 +277,14 @@ mod tests {
 
     #[test]
     fn what_json_cannot_say_comes_back() {
-        let all = Value::List(vec![
+        let all = Value::list(vec![
             Value::set(vec![Value::text("b"), Value::Null, Value::text("a")]),
             Value::typed("\"number\"", Value::Unknown),
             Value::typed("\"string\"", Value::Null),
             Value::Number(Number::parse("1e40").unwrap()),
             Value::Number(Number::parse("0.1234567890123456789012345").unwrap()),
-            Value::Record([(TAG.to_owned(), Value::text("unknown"))].into()),
-            Value::Record([(TAG.to_owned(), Value::Unknown)].into()),
+            Value::record([(TAG.to_owned(), Value::text("unknown"))].into()),
+            Value::record([(TAG.to_owned(), Value::Unknown)].into()),
         ]);
         let written = text(&all);
         assert_eq!(read(&written).unwrap(), all);

@@ -62,7 +62,7 @@ mod tests {
             version: Some(3),
             digest: None,
         };
-        let shown = |secret: &SecretReference| line(&Value::Secret(secret.clone()));
+        let shown = |secret: &SecretReference| line(&Value::secret(secret.clone()));
         assert_eq!(shown(&secret), "(sealed db#password v3)");
         secret.digest = Some(Digest::of_bytes(b""));
         assert_eq!(shown(&secret), "(sealed e3b0c44298fc v3)");

@@ -100,7 +100,7 @@ pub(crate) fn text(text: &str) -> Option<Value> {
 }
 
 pub(crate) fn secret(version: u64) -> Option<Value> {
-    Some(Value::Secret(SecretReference {
+    Some(Value::secret(SecretReference {
         path: "database".to_owned(),
         key: "password".to_owned(),
         version: Some(version),

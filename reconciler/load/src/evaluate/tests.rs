@@ -39,7 +39,7 @@ fn helpers_give_references_and_secrets() {
     assert_eq!(evaluated.findings, vec![]);
     let value = stratum_core::value::stored::value(evaluated.value.unwrap()).unwrap();
     let record = value.as_record().unwrap();
-    let id = stratum_core::value::Value::Reference(node::reference("t.n.id").unwrap());
+    let id = stratum_core::value::Value::reference(node::reference("t.n.id").unwrap());
     assert_eq!(record.get("a"), Some(&id));
     assert!(matches!(
         record.get("b"),
@@ -122,7 +122,10 @@ fn endless_structures_end() {
 /// The holes of a list of a million would take more than the list.
 #[test]
 fn of_what_is_too_large_nothing_is_answered() {
-    for large in ["std.array.range 0 20000", "std.array.replicate 20000 { b = [[[0]]] }"] {
+    for large in [
+        "std.array.range 0 20000",
+        "std.array.replicate 20000 { b = [[[0]]] }",
+    ] {
         let blob = protocol::Blob {
             path: "a.ncl".to_owned(),
             format: protocol::Format::Nickel,

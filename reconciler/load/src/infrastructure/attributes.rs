@@ -64,13 +64,13 @@ impl Attributes<'_> {
             (_, Datum::Hole) => return Value::Null,
             (_, Datum::Reference(text)) => return self.reference(r#type, text, at, path),
             (ValueType::Text | ValueType::Any, Datum::Secret(file, key)) => {
-                return Value::Secret(secret(file, key));
+                return Value::secret(secret(file, key));
             }
             (ValueType::Text | ValueType::Any, Datum::Join(parts)) => {
                 let parts = parts
                     .iter()
                     .map(|part| self.value(&ValueType::Any, part, at, path));
-                return Value::Join(parts.collect());
+                return Value::joined(parts.collect());
             }
             (ValueType::List(items) | ValueType::Set(items), Datum::List(nodes)) => {
                 let items = nodes
@@ -79,23 +79,23 @@ impl Attributes<'_> {
                     .map(|(index, node)| self.value(items, node, at, &path.index(index)));
                 return match r#type {
                     ValueType::Set(_) => Value::set(items.collect()),
-                    _ => Value::List(items.collect()),
+                    _ => Value::list(items.collect()),
                 };
             }
             (ValueType::Map(values), Datum::Record(fields)) => {
-                return Value::Record(self.map(values, fields, at, path));
+                return Value::record(self.map(values, fields, at, path));
             }
             (ValueType::Object(schema), Datum::Record(_)) => {
-                return Value::Record(self.record(schema, node, at, path));
+                return Value::record(self.record(schema, node, at, path));
             }
             (ValueType::Any, Datum::Record(fields)) => {
-                return Value::Record(self.map(&ValueType::Any, fields, at, path));
+                return Value::record(self.map(&ValueType::Any, fields, at, path));
             }
             (ValueType::Any, Datum::List(nodes)) => {
                 let items = nodes
                     .iter()
                     .map(|node| self.value(&ValueType::Any, node, at, path));
-                return Value::List(items.collect());
+                return Value::list(items.collect());
             }
             (ValueType::Choice(choices), Datum::Text(text)) if !choices.contains(text) => {
                 let hint = suggest::hint(text, choices.iter().map(String::as_str));
@@ -136,7 +136,7 @@ impl Attributes<'_> {
             return Value::Null;
         };
         self.check_reference(wanted, &reference, at, path);
-        Value::Reference(reference)
+        Value::reference(reference)
     }
 
     fn check_reference(&mut self, wanted: &ValueType, to: &Reference, at: Place, path: &Path) {

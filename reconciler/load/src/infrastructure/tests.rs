@@ -55,7 +55,7 @@ fn plain_records_become_resources_with_references_and_sources() {
     assert_eq!(found.findings, vec![]);
     let index = resource(&found, "local_file.index");
     let id = crate::evaluate::node::reference("local_data.x.id").unwrap();
-    assert_eq!(index.attributes.get("content"), Some(&Value::Reference(id)));
+    assert_eq!(index.attributes.get("content"), Some(&Value::reference(id)));
     assert_eq!(
         index.attributes.len(),
         2,

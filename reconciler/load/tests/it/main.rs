@@ -304,7 +304,10 @@ fn answers_are_bounded_before_they_are_sent() {
     assert_eq!(load(&environment(&fits)), vec![]);
     // Eight of 8 MiB each are the whole of an environment; nine are too much.
     let texts: Vec<String> = (0..9).map(|n| doubled(&format!("a{n}"), 19)).collect();
-    assert_eq!(codes(&load(&environment(&texts))), ["STR0211"]);
+    // Two are evaluated at once: the child of one may find too little room, and this process too.
+    let said = load(&environment(&texts));
+    let said = codes(&said);
+    assert!((1..=2).contains(&said.len()) && said.iter().all(|code| *code == "STR0211"));
 }
 
 #[test]

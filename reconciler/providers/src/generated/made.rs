@@ -55,7 +55,7 @@ impl Made {
             let public = self.recipe.public(self.maker.as_ref(), &opened);
             attributes.extend(public.map_err(SecretError::Wrapped)?);
         }
-        attributes.insert(self.recipe.key().to_owned(), Value::Secret(secret));
+        attributes.insert(self.recipe.key().to_owned(), Value::secret(secret));
         Ok(Instance {
             attributes,
             private: Opaque::default(),
@@ -172,7 +172,7 @@ impl ResourceType for Made {
             }
             Some(secret) if secret.version.is_some_and(|version| version >= wanted) => {
                 let version = secret.version.unwrap_or(wanted);
-                (version, Value::Secret(secret.clone()))
+                (version, Value::secret(secret.clone()))
             }
             Some(_) | None => {
                 return Err(ProviderError::waiting(format!(
@@ -277,7 +277,7 @@ impl ResourceType for Made {
 
 /// A secret that has a name, and is not there yet.
 fn to_be_made(name: SecretName) -> Value {
-    Value::Secret(SecretReference {
+    Value::secret(SecretReference {
         path: name.path,
         key: name.key,
         version: Some(name.version),

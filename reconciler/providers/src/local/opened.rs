@@ -104,14 +104,14 @@ async fn json(
         Value::Typed(typed) => Box::pin(json(call, &typed.value, secrets)).await,
         Value::List(items) | Value::Set(items) => {
             let mut list = Vec::with_capacity(items.len());
-            for item in items {
+            for item in items.iter() {
                 list.push(Box::pin(json(call, item, secrets)).await?);
             }
             Ok(list.into())
         }
         Value::Record(record) => {
             let mut map = serde_json::Map::new();
-            for (key, value) in record {
+            for (key, value) in record.iter() {
                 let value = Box::pin(json(call, value, secrets)).await?;
                 map.insert(key.clone(), value);
             }

@@ -295,7 +295,7 @@ fn as_it_is(call: Call<'_>, known: &Record, status: &Status) -> Instance {
     let (now, known) = (&status.settings, settings(call, known));
     if now.command != known.command {
         let words = now.command.iter().map(Value::text);
-        record.insert("command".to_owned(), Value::List(words.collect()));
+        record.insert("command".to_owned(), Value::list(words.collect()));
     }
     if now.restart != known.restart {
         record.insert("restart".to_owned(), Value::text(now.restart.clone()));

@@ -161,7 +161,7 @@ impl Thing {
 
 /// Stands for a content that is not the secret, and may be one.
 fn something_else(mark: Option<&str>) -> Value {
-    Value::Secret(SecretReference {
+    Value::secret(SecretReference {
         path: String::new(),
         key: String::new(),
         version: None,

@@ -80,7 +80,7 @@ async fn programs_get_inputs_variables_and_folder() {
         .await
         .unwrap();
     let output = made.attributes["output"].as_record().unwrap();
-    assert_eq!(output["in"], Value::Record(record(r#"{"a": [1, "x"]}"#)));
+    assert_eq!(output["in"], Value::record(record(r#"{"a": [1, "x"]}"#)));
     assert_eq!(
         output["who"],
         Value::text(format!("t/local_exec.a {} m", token(3).as_str()))
@@ -199,7 +199,7 @@ async fn read_tells_drift_and_what_is_gone() {
     let drifted = place.read(&made).await.unwrap().unwrap();
     assert_eq!(
         drifted.attributes["inputs"],
-        Value::Record(record(r#"{"a": 2}"#))
+        Value::record(record(r#"{"a": 2}"#))
     );
     let plan = place
         .plan(Some(&drifted), Some(&record(wanted)))

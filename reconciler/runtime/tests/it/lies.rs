@@ -33,7 +33,7 @@ fn b_of_a() -> Resource {
     };
     resource
         .attributes
-        .insert("value".to_owned(), Value::Reference(reference));
+        .insert("value".to_owned(), Value::reference(reference));
     resource
 }
 

@@ -23,7 +23,7 @@ fn provider(region: &str) -> ProviderName {
 }
 
 fn configuration(region: &str) -> Record {
-    let key = Value::Secret(SecretReference {
+    let key = Value::secret(SecretReference {
         path: "cloud".to_owned(),
         key: region.to_owned(),
         version: Some(1),
@@ -64,7 +64,7 @@ fn address(local: &str) -> Address {
 }
 
 fn to(local: &str, path: &str) -> Value {
-    Value::Reference(Reference {
+    Value::reference(Reference {
         resource: local.parse().unwrap(),
         path: Path(path.to_owned()),
     })
@@ -485,10 +485,10 @@ async fn a_nested_sensitive_value_is_shown_nowhere() {
     let login = |password: &str| {
         let fields = [("user", "root"), ("password", password)];
         let fields = fields.map(|(k, v)| (k.to_owned(), Value::text(v)));
-        Value::List(vec![Value::Record(fields.into())])
+        Value::list(vec![Value::record(fields.into())])
     };
     let mut copy = thing("copy", "", &[]);
-    let joined = Value::Join(vec![
+    let joined = Value::joined(vec![
         Value::text("root:"),
         to("cloud_thing.a", "login[0].password"),
     ]);

@@ -355,8 +355,8 @@ impl<'a> Driver<'a> {
 /// Whether what was made is what was planned, with unknowns filled in.
 pub(super) fn keeps_to(planned: &Record, made: &Instance) -> Outcome {
     let (plan, is) = (
-        Value::Record(planned.clone()),
-        Value::Record(made.attributes.clone()),
+        Value::record(planned.clone()),
+        Value::record(made.attributes.clone()),
     );
     if !is.is_known() {
         return Err(format!("not everything is known: {:?}", made.attributes));

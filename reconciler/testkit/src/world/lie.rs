@@ -75,7 +75,7 @@ impl Lie {
     }
 
     fn value(self) -> Option<Value> {
-        let secret = Value::Secret(SecretReference {
+        let secret = Value::secret(SecretReference {
             path: "db".to_owned(),
             key: "password".to_owned(),
             version: Some(1),
@@ -85,12 +85,12 @@ impl Lie {
             Self::Other => Value::text("another"),
             Self::Secret | Self::FailsWithSecret => secret,
             Self::DeepSecret => {
-                let list = Value::List(vec![Value::Null, secret]);
-                Value::Record([("deep".to_owned(), list)].into())
+                let list = Value::list(vec![Value::Null, secret]);
+                Value::record([("deep".to_owned(), list)].into())
             }
-            Self::Join => Value::Join(vec![Value::text("password="), secret]),
+            Self::Join => Value::joined(vec![Value::text("password="), secret]),
             Self::Unknown => Value::Unknown,
-            Self::Reference => Value::Reference(Reference {
+            Self::Reference => Value::reference(Reference {
                 resource: "memory_thing.other".parse().ok()?,
                 path: Path::of("id"),
             }),

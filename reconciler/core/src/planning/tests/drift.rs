@@ -127,7 +127,7 @@ fn what_is_remembered_of_a_drifted_resource_is_what_was_applied() {
 
 #[test]
 fn what_refers_to_a_change_that_is_taken_over_is_planned_with_it() {
-    let x_of_a = Value::Reference(Reference {
+    let x_of_a = Value::reference(Reference {
         resource: "thing.a".parse().unwrap(),
         path: Path::of("x"),
     });

@@ -276,7 +276,7 @@ fn nothing_moves_onto_what_is_there_or_away_from_what_is_wanted() {
 fn the_new_one_is_made_before_the_old_one_goes_where_that_is_asked() {
     let mut a = resource("a", &[("fixed", text("1"))], &[]);
     a.meta.create_first = true;
-    let reference = Value::Reference(Reference {
+    let reference = Value::reference(Reference {
         resource: "thing.a".parse().unwrap(),
         path: Path::of("id"),
     });
@@ -399,7 +399,7 @@ fn what_is_due_is_renewed_and_what_has_ended_is_made_anew() {
 #[test]
 fn sensitive_values_stay_so_wherever_they_go() {
     let reference = |path: &str| {
-        Value::Reference(Reference {
+        Value::reference(Reference {
             resource: "thing.a".parse().unwrap(),
             path: Path(path.to_owned()),
         })
@@ -409,9 +409,9 @@ fn sensitive_values_stay_so_wherever_they_go() {
         &[("password", text("hunter2-canary")), ("open", text("x"))],
         &[],
     );
-    let joined = Value::Join(vec![text("pw="), reference("password")]);
+    let joined = Value::joined(vec![text("pw="), reference("password")]);
     let nested =
-        Value::Record([("deep".to_owned(), Value::List(vec![reference("password")]))].into());
+        Value::record([("deep".to_owned(), Value::list(vec![reference("password")]))].into());
     let b = resource(
         "b",
         &[
@@ -421,7 +421,7 @@ fn sensitive_values_stay_so_wherever_they_go() {
         ],
         &[],
     );
-    let c = Value::Reference(Reference {
+    let c = Value::reference(Reference {
         resource: "thing.b".parse().unwrap(),
         path: Path::of("text"),
     });

@@ -93,7 +93,7 @@ fn two_in_one_place_are_refused_also_where_only_the_plan_knows_the_place() {
         path: Path::of("path"),
     };
     late.attributes
-        .insert("path".to_owned(), Value::Reference(path));
+        .insert("path".to_owned(), Value::reference(path));
     let wanted = desired(vec![at("one", "a", &[]), late]);
     let refused = case(&wanted, &Base::default()).plan().unwrap_err();
     assert!(refused.to_string().contains("both manage"), "{refused}");
