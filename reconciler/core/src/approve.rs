@@ -11,7 +11,7 @@ use crate::signed::{Authored, NOT_LOOKED_AT, Refused, Signer};
 use crate::verdict::{Decision, Judgement, Verdict};
 
 /// A Plan that may be applied. Only [`approve`] makes one.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Approved {
     // INVARIANT: the verdict allows the whole and every step, and no finding is an error.
     plan: Arc<Plan>,

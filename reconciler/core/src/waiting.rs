@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{BranchName, CommitId, EnvironmentName, RunId};
-use crate::ports::Publication;
-use crate::run::RunSummary;
+use crate::ports::{Publication, RunOutcome};
+use crate::record::{self, Outcome};
+use crate::run::{Denial, RunSummary, StepCounts};
 
 /// The fact that says why records wait: [`Waits`].
 pub const WAITS: &str = "records/waits";
@@ -99,6 +100,24 @@ pub struct Kept {
 }
 
 impl Kept {
+    /// The record of a refusal.
+    pub fn of(denial: &Denial) -> Self {
+        let (summary, about) = (denial.summary(), denial.about());
+        let outcome = Outcome {
+            outcome: RunOutcome::Denied,
+            reason: denial.reason.clone(),
+            ended_at: denial.outset.started_at,
+            steps: StepCounts::default(),
+            left: Vec::new(),
+        };
+        let markdown = record::markdown(about, &outcome, &[]);
+        Self {
+            summary,
+            file: (record::path(&denial.outset), markdown),
+            line: record::line(about, &outcome),
+        }
+    }
+
     /// The name of its fact.
     pub fn name(run: &RunId) -> String {
         format!("{KEPT}{run}")

@@ -318,7 +318,7 @@ fn state(outcome: RunOutcome) -> CommitState {
 
 fn description(summary: &RunSummary, outcome: RunOutcome, run: Option<&Run>) -> String {
     match outcome {
-        RunOutcome::Applied => match run.map(|run| run.plan.summary()) {
+        RunOutcome::Applied => match run.map(|run| run.plan().summary()) {
             Some(done) => format!(
                 "applied: {} created, {} changed, {} replaced, {} deleted",
                 done.create + done.adopt,

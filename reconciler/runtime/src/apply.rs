@@ -216,7 +216,7 @@ impl Apply {
     }
 
     fn step(&self, id: StepId) -> Option<&Step> {
-        self.around.run.plan.step(id)
+        self.around.run.plan().step(id)
     }
 
     fn spawn(&mut self, id: StepId, task: Task) {

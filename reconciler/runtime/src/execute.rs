@@ -1,10 +1,10 @@
-//! Carrying out a run. Only what was approved becomes one, or goes on as one: the two ways to a
-//! [`Drive`] are an [`Approved`] plan and what an earlier process left.
+//! Carrying out a run: one that begins with an [`Approved`] plan, and one that an earlier process
+//! left.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use stratum_core::approve::{Approved, approve};
+use stratum_core::approve::Approved;
 use stratum_core::audit::AuditEntry;
 use stratum_core::condition::Condition;
 use stratum_core::desired::Closure;
@@ -45,13 +45,11 @@ impl Reconciler {
     pub(crate) async fn apply(
         self: &Arc<Self>,
         look: Look,
-        approved: &Approved,
+        approved: Approved,
         base: Base,
         mut entries: Vec<AuditEntry>,
     ) -> Result<EnvironmentReport, RuntimeError> {
-        let (findings, verdict) = (approved.findings(), approved.verdict());
-        let run = self.new_run(&look, approved.plan(), findings, verdict);
-        let run = run.await?;
+        let run = Run::begin(approved, self.outset(&look).await?);
         let Look {
             target,
             mut row,
@@ -65,7 +63,8 @@ impl Reconciler {
         row.remembered.runs = self.has_what_runs(&desired);
         row.condition = Condition::Reconciling;
         row.reason = format!("applying {}", target.commit.short());
-        row.remembered.spend(&run.verdict.approvals, run.started_at);
+        row.remembered
+            .spend(&run.verdict().approvals, run.started_at);
         entries
             .iter_mut()
             .for_each(|entry| entry.run = Some(run.id.clone()));
@@ -74,11 +73,11 @@ impl Reconciler {
         logged?;
         put?;
         let run = Arc::new(run);
-        let mut journal = Journal::new(Arc::clone(&run.plan), run.on_failure);
+        let mut journal = Journal::new(Arc::clone(run.plan()), run.on_failure);
         let started = Event::Started {
-            plan_digest: run.plan.digest,
-            base: run.plan.base,
-            revision: run.plan.revision.clone(),
+            plan_digest: run.plan().digest,
+            base: run.plan().base,
+            revision: run.plan().revision.clone(),
             lease: run.lease,
         };
         journal.push(&started)?;
@@ -117,27 +116,17 @@ impl Reconciler {
         let run = Arc::new(left.run);
         self.lease(&run.environment).await?;
         let events = left.events.iter().map(|(_, event)| event);
-        let journal = Journal::replay(Arc::clone(&run.plan), run.on_failure, events)?;
+        let journal = Journal::replay(Arc::clone(run.plan()), run.on_failure, events)?;
         let mut row = row.unwrap_or_else(|| self.blank_row(&run.environment));
         let origin = Origin {
             closure: Closure::default(),
             versions: BTreeMap::new(),
-            findings: run.findings.clone(),
+            findings: run.findings().to_vec(),
             concern: None,
         };
         if journal.end().is_some() {
             row.remembered.due = self.ports.store.base(&run.environment).await?.due();
             return self.settle(&run, &journal, row, origin, &[]).await;
-        }
-        // Whoever accepted it then accepted it for good: the same findings and verdict decide.
-        if let Err(refusal) = approve(
-            Arc::clone(&run.plan),
-            run.findings.clone(),
-            run.verdict.clone(),
-        ) {
-            return self
-                .stalled(row, refusal.to_string(), run.findings.clone())
-                .await;
         }
         row.condition = Condition::Reconciling;
         row.reason = format!("going on with {} after a restart", run.id);
@@ -208,7 +197,7 @@ impl Reconciler {
         (self.progress)(&Progress::Started {
             environment: run.environment.clone(),
             run: run.id.clone(),
-            steps: run.plan.steps.len(),
+            steps: run.plan().steps.len(),
             resumed,
         });
         let own = settings

@@ -8,13 +8,13 @@ use stratum_core::check::check;
 use stratum_core::condition::Condition;
 use stratum_core::desired::{Closure, Desired};
 use stratum_core::digest::Digest;
-use stratum_core::finding::{Finding, first_reason};
+use stratum_core::finding::first_reason;
 use stratum_core::ids::{CommitId, RunId};
 use stratum_core::observed::Observed;
 use stratum_core::plan::{Arrival, Plan};
 use stratum_core::planning::{DriftRule, PlanError};
 use stratum_core::ports::{Base, EnvironmentRow, RunOutcome};
-use stratum_core::run::Run;
+use stratum_core::run::Outset;
 use stratum_core::settings::DriftMode;
 use stratum_core::verdict::Verdict;
 
@@ -148,17 +148,12 @@ impl Reconciler {
         }
         self.keep_secrets(&look.target.environment, &look.verified)
             .await?;
-        self.apply(look, &approved, judged.base, judged.entries)
+        self.apply(look, approved, judged.base, judged.entries)
             .await
     }
 
-    pub(crate) async fn new_run(
-        self: &Arc<Self>,
-        look: &Look,
-        plan: &Arc<Plan>,
-        findings: &[Finding],
-        verdict: &Verdict,
-    ) -> Result<Run, RuntimeError> {
+    /// A run, or the refusal of one, begins now.
+    pub(crate) async fn outset(self: &Arc<Self>, look: &Look) -> Result<Outset, RuntimeError> {
         let lease = self.lease(&look.target.environment).await?;
         let (own, previous) = (Arc::clone(self), look.row.revision.clone());
         let commit = look.target.commit.clone();
@@ -177,7 +172,7 @@ impl Reconciler {
         };
         let started_at = self.ports.clock.now();
         let skipped = skipped.into_iter().map(|revision| revision.commit);
-        Ok(Run {
+        Ok(Outset {
             id: RunId::at(started_at, self.ports.randomness.next() as u32),
             environment: look.target.environment.clone(),
             trigger: look.trigger,
@@ -189,9 +184,6 @@ impl Reconciler {
             lease: lease.number,
             started_at,
             on_failure: look.target.own().on_failure,
-            plan: Arc::clone(plan),
-            findings: findings.to_vec(),
-            verdict: verdict.clone(),
         })
     }
 

@@ -391,9 +391,9 @@ fn publication(stored: &Unfinished, branch: &BranchName) -> Option<Publication> 
     {
         return None;
     }
-    let outcome = record::outcome(&run.plan, events)?;
-    let line = record::line(run, &outcome);
-    let markdown = record::markdown(run, &outcome, events);
+    let outcome = record::outcome(run.plan(), events)?;
+    let line = record::line(run.about(), &outcome);
+    let markdown = record::markdown(run.about(), &outcome, events);
     Some(Publication {
         run: run.id.clone(),
         branch: branch.clone(),

@@ -7,8 +7,7 @@ use stratum_core::finding::Finding;
 use stratum_core::ids::RunId;
 use stratum_core::plan::Plan;
 use stratum_core::ports::{EnvironmentRow, RunOutcome};
-use stratum_core::record::Outcome;
-use stratum_core::run::{Run, StepCounts, Trigger};
+use stratum_core::run::{Denial, Outset, Trigger};
 use stratum_core::verdict::Verdict;
 
 use crate::admission::nothing;
@@ -37,10 +36,14 @@ impl Reconciler {
             Some(id) => id,
             None => {
                 self.log(judged.entries.clone()).await?;
-                let (plan, verdict) = (&judged.plan, &judged.verdict);
-                let run = self.new_run(&look, plan, &findings, verdict).await?;
-                self.remember_refusal(&run, &reason).await?;
-                run.id
+                let denial = Denial {
+                    outset: self.outset(&look).await?,
+                    plan: Arc::clone(&judged.plan),
+                    verdict: judged.verdict.clone(),
+                    reason: reason.clone(),
+                };
+                self.keep_refusal(&denial).await?;
+                denial.outset.id
             }
         };
         self.denied(look.row, id, reason, findings).await
@@ -67,7 +70,7 @@ impl Reconciler {
                 self.log_refused(&target.environment, &revision, &reason)
                     .await?;
                 let started_at = self.ports.clock.now();
-                let run = Run {
+                let outset = Outset {
                     id: RunId::at(started_at, self.ports.randomness.next() as u32),
                     environment: target.environment.clone(),
                     trigger: Trigger::Push,
@@ -77,12 +80,15 @@ impl Reconciler {
                     lease: lease.number,
                     started_at,
                     on_failure: target.own().on_failure,
-                    plan,
-                    findings: findings.clone(),
-                    verdict,
                 };
-                self.remember_refusal(&run, &reason).await?;
-                run.id
+                let denial = Denial {
+                    outset,
+                    plan,
+                    verdict,
+                    reason: reason.clone(),
+                };
+                self.keep_refusal(&denial).await?;
+                denial.outset.id
             }
         };
         row.desired_revision = Some(target.commit.clone());
@@ -117,20 +123,5 @@ impl Reconciler {
         report.run = Some(id);
         report.outcome = Some(RunOutcome::Denied);
         Ok(report)
-    }
-
-    async fn remember_refusal(
-        self: &Arc<Self>,
-        run: &Run,
-        reason: &str,
-    ) -> Result<(), RuntimeError> {
-        let outcome = Outcome {
-            outcome: RunOutcome::Denied,
-            reason: reason.to_owned(),
-            ended_at: run.started_at,
-            steps: StepCounts::default(),
-            left: Vec::new(),
-        };
-        self.keep_refusal(run, &outcome).await
     }
 }

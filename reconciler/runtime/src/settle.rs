@@ -40,7 +40,7 @@ impl Reconciler {
         let retry;
         let outcome = match end {
             End::Applied => {
-                if run.plan.arrival().is_ok() {
+                if run.plan().arrival().is_ok() {
                     self.mark_in_force(&run.environment, &origin.versions)
                         .await?;
                 }
@@ -74,7 +74,7 @@ impl Reconciler {
         run: &Run,
         row: &mut EnvironmentRow,
     ) -> Result<(), RuntimeError> {
-        let steps = run.plan.steps.iter();
+        let steps = run.plan().steps.iter();
         let kept: BTreeMap<&Address, &Record> =
             steps.map(|step| (&step.address, &step.kept)).collect();
         let mut drifted = self.ports.store.drifted(&run.environment).await?;
@@ -98,9 +98,9 @@ impl Reconciler {
     async fn failure(&self, run: &Run) -> Result<Failure, RuntimeError> {
         let stored = self.ports.store.run(&run.id).await?;
         let events = stored.map(|stored| stored.events).unwrap_or_default();
-        let outcome = record::outcome(&run.plan, &events);
+        let outcome = record::outcome(run.plan(), &events);
         let failed = events.iter().filter_map(|(_, event)| match event {
-            Event::Failed { step, .. } | Event::Unknown { step, .. } => run.plan.step(*step),
+            Event::Failed { step, .. } | Event::Unknown { step, .. } => run.plan().step(*step),
             _ => None,
         });
         Ok(Failure {
@@ -113,14 +113,14 @@ impl Reconciler {
 /// Every step is done. Where something could not be planned for now, the environment is not at its
 /// Revision yet; the answer says when that is tried again.
 fn settle_applied(run: &Run, row: &mut EnvironmentRow, origin: &Origin) -> Option<Retry> {
-    match run.plan.arrival() {
+    match run.plan().arrival() {
         Ok(arrival) => {
-            let adopts = run.plan.steps.iter();
+            let adopts = run.plan().steps.iter();
             let adopts = adopts.filter(|step| step.action == Action::Adopt).count();
             let known = origin.closure != Closure::default() && adopts == 0;
-            let inputs = known.then(|| (run.plan.inputs, origin.closure.clone()));
+            let inputs = known.then(|| (run.plan().inputs, origin.closure.clone()));
             arrive(row, arrival, &run.revision.commit, inputs);
-            (row.condition, row.reason) = condition(&run.plan, origin.concern.clone());
+            (row.condition, row.reason) = condition(run.plan(), origin.concern.clone());
             if adopts > 0 && row.condition == Condition::Ready {
                 row.condition = Condition::Reconciling;
                 row.reason = "what was adopted is compared with what is wanted of it".to_owned();
@@ -155,7 +155,7 @@ fn hold(
     let stuck = matches!(end, End::Stuck(_));
     let passes = passes(failed).filter(|_| !stuck);
     let hold = Hold {
-        inputs: run.plan.inputs,
+        inputs: run.plan().inputs,
         revision: run.revision.commit.clone(),
         run: run.id.clone(),
         reason: match end {

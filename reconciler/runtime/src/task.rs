@@ -107,7 +107,7 @@ impl Surroundings {
     }
 
     async fn answer(&self, id: StepId, task: Task, notes: &Notes) -> Answer {
-        let Some(step) = self.run.plan.step(id) else {
+        let Some(step) = self.run.plan().step(id) else {
             return no_such(id, &task);
         };
         let calls = Calls {
@@ -123,7 +123,7 @@ impl Surroundings {
             Ok(found) => found,
             Err(error) => return failed(&task, ApplyError::before(error)),
         };
-        let environment = &self.run.plan.environment;
+        let environment = &self.run.plan().environment;
         let calls = self
             .ports
             .providers
@@ -172,7 +172,7 @@ impl Surroundings {
         step: &Step,
         calls: Calls<'_>,
     ) -> Result<(Arc<dyn Provider>, Option<Arc<TypeSchema>>), ProviderError> {
-        let (providers, plan) = (&self.ports.providers, &self.run.plan);
+        let (providers, plan) = (&self.ports.providers, self.run.plan());
         let (name, r#type) = (&step.provider, step.address.r#type());
         let key = (name.source(), r#type.clone());
         if let Some(error) = providers.learn([key.clone()].into()).await.remove(&key) {

@@ -122,7 +122,7 @@ async fn append(
         tasks.spawn(async move {
             loop {
                 let step = next.fetch_add(1, Ordering::Relaxed);
-                if step as usize >= run.plan.steps.len() {
+                if step as usize >= run.plan().steps.len() {
                     return Measured::Ok(());
                 }
                 let state = sample::state(&run.environment, step, &format!("value {step}"))?;

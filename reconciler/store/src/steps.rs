@@ -62,8 +62,7 @@ mod tests {
 
     fn layered() -> Plan {
         let environment = EnvironmentName::new("e").unwrap();
-        let run = sample::run(&environment, "r", 0, 5).unwrap();
-        let mut plan = (*run.plan).clone();
+        let mut plan = sample::plan(&environment, 0, 5).unwrap();
         for (step, required) in [(1, vec![0]), (2, vec![1]), (4, vec![0, 3])] {
             plan.steps[step].requires = required.into_iter().map(StepId).collect();
         }

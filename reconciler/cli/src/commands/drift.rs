@@ -182,7 +182,7 @@ async fn author(
         return Ok(None);
     };
     let run = store.run(&summary.id).await?;
-    Ok(run.map(|run| run.run.revision.author))
+    Ok(run.map(|run| run.run.revision.author.clone()))
 }
 
 fn text(theme: &Theme, resources: &[DriftedView], now: Timestamp) -> String {

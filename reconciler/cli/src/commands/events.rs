@@ -153,7 +153,7 @@ pub(crate) fn views(run: &Unfinished) -> Vec<EventView> {
 }
 
 fn view(run: &Unfinished, (at, event): &(Timestamp, Event)) -> EventView {
-    let step: Option<&Step> = event.step().and_then(|step| run.run.plan.step(step));
+    let step: Option<&Step> = event.step().and_then(|step| run.run.plan().step(step));
     let symbol = step.map_or("", |step| step.action.symbol());
     EventView {
         version: VERSION,

@@ -104,7 +104,7 @@ async fn changes(
             let (Event::Done { step, .. } | Event::Restored { step, .. }) = event else {
                 continue;
             };
-            if let Some(step) = run.run.plan.step(*step) {
+            if let Some(step) = run.run.plan().step(*step) {
                 changed.entry(step.address.clone()).or_insert(*at);
             }
         }

@@ -131,7 +131,7 @@ async fn last_run(
 
 /// The step of a run on an address.
 pub(crate) fn step_on<'a>(run: &'a Unfinished, address: &Address) -> Option<&'a Step> {
-    run.run.plan.shown().find(|step| step.address == *address)
+    run.run.plan().shown().find(|step| step.address == *address)
 }
 
 /// The events of a run on an address.
@@ -140,7 +140,7 @@ pub(crate) fn events_on<'a>(
     address: &'a Address,
 ) -> impl Iterator<Item = &'a (Timestamp, Event)> {
     run.events.iter().filter(move |(_, event)| {
-        let step = event.step().and_then(|step| run.run.plan.step(step));
+        let step = event.step().and_then(|step| run.run.plan().step(step));
         step.is_some_and(|step| step.address == *address)
     })
 }
@@ -238,7 +238,7 @@ fn resource_text(
     if let Some(run) = last {
         let events: Vec<_> = events_on(run, &state.address).cloned().collect();
         let _infallible = writeln!(text, "\nlast run {}", theme.paint(Role::Name, &run.run.id));
-        text.push_str(&show::run::events(theme, &run.run.plan, &events));
+        text.push_str(&show::run::events(theme, run.run.plan(), &events));
     }
     text
 }
@@ -331,7 +331,7 @@ async fn run_json(
     let head = serde_json::to_value(HistoryView::new(std::slice::from_ref(summary)))?;
     let plan = full
         .as_ref()
-        .map(|run| PlanView::new(&run.run.plan, &run.run.verdict, &run.run.findings));
+        .map(|run| PlanView::new(run.run.plan(), run.run.verdict(), run.run.findings()));
     // Not the events themselves: a checkpoint in them holds values that are not shown.
     let events = full.as_ref().map(events::views).unwrap_or_default();
     Ok(json!({
@@ -377,9 +377,13 @@ async fn run_text(
     }
     if let Some(full) = &full {
         text.push('\n');
-        text.push_str(&show::plan::plan(theme, &full.run.plan, &full.run.verdict));
+        text.push_str(&show::plan::plan(
+            theme,
+            full.run.plan(),
+            full.run.verdict(),
+        ));
         text.push('\n');
-        text.push_str(&show::run::events(theme, &full.run.plan, &full.events));
+        text.push_str(&show::run::events(theme, full.run.plan(), &full.events));
     }
     Ok(text)
 }

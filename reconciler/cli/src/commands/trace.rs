@@ -251,9 +251,9 @@ fn follow(
         signer,
         ..commit(&own.revision)
     });
-    let judged = judgement(&own.plan, step, &own.verdict);
+    let judged = judgement(own.plan(), step, own.verdict());
     view.plan = Some(PlanView {
-        digest: own.plan.digest.to_string(),
+        digest: own.plan().digest.to_string(),
         action: step.action.as_str(),
         reason: step.reason.sentence(),
         decision: judged.map_or("deny", |judged| judged.decision.as_str()),

@@ -31,7 +31,7 @@ pub(crate) fn head(theme: &Theme, run: &Run) -> String {
         ("revision", commit.commit.to_string()),
         ("subject", one_line(&commit.subject)),
         ("author", one_line(&commit.author)),
-        ("plan", run.plan.digest.to_string()),
+        ("plan", run.plan().digest.to_string()),
         ("started", when::at(run.started_at)),
     ];
     rows.iter().fold(String::new(), |mut text, (name, value)| {

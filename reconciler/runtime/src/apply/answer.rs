@@ -92,7 +92,7 @@ impl Apply {
         let step = self.step(id)?;
         let providers = &self.around.ports.providers;
         let schema = providers.type_schema(&step.provider, step.address.r#type());
-        let (plan, inherited) = (&self.around.run.plan, self.inherited(step));
+        let (plan, inherited) = (self.around.run.plan(), self.inherited(step));
         let schema = schema.as_deref();
         Some(state_after(plan, step, schema, inherited, instance))
     }

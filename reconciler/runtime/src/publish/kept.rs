@@ -1,37 +1,22 @@
 //! Records of refusals: no journal could make them again, so they are kept until they are in git.
 
 use stratum_core::ids::{BranchName, CommitId, RunId};
-use stratum_core::ports::{Publication, RunOutcome, StoreError};
-use stratum_core::record::{self, Outcome};
-use stratum_core::run::{Run, RunSummary};
+use stratum_core::ports::{Publication, StoreError};
+use stratum_core::run::{Denial, RunSummary};
 use stratum_core::waiting::{KEPT, Kept};
 
 use crate::error::RuntimeError;
 use crate::reconcile::Reconciler;
 
 impl Reconciler {
-    /// Remembers a run that was refused, with its record, which is written to git later.
-    pub(crate) async fn keep_refusal(
-        &self,
-        run: &Run,
-        outcome: &Outcome,
-    ) -> Result<(), RuntimeError> {
-        let summary = RunSummary {
-            outcome: Some(RunOutcome::Denied),
-            reason: outcome.reason.clone(),
-            ended_at: Some(outcome.ended_at),
-            ..RunSummary::begin(run)
-        };
-        let kept = Kept {
-            summary: summary.clone(),
-            file: (record::path(run), record::markdown(run, outcome, &[])),
-            line: record::line(run, outcome),
-        };
-        let lease = self.lease(&run.environment).await?;
-        let change = (Kept::name(&run.id), Some(to_bytes(&kept)?));
+    /// Remembers a refusal, with its record, which is written to git later.
+    pub(crate) async fn keep_refusal(&self, denial: &Denial) -> Result<(), RuntimeError> {
+        let (kept, run) = (Kept::of(denial), &denial.outset.id);
+        let lease = self.lease(&denial.outset.environment).await?;
+        let change = (Kept::name(run), Some(to_bytes(&kept)?));
         self.ports.store.put_facts(vec![change]).await?;
-        self.ports.store.note_run(&lease, &summary).await?;
-        self.records.note(&run.id);
+        self.ports.store.note_run(&lease, &kept.summary).await?;
+        self.records.note(run);
         Ok(())
     }
 

@@ -281,7 +281,7 @@ impl Life {
     /// The addresses of runs that have not ended.
     async fn begun(&self) -> BTreeSet<Address> {
         let unfinished = self.desk.store.unfinished().await.unwrap();
-        let steps = unfinished.iter().flat_map(|left| &left.run.plan.steps);
+        let steps = unfinished.iter().flat_map(|left| &left.run.plan().steps);
         steps.map(|step| step.address.clone()).collect()
     }
 

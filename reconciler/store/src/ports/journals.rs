@@ -131,11 +131,11 @@ impl Journals for SqliteStore {
 fn start_of(lease: &Lease, run: &Run, started: &Entry, rest: &Rest) -> Result<Start, Failure> {
     Ok(Start {
         environment: run.environment.clone(),
-        planned: run.plan.base.serial,
+        planned: run.plan().base.serial,
         body: pack(&rest.run(run)?),
-        summary: to_json(&RunSummary::begin(run))?,
-        addresses: to_json(&ByDepth::of(&run.plan))?,
-        steps: Arc::new(Steps::of(&run.plan)),
+        summary: to_json(&RunSummary::begin(run.about()))?,
+        addresses: to_json(&ByDepth::of(run.plan()))?,
+        steps: Arc::new(Steps::of(run.plan())),
         started: Append {
             lease: lease.clone(),
             run: run.id.clone(),

@@ -57,7 +57,7 @@ async fn is_as_it_was(store: &SqliteStore) {
     let first = history.last().unwrap();
     assert_eq!(first.outcome, Some(RunOutcome::Applied));
     let kept = store.run(&first.id).await.unwrap().unwrap();
-    assert_eq!(kept.run.plan.steps.len(), 3);
+    assert_eq!(kept.run.plan().steps.len(), 3);
     assert!(matches!(kept.events[0].1, Event::Started { .. }));
     let motd = "live/local_file.motd".parse().unwrap();
     let seen = store.observations(&motd, 10).await.unwrap();

@@ -65,8 +65,8 @@ async fn wrapped_rows_hold_no_value_and_say_what_they_are_without_the_key() {
     let (address, state) = base.resources.iter().next().unwrap();
     assert!(base.sealed.contains(address) && state.instance.attributes.is_empty());
     let shown = store.run(&run.id).await.unwrap().unwrap();
-    assert_eq!(shown.run.plan.steps[0].address, *address);
-    assert!(shown.run.plan.steps[0].planned.is_none());
+    assert_eq!(shown.run.plan().steps[0].address, *address);
+    assert!(shown.run.plan().steps[0].planned.is_none());
     let refused = store.journal(&run.id).await.unwrap_err();
     assert!(
         matches!(refused, StoreError::Sealed { .. }),

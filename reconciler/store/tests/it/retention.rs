@@ -26,7 +26,7 @@ async fn all_that_is_too_much_is_dropped_before_upkeep_is_over() {
             let run = sample::run(&environment("a"), &format!("r-{number}"), 0, 1).unwrap();
             let summary = RunSummary {
                 outcome: Some(RunOutcome::Denied),
-                ..RunSummary::begin(&run)
+                ..RunSummary::begin(run.about())
             };
             store.note_run(&lease, &summary).await.unwrap();
         });

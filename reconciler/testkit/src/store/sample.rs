@@ -2,7 +2,7 @@
 //!
 //! Built through their JSON forms, so that a field that gets a default needs no change here.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::{Error, json};
@@ -33,7 +33,14 @@ pub fn address(environment: &EnvironmentName, number: u32) -> Result<Address, Id
 
 /// A run that creates `steps` resources that do not depend on one another, planned on `serial`.
 pub fn run(environment: &EnvironmentName, id: &str, serial: u64, steps: u32) -> Result<Run, Error> {
-    let plan = plan(environment, serial, steps)?;
+    run_of(environment, id, &plan(environment, serial, steps)?)
+}
+
+/// A run that carries out this plan, every step of which was allowed.
+pub fn run_of(environment: &EnvironmentName, id: &str, plan: &Plan) -> Result<Run, Error> {
+    let allowed = || json!({ "decision": "allow", "policies": [] });
+    let steps = plan.steps.iter();
+    let steps: BTreeMap<StepId, _> = steps.map(|step| (step.id, allowed())).collect();
     serde_json::from_value(json!({
         "id": id,
         "environment": environment,
@@ -52,11 +59,12 @@ pub fn run(environment: &EnvironmentName, id: &str, serial: u64, steps: u32) -> 
         "on_failure": "rollback",
         "plan": plan,
         "findings": [],
-        "verdict": { "steps": {} },
+        "verdict": { "steps": steps },
     }))
 }
 
-fn plan(environment: &EnvironmentName, serial: u64, steps: u32) -> Result<Arc<Plan>, Error> {
+/// A plan that creates `steps` resources that do not depend on one another.
+pub fn plan(environment: &EnvironmentName, serial: u64, steps: u32) -> Result<Plan, Error> {
     let steps: Vec<_> = (0..steps).map(|number| step(environment, number)).collect();
     let digest = Digest::of_bytes(environment.as_str().as_bytes());
     serde_json::from_value(json!({
@@ -119,8 +127,8 @@ pub fn entry(second: i64, event: Event) -> Entry {
 /// The first event of a run.
 pub fn started(run: &Run) -> Entry {
     let event = Event::Started {
-        plan_digest: run.plan.digest,
-        base: run.plan.base,
+        plan_digest: run.plan().digest,
+        base: run.plan().base,
         revision: run.revision.commit.clone(),
         lease: run.lease,
     };

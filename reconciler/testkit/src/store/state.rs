@@ -137,10 +137,10 @@ impl State {
     ) -> Result<(), StoreError> {
         self.fence(lease, &run.environment)?;
         let base = self.bases.entry(run.environment.clone()).or_default();
-        if base.serial != run.plan.base.serial {
+        if base.serial != run.plan().base.serial {
             return Err(StoreError::Moved {
                 environment: run.environment.clone(),
-                planned: run.plan.base.serial,
+                planned: run.plan().base.serial,
                 head: base.serial,
             });
         }
@@ -149,7 +149,7 @@ impl State {
         }
         base.serial += 1;
         self.runs.push(Kept {
-            summary: RunSummary::begin(run),
+            summary: RunSummary::begin(run.about()),
             journal: Some(Unfinished {
                 run: run.clone(),
                 events: Vec::new(),
@@ -175,7 +175,7 @@ impl State {
         let journal = kept.journal.as_mut().ok_or_else(missing)?;
         let base = self.bases.entry(environment).or_default();
         for entry in entries {
-            let step = entry.event.step().and_then(|id| journal.run.plan.step(id));
+            let step = entry.event.step().and_then(|id| journal.run.plan().step(id));
             let address = step.map(|step: &Step| &step.address);
             kept.summary.add(entry.at, &entry.event, address);
             journal.events.push((entry.at, entry.event));

@@ -179,7 +179,7 @@ impl Teller<'_> {
     pub(super) fn planned(&self, runs: &[(RunSummary, Unfinished)], whole: bool) {
         for (_, run) in runs {
             self.heading(&format!("planned for {}", run.run.environment));
-            let (plan, verdict) = (&run.run.plan, &run.run.verdict);
+            let (plan, verdict) = (run.run.plan(), run.run.verdict());
             let text = match whole {
                 true => show::plan::plan(self.ui.theme(), plan, verdict),
                 false => show::plan::brief(self.ui.theme(), plan),
@@ -193,7 +193,7 @@ impl Teller<'_> {
             self.heading(&format!("happened in {}", run.run.environment));
             let theme = self.ui.theme();
             if summary.outcome != Some(RunOutcome::Applied) {
-                self.indented(&show::run::events(theme, &run.run.plan, &run.events));
+                self.indented(&show::run::events(theme, run.run.plan(), &run.events));
             }
             let (mark, role, word) = match summary.outcome {
                 Some(RunOutcome::Applied) => (Mark::Good, Role::Good, "applied"),

@@ -172,7 +172,7 @@ impl Life {
             let events = stored.events.iter().map(|(_, event)| {
                 let digest = Digest::of_bytes(&serde_json::to_vec(event).unwrap());
                 let begun = matches!(event, Event::Begun { .. });
-                let address = address(&stored.run.plan, event);
+                let address = address(stored.run.plan(), event);
                 (event.name().to_owned(), address, (!begun).then_some(digest))
             });
             assert_eq!(

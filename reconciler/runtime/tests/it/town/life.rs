@@ -305,7 +305,7 @@ impl Life {
     pub fn begun(&self) -> BTreeSet<Address> {
         let unfinished = self.place.person.unfinished();
         let unfinished = self.place.beside.call(unfinished).unwrap();
-        let steps = unfinished.iter().flat_map(|left| &left.run.plan.steps);
+        let steps = unfinished.iter().flat_map(|left| &left.run.plan().steps);
         steps.map(|step| step.address.clone()).collect()
     }
 

@@ -1,7 +1,5 @@
 //! The log of random plans whose steps wait for one another says the same as the journal.
 
-use std::sync::Arc;
-
 use proptest::prelude::*;
 use stratum_core::audit::What;
 use stratum_core::ids::StepId;
@@ -44,12 +42,12 @@ fn below(edges: Vec<Vec<usize>>) -> Vec<Vec<usize>> {
 
 fn planned(story: &Story, serial: u64) -> Run {
     let steps = story.requires.len() as u32;
-    let mut run = sample::run(&environment("a"), "r-1", serial, steps).unwrap();
-    let plan = Arc::make_mut(&mut run.plan);
+    let name = environment("a");
+    let mut plan = sample::plan(&name, serial, steps).unwrap();
     for (step, required) in plan.steps.iter_mut().zip(&story.requires) {
         step.requires = required.iter().map(|one| StepId(*one as u32)).collect();
     }
-    run
+    sample::run_of(&name, "r-1", &plan).unwrap()
 }
 
 /// What is appended for one step.
@@ -90,7 +88,7 @@ async fn tells_the_same(story: &Story) {
     equals_journal(&desk, &store).await;
     let journal = store.run(&run.id).await.unwrap().unwrap();
     let address = |step: StepId| {
-        let step = run.plan.steps.iter().find(|one| one.id == step).unwrap();
+        let step = run.plan().steps.iter().find(|one| one.id == step).unwrap();
         step.address.to_string()
     };
     let wanted: Vec<_> = journal

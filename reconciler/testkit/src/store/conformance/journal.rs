@@ -54,7 +54,10 @@ pub(super) async fn refuses_a_moved_base(store: &dyn Store) -> Kept {
     let name = environment("production")?;
     let lease = lease(store, &name).await?;
     let run = start(store, &lease, "r-1", 1).await?;
-    let second = done("sample", sample::run(&name, "r-2", run.plan.base.serial, 1))?;
+    let second = done(
+        "sample",
+        sample::run(&name, "r-2", run.plan().base.serial, 1),
+    )?;
     let rule = "a plan on an old base is refused";
     match store
         .start(&lease, &second, &sample::started(&second))
@@ -162,7 +165,7 @@ pub(super) async fn summarises(store: &dyn Store) -> Kept {
         should: String::new(),
         why: "it is in use".to_owned(),
     };
-    let mut wanted = RunSummary::begin(&run);
+    let mut wanted = RunSummary::begin(run.about());
     let entries = vec![
         sample::begun(&run.id, 0),
         sample::done(0, state),
@@ -199,7 +202,7 @@ pub(super) async fn notes_runs(store: &dyn Store) -> Kept {
     let name = environment("production")?;
     let lease = lease(store, &name).await?;
     let run = done("sample", sample::run(&name, "r-1", 0, 1))?;
-    let mut summary = RunSummary::begin(&run);
+    let mut summary = RunSummary::begin(run.about());
     summary.outcome = Some(RunOutcome::Denied);
     summary.reason = "policy says no".to_owned();
     done("noting a run", store.note_run(&lease, &summary).await)?;
@@ -216,7 +219,7 @@ pub(super) async fn notes_runs(store: &dyn Store) -> Kept {
     let kept = done("reading", store.run(&summary.id).await)?;
     same("a noted run has no journal", kept.is_none(), true)?;
     let journalled = start(store, &lease, "r-2", 1).await?;
-    let summary = RunSummary::begin(&journalled);
+    let summary = RunSummary::begin(journalled.about());
     let noted = store.note_run(&lease, &summary).await;
     same("a run with a journal is not noted", noted.is_err(), true)
 }
