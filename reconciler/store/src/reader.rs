@@ -29,8 +29,6 @@ const KEPT: usize = 16;
 pub(crate) struct Reader {
     path: PathBuf,
     idle: Mutex<Vec<Idle>>,
-    /// The file and its log as they were when somebody last asked whether they were touched.
-    touched: Mutex<Option<(Stamp, Option<Stamp>)>>,
     /// This process has the file open to write it, or is about to. Who reads without locks holds
     /// this for reading.
     writing: RwLock<bool>,
@@ -65,7 +63,6 @@ impl Reader {
         Self {
             path,
             idle: Mutex::default(),
-            touched: Mutex::new(None),
             writing: RwLock::new(false),
         }
     }
@@ -102,15 +99,6 @@ impl Reader {
             connection,
             unlocked: unlocked.map(|stamp| (stamp, writing)),
         })
-    }
-
-    /// Whether somebody wrote since this was asked last; `false` when it was never asked.
-    pub(crate) fn was_touched(&self) -> Result<bool, StoreError> {
-        let log = with_suffix(&self.path, "-wal");
-        let now = (Stamp::of(&self.path)?, Stamp::of(&log).ok());
-        let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = touched.replace(now.clone());
-        Ok(before.is_some_and(|before| before != now))
     }
 
     /// Closes the connections that were kept.

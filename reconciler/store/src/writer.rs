@@ -35,8 +35,6 @@ enum Message {
     Compact(bool, oneshot::Sender<Result<(), Failure>>),
     /// Give some of the room back that nothing needs.
     GiveBack(oneshot::Sender<Result<(), Failure>>),
-    /// Say whether another process committed something since this was asked last.
-    Others(oneshot::Sender<Result<bool, Failure>>),
     Close(oneshot::Sender<()>),
 }
 
@@ -54,8 +52,6 @@ struct Desk {
     bytes: u64,
     /// Opened by the first write: a process that only looks has none.
     connection: Option<SqliteConnection>,
-    /// What SQLite said of the commits of others when that was last asked.
-    others: Option<i64>,
     transactions: Arc<AtomicU64>,
     ledger: Ledger,
 }
@@ -70,7 +66,6 @@ impl Writer {
             reader,
             bytes,
             connection: None,
-            others: None,
             transactions: Arc::clone(&transactions),
             ledger: Ledger::new(logged),
         };
@@ -109,17 +104,6 @@ impl Writer {
         answer.await.map_err(|_| closed(DOING))?
     }
 
-    /// Whether another process committed something since this was asked last; `false` when it is
-    /// asked for the first time.
-    pub(crate) async fn others_committed(&self) -> Result<bool, Failure> {
-        let (reply, answer) = oneshot::channel();
-        let sent = self.sender.send(Message::Others(reply)).await;
-        sent.map_err(|_| closed("looking for what others wrote"))?;
-        answer
-            .await
-            .map_err(|_| closed("looking for what others wrote"))?
-    }
-
     /// Gives some of the room back that nothing needs, so much that nobody waits long for it.
     pub(crate) async fn give_room_back(&self) -> Result<(), Failure> {
         const DOING: &str = "giving room back";
@@ -149,7 +133,7 @@ fn closed(doing: &'static str) -> Failure {
 async fn serve(mut desk: Desk, mut receiver: mpsc::Receiver<Message>) {
     let mut messages = Vec::new();
     let mut closing = Vec::new();
-    let (mut compacting, mut asking, mut giving) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut compacting, mut giving) = (Vec::new(), Vec::new());
     while closing.is_empty() && receiver.recv_many(&mut messages, WAITING).await > 0 {
         // Others that are ready now get the chance to come along.
         tokio::task::yield_now().await;
@@ -162,15 +146,10 @@ async fn serve(mut desk: Desk, mut receiver: mpsc::Receiver<Message>) {
                 Message::Job(job) => jobs.push(*job),
                 Message::Compact(anew, reply) => compacting.push((anew, reply)),
                 Message::GiveBack(reply) => giving.push(reply),
-                Message::Others(reply) => asking.push(reply),
                 Message::Close(reply) => closing.push(reply),
             }
         }
         desk.write_all(jobs).await;
-        for reply in asking.drain(..) {
-            // Whoever stopped waiting need not be told.
-            let _ = reply.send(desk.others_committed().await);
-        }
         for reply in giving.drain(..) {
             // Whoever stopped waiting need not be told.
             let _ = reply.send(desk.give_room_back().await);
@@ -256,17 +235,6 @@ async fn opened<'c>(
 }
 
 impl Desk {
-    /// *Source*: <https://www.sqlite.org/pragma.html#pragma_data_version>: the number changes with
-    /// the commits of other connections only.
-    async fn others_committed(&mut self) -> Result<bool, Failure> {
-        let connection = opened(&mut self.connection, &self.reader, self.bytes).await?;
-        let version: i64 = sqlx::query_scalar("PRAGMA data_version")
-            .fetch_one(connection)
-            .await?;
-        let before = self.others.replace(version);
-        Ok(before.is_some_and(|before| before != version))
-    }
-
     /// Does nothing in a file that was not made for it.
     async fn give_room_back(&mut self) -> Result<(), Failure> {
         let Some(connection) = &mut self.connection else {

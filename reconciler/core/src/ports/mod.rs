@@ -54,9 +54,8 @@ pub use sealing::{
 };
 pub use signatures::Signatures;
 pub use store::{
-    Base, Break, Change, Changes, ClockReading, Dropped, Entry, EnvironmentRow, HeldLease,
-    Journals, Keep, Lease, LeaseError, Leases, Life, Observation, Observations, OpenRun, PartSize,
-    QueueEntry, Retention, RunOutcome, StateChange, States, Store, StoreError, Transaction,
-    Transactions, Unfinished, Work, who,
+    Base, Break, ClockReading, Dropped, Entry, EnvironmentRow, HeldLease, Journals, Keep, Lease,
+    LeaseError, Leases, Life, Observation, Observations, OpenRun, PartSize, QueueEntry, Retention,
+    RunOutcome, StateChange, States, Store, StoreError, Unfinished, Work, who,
 };
 pub use tree::{Tree, TreeEntry, TreeError, TreeKind};

@@ -12,10 +12,10 @@ use jiff::Timestamp;
 use stratum_core::audit::AuditEntry;
 use stratum_core::ids::{Address, BranchName, CommitId, EnvironmentName, RunId};
 use stratum_core::ports::{
-    Advance, Audit, AuditError, Base, Break, Changes, Clock, ClockReading, Dropped, Entry,
-    EnvironmentRow, FactChange, Facts, Fronts, HeldLease, Journals, Keep, Lease, LeaseError,
-    Leases, Observation, Observations, OpenRun, PartSize, QueueEntry, Retention, States, Store,
-    StoreError, Transaction, Transactions, Unfinished, Work,
+    Advance, Audit, AuditError, Base, Break, Clock, ClockReading, Dropped, Entry, EnvironmentRow,
+    FactChange, Facts, Fronts, HeldLease, Journals, Keep, Lease, LeaseError, Leases, Observation,
+    Observations, OpenRun, PartSize, QueueEntry, Retention, States, Store, StoreError, Unfinished,
+    Work,
 };
 use stratum_core::run::{Run, RunSummary};
 use stratum_testkit::store::MemoryStore;
@@ -335,13 +335,6 @@ impl<S: Store + 'static> Work for KillingStore<S> {
 }
 
 #[async_trait]
-impl<S: Store + 'static> Transactions for KillingStore<S> {
-    async fn commit(&self, transaction: Transaction) -> Result<(), AuditError> {
-        self.write(self.inner.commit(transaction)).await
-    }
-}
-
-#[async_trait]
 impl<S: Store + 'static> Retention for KillingStore<S> {
     async fn is_upkeep_due(&self) -> Result<bool, StoreError> {
         self.ask(self.inner.is_upkeep_due()).await
@@ -363,12 +356,5 @@ impl<S: Store + 'static> Retention for KillingStore<S> {
     }
     async fn prune_log(&self, now: Timestamp, months: u32) -> Result<Vec<String>, AuditError> {
         self.write(self.inner.prune_log(now, months)).await
-    }
-}
-
-#[async_trait]
-impl<S: Store + 'static> Changes for KillingStore<S> {
-    async fn changed(&self) -> Result<(), StoreError> {
-        self.inner.changed().await
     }
 }

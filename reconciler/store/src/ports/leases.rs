@@ -11,7 +11,7 @@ use stratum_core::ports::{
 };
 
 use crate::lease::{Held, Standing};
-use crate::ports::transactions::stored;
+use crate::ports::audit::stored;
 use crate::presence::{self, Presence};
 use crate::read;
 use crate::store::{SqliteStore, look};

@@ -1,6 +1,6 @@
 //! The ports of storage, each method as one read or one write; one file for each port.
 
-mod changes;
+mod audit;
 mod facts;
 mod fronts;
 mod journals;
@@ -8,5 +8,4 @@ mod leases;
 mod observations;
 mod retention;
 mod states;
-mod transactions;
 mod work;

@@ -1,6 +1,5 @@
 //! What every store must do, checked through the port alone.
 
-mod changes;
 mod facts;
 mod fronts;
 mod journal;
@@ -8,7 +7,6 @@ mod lease;
 mod observation;
 mod queue;
 mod retention;
-mod transaction;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -77,8 +75,6 @@ pub async fn conforms(make: impl AsyncFn() -> Result<Stage, StoreError>) -> Kept
     lease::ages_when_a_clock_ran_ahead(stage().await?).await?;
     lease::is_renewed_with_others(stage().await?).await?;
     lease::is_broken_by_a_person(stage().await?).await?;
-    changes::tells_of_others_only(stage().await?).await?;
-    transaction::is_whole_or_nothing(&*fresh().await?).await?;
     journal::tells_open_runs_page_by_page(&*fresh().await?).await?;
     retention::keeps_the_newest_runs(&*fresh().await?).await?;
     retention::keeps_what_is_young_or_spoken_of(&*fresh().await?).await?;

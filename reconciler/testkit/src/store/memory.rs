@@ -7,12 +7,11 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use stratum_core::ids::{Address, BranchName, CommitId, EnvironmentName, RunId};
 use stratum_core::ports::{
-    Advance, AuditError, Base, Change, Changes, Clock, Entry, EnvironmentRow, EvaluationCache,
-    FactChange, Facts, Fronts, Journals, Lease, Life, Observation, Observations, OpenRun,
-    QueueEntry, States, StoreError, Transaction, Transactions, Unfinished, Work,
+    Advance, Base, Clock, Entry, EnvironmentRow, EvaluationCache, FactChange, Facts, Fronts,
+    Journals, Lease, Life, Observation, Observations, OpenRun, QueueEntry, States, StoreError,
+    Unfinished, Work,
 };
 use stratum_core::run::{Run, RunSummary};
-use tokio::sync::watch;
 
 use super::state::{State, is_open};
 
@@ -21,10 +20,6 @@ use super::state::{State, is_open};
 /// *Guarantees*: behaves as the one in SQLite does; both pass [`super::conforms`].
 pub struct MemoryStore {
     state: Arc<Mutex<State>>,
-    /// Told after each write, by which handle.
-    wrote: watch::Sender<u64>,
-    /// How many writes of others were told.
-    told: Mutex<u64>,
     /// Which handle this is.
     number: u64,
     clock: Option<Arc<dyn Clock>>,
@@ -36,7 +31,7 @@ type Failures = Arc<Mutex<VecDeque<StoreError>>>;
 
 impl Default for MemoryStore {
     fn default() -> Self {
-        Self::of(Arc::default(), watch::Sender::new(0), None, Arc::default())
+        Self::of(Arc::default(), None, Arc::default())
     }
 }
 
@@ -56,34 +51,23 @@ impl MemoryStore {
     pub fn another(&self) -> Self {
         Self::of(
             Arc::clone(&self.state),
-            self.wrote.clone(),
             self.clock.clone(),
             Arc::clone(&self.failures),
         )
     }
 
-    fn of(
-        state: Arc<Mutex<State>>,
-        wrote: watch::Sender<u64>,
-        clock: Option<Arc<dyn Clock>>,
-        failures: Failures,
-    ) -> Self {
+    fn of(state: Arc<Mutex<State>>, clock: Option<Arc<dyn Clock>>, failures: Failures) -> Self {
         let number = {
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
             state.handles += 1;
             state.handles
         };
-        let store = Self {
+        Self {
             state,
-            wrote,
-            told: Mutex::new(0),
             number,
             clock,
             failures,
-        };
-        let told = store.writes_of_others();
-        *store.told.lock().unwrap_or_else(PoisonError::into_inner) = told;
-        store
+        }
     }
 
     /// The process that has this store is dead: its leases are free at once.
@@ -125,24 +109,7 @@ impl MemoryStore {
         if let Some(error) = failures.pop_front() {
             return Err(error);
         }
-        let mut state = self.read();
-        *state.writes.entry(self.number).or_default() += 1;
-        // Whoever waits looks when it gets the lock.
-        self.wrote.send_modify(|writes| *writes += 1);
-        Ok(state)
-    }
-
-    /// Whether another handle wrote since this was asked last.
-    fn others_wrote(&self) -> bool {
-        let now = self.writes_of_others();
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *told, now) != now
-    }
-
-    fn writes_of_others(&self) -> u64 {
-        let state = self.read();
-        let others = state.writes.iter().filter(|(who, _)| **who != self.number);
-        others.map(|(_, writes)| writes).sum()
+        Ok(self.read())
     }
 }
 
@@ -344,39 +311,6 @@ impl Work for MemoryStore {
     async fn ack(&self, entry: &QueueEntry) -> Result<(), StoreError> {
         self.write()?.ack(entry);
         Ok(())
-    }
-}
-
-#[async_trait]
-impl Transactions for MemoryStore {
-    async fn commit(&self, transaction: Transaction) -> Result<(), AuditError> {
-        let mut state = self.write()?;
-        let mut then = state.clone();
-        then.entries.extend(transaction.entries);
-        for change in &transaction.changes {
-            match change {
-                Change::Environment(lease, row) => then.put_row(lease, row)?,
-                Change::Run(lease, summary) => then.note(lease, summary)?,
-                Change::Push(entry) => then.push(entry),
-                Change::Ack(entry) => then.ack(entry),
-            }
-        }
-        *state = then;
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Changes for MemoryStore {
-    async fn changed(&self) -> Result<(), StoreError> {
-        let mut wrote = self.wrote.subscribe();
-        loop {
-            if self.others_wrote() {
-                return Ok(());
-            }
-            // The store itself holds the sender, so this cannot fail while it is borrowed.
-            let _told = wrote.changed().await;
-        }
     }
 }
 

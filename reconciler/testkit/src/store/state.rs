@@ -28,8 +28,6 @@ pub(super) struct State {
     pub(super) lives: BTreeMap<String, Life>,
     /// How many handles there were.
     pub(super) handles: u64,
-    /// Which handle wrote, and how many writes there were by all of them.
-    pub(super) writes: BTreeMap<u64, u64>,
     /// The newest run when upkeep was last done; `None`: it never was.
     pub(super) upkept: Option<Option<RunId>>,
     /// The time that was lived through.
@@ -175,7 +173,10 @@ impl State {
         let journal = kept.journal.as_mut().ok_or_else(missing)?;
         let base = self.bases.entry(environment).or_default();
         for entry in entries {
-            let step = entry.event.step().and_then(|id| journal.run.plan().step(id));
+            let step = entry
+                .event
+                .step()
+                .and_then(|id| journal.run.plan().step(id));
             let address = step.map(|step: &Step| &step.address);
             kept.summary.add(entry.at, &entry.event, address);
             journal.events.push((entry.at, entry.event));

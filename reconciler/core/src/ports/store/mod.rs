@@ -9,33 +9,27 @@
 //! | [`Observations`] | what was seen of resources |
 //! | [`Facts`] | small facts that belong to no environment |
 //! | [`Fronts`] | where the environments stand that nothing touched |
-//! | [`Transactions`] | several of these, and the audit log, in one transaction |
 //! | [`Retention`] | dropping what is over |
-//! | [`Changes`] | noticing what other processes did |
 //!
 //! Beside them: [`Audit`](super::Audit), [`SecretStore`](super::SecretStore),
 //! [`Announcements`](super::Announcements), [`EvaluationCache`](super::EvaluationCache).
 
-mod changes;
 mod error;
 mod journals;
 mod leases;
 mod observations;
 mod retention;
 mod states;
-mod transactions;
 mod work;
 
 use super::{Facts, Fronts};
 
-pub use changes::Changes;
 pub use error::StoreError;
 pub use journals::{Entry, Journals, OpenRun, RunOutcome, StateChange, Unfinished};
 pub use leases::{Break, HeldLease, Lease, LeaseError, Leases, Life, who};
 pub use observations::{Observation, Observations};
 pub use retention::{ClockReading, Dropped, Keep, PartSize, Retention};
 pub use states::{Base, EnvironmentRow, States};
-pub use transactions::{Change, Transaction, Transactions};
 pub use work::{QueueEntry, Work};
 
 /// All ports of storage in one: what is handed around where several are needed.
@@ -43,30 +37,11 @@ pub use work::{QueueEntry, Work};
 /// *Guarantees*: every method is atomic: it happens wholly or not at all, also when the process
 /// dies inside. Writing methods are durable when they return.
 pub trait Store:
-    Journals
-    + States
-    + Leases
-    + Work
-    + Observations
-    + Facts
-    + Fronts
-    + Transactions
-    + Retention
-    + Changes
+    Journals + States + Leases + Work + Observations + Facts + Fronts + Retention
 {
 }
 
 impl<S> Store for S where
-    S: Journals
-        + States
-        + Leases
-        + Work
-        + Observations
-        + Facts
-        + Fronts
-        + Transactions
-        + Retention
-        + Changes
-        + ?Sized
+    S: Journals + States + Leases + Work + Observations + Facts + Fronts + Retention + ?Sized
 {
 }
