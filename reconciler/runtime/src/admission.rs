@@ -377,3 +377,6 @@ pub(crate) fn without_policies(rules: &Rules) -> Arc<Rules> {
         ..rules.clone()
     })
 }
+
+#[cfg(test)]
+mod tests;
