@@ -2,55 +2,30 @@
 //! to what holds while it is.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use stratum_core::approve::{Refusal, approve};
 use stratum_core::digest::Digest;
-use stratum_core::finding::codes::UNVERIFIED;
 use stratum_core::finding::{Finding, any_error};
 use stratum_core::ids::{CommitId, EnvironmentName};
 use stratum_core::plan::{BaseId, Plan};
-use stratum_core::ports::{EnvironmentRow, RepositoryError};
+use stratum_core::ports::{Clock, EnvironmentRow, States};
 use stratum_core::rules::{Pin, Rules};
 use stratum_core::run::Trigger;
-use stratum_core::settings::{EnvironmentSettings, Settings, Signatures};
-use stratum_core::signed::{Approval, Authored, SignedTag, Signer};
+use stratum_core::settings::{EnvironmentSettings, Settings};
+use stratum_core::signed::{Approval, SignedTag};
 use stratum_core::verdict::{Decision, Verdict};
 
+use crate::audit::AuditLog;
+use crate::blocking::Blocking;
 use crate::error::RuntimeError;
 use crate::guard::{Case, Guard};
 use crate::head::{Head, Target, own_settings};
-use crate::reconcile::Reconciler;
+use crate::policy::{Policy, PolicyInput};
+use crate::words::Words;
 
-/// What one look stands on.
-#[derive(Clone)]
-pub(crate) struct PolicyInput {
-    pub(crate) case: Case,
-    pub(crate) rules: Arc<Rules>,
-    pub(crate) tags: Arc<Vec<SignedTag>>,
-}
-
-impl PolicyInput {
-    /// A warning for each commit that nobody is proven to be behind, where that is only warned of.
-    pub(crate) fn unverified(&self, verdict: &Verdict) -> Vec<Finding> {
-        if self.rules.signatures() != Signatures::Warn {
-            return Vec::new();
-        }
-        let warning = |one: &Authored| match &one.signer {
-            Signer::Person { .. } => None,
-            Signer::Nobody { why } => {
-                let message = format!("the commit {} by {}: {why}", one.commit.short(), one.author);
-                Some(Finding::warning(&UNVERIFIED, message))
-            }
-        };
-        verdict.authors.iter().filter_map(warning).collect()
-    }
-}
-
-/// What came of judging a commit before it is read.
-pub(crate) enum Admission {
-    /// It may be read.
-    Admitted(Box<Admitted>),
+/// Why a commit may not be read, or must never become a base.
+pub(crate) enum Unadmitted {
     /// Policy does not let those who wrote it bring anything.
     Unproven(Verdict, String),
     /// Its own rules cannot be used, so that it must never become a base.
@@ -58,6 +33,9 @@ pub(crate) enum Admission {
     /// Its settings cannot be read.
     Unreadable(Vec<Finding>),
 }
+
+/// What came of judging a commit before it is read.
+pub(crate) type Admission = Result<Admitted, Unadmitted>;
 
 /// A commit that may be read, and what holds while it is.
 pub(crate) struct Admitted {
@@ -68,50 +46,28 @@ pub(crate) struct Admitted {
     pub(crate) brought: Arc<Settings>,
 }
 
-/// Why those who wrote the commits may not bring anything, if so: by policy, on the commits alone.
-pub(crate) fn unproven(
-    guard: &Guard<'_>,
-    case: &Case,
-    rules: &Arc<Rules>,
-) -> Result<Option<Admission>, RuntimeError> {
-    if case.commit == case.base {
-        return Ok(None);
-    }
-    let plan = Arc::new(nothing(&case.environment, &case.commit));
-    let verdict = guard.authors(case, rules, Arc::clone(&plan))?;
-    Ok(match approve(plan, Vec::new(), verdict.clone()) {
-        Err(refusal @ Refusal::Denied(_)) => {
-            Some(Admission::Unproven(verdict, refusal.to_string()))
-        }
-        // What an approval could turn is decided with the plan.
-        Err(Refusal::NeedsApproval { .. } | Refusal::Findings(_)) | Ok(_) => None,
-    })
+/// Judges commits before they are read.
+pub(crate) struct Admissions {
+    pub(crate) states: Arc<dyn States>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) blocking: Blocking,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) words: Arc<Words>,
+    pub(crate) log: Arc<AuditLog>,
+    /// Environments that are judged without the repository's own policies.
+    pub(crate) without_policies: BTreeSet<EnvironmentName>,
+    /// The environments of the very first look: each pins its own commit.
+    pub(crate) first: OnceLock<BTreeSet<EnvironmentName>>,
 }
 
-impl Reconciler {
+impl Admissions {
     /// Notes, at the very first look of all, which environments there are.
     pub(crate) fn begin_trust(&self, head: &Head, rows: &[EnvironmentRow]) {
-        let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
         let known = |row: &EnvironmentRow| row.pin.is_some() || row.revision.is_some();
-        if words.first.is_none() {
-            let first = match rows.iter().any(known) {
-                true => BTreeSet::new(),
-                false => head.environments.iter().cloned().collect(),
-            };
-            words.first = Some(first);
-        }
-    }
-
-    /// The guard over this process's ports, at this moment.
-    pub(crate) fn guard(&self) -> Guard<'_> {
-        Guard {
-            repository: self.ports.repository.as_ref(),
-            loader: self.ports.loader.as_ref(),
-            gate: self.ports.gate.as_ref(),
-            signatures: self.ports.signatures.as_ref(),
-            now: self.ports.clock.now(),
-            known: Some(&self.known),
-        }
+        self.first.get_or_init(|| match rows.iter().any(known) {
+            true => BTreeSet::new(),
+            false => head.environments.iter().cloned().collect(),
+        });
     }
 
     /// Judges a commit before anything of it is obeyed: who wrote it, on the commits alone, by the
@@ -119,7 +75,7 @@ impl Reconciler {
     ///
     /// The first time, the commit itself is pinned: nothing older could vouch for it.
     pub(crate) async fn admit(
-        self: &Arc<Self>,
+        &self,
         target: &Target,
         row: &mut EnvironmentRow,
     ) -> Result<Admission, RuntimeError> {
@@ -146,83 +102,26 @@ impl Reconciler {
             protected: false,
             pin: pin.as_ref().map(|pin| pin.commit.clone()),
         };
-        if self.options.without_policies.contains(&target.environment)
-            && !self.was_told(&target.environment, "without policies".to_owned())
-        {
-            self.log_without_policies(&target.environment, &case.base)
-                .await?;
+        let by_operator = self.without_policies.contains(&target.environment);
+        let told = || "without policies".to_owned();
+        if by_operator && !self.words.was_told(&target.environment, told()) {
+            let environment = &target.environment;
+            self.log.without_policies(environment, &case.base).await?;
         }
-        let (own, tags) = (Arc::clone(self), self.tags());
+        let (policy, tags) = (Arc::clone(&self.policy), self.words.tags());
         let target_then = target.clone();
         let admission = self
-            .blocking(move || own.admission(&target_then, case, tags))
+            .blocking
+            .run(move || admission(&policy, &target_then, case, (tags, by_operator)))
             .await?;
-        if let Admission::Admitted(admitted) = &admission
+        if let Ok(admitted) = &admission
             && let Some(pin) = pin.as_ref().filter(|pin| row.pin.as_ref() != Some(pin))
         {
             let trust = &admitted.input.rules.trust;
-            self.log_pin(&target.environment, pin, trust).await?;
+            self.log.pin(&target.environment, pin, trust).await?;
         }
         row.pin = pin;
         Ok(admission)
-    }
-
-    fn admission(
-        &self,
-        target: &Target,
-        mut case: Case,
-        tags: Arc<Vec<SignedTag>>,
-    ) -> Result<Admission, RuntimeError> {
-        let guard = self.guard();
-        let by_operator = self.options.without_policies.contains(&target.environment);
-        if by_operator && self.is_gone(&case.base)? {
-            // Nobody can know what it said: as at the first use, the commit is taken as it is.
-            case.base = case.commit.clone();
-            case.new = true;
-        }
-        let mut rules = guard.rules(&case.base)?;
-        if self.options.without_policies.contains(&target.environment) {
-            rules = without_policies(&rules);
-        }
-        if let Some(refused) = unproven(&guard, &case, &rules)? {
-            return Ok(refused);
-        }
-        let mut brought = None;
-        if case.new || case.base != case.commit {
-            let read = guard.brought(&case.commit, Some(&rules))?;
-            if any_error(&read.findings) || read.settings.is_none() {
-                return Ok(match read.settings {
-                    None => Admission::Unreadable(read.findings),
-                    Some(_) => Admission::Unusable(read.findings),
-                });
-            }
-            brought = read.settings;
-        }
-        let settings = in_force(
-            &target.settings,
-            &target.environment,
-            target.on_head,
-            &rules,
-        );
-        case.settings = Arc::clone(&settings);
-        let input = PolicyInput { case, rules, tags };
-        Ok(Admission::Admitted(Box::new(Admitted {
-            brought: brought.unwrap_or_else(|| Arc::clone(&settings)),
-            target: Target {
-                settings,
-                ..target.clone()
-            },
-            input,
-        })))
-    }
-
-    /// Whether a commit is not in the repository any more.
-    pub(crate) fn is_gone(&self, commit: &CommitId) -> Result<bool, RuntimeError> {
-        match self.ports.repository.revision(commit) {
-            Ok(_) => Ok(false),
-            Err(RepositoryError::NoSuchRevision { .. }) => Ok(true),
-            Err(error) => Err(error.into()),
-        }
     }
 
     /// The pin of an environment that never came to any Revision: at the very first look its own
@@ -230,17 +129,13 @@ impl Reconciler {
     async fn pin(&self, target: &Target) -> Result<Option<Pin>, RuntimeError> {
         let own = Pin {
             commit: target.commit.clone(),
-            at: self.ports.clock.now(),
+            at: self.clock.now(),
         };
-        let first = {
-            let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
-            let first = words.first.as_ref();
-            first.is_some_and(|first| first.contains(&target.environment))
-        };
-        if first {
+        let first = self.first.get();
+        if first.is_some_and(|first| first.contains(&target.environment)) {
             return Ok(Some(own));
         }
-        let rows = self.ports.store.environments().await?;
+        let rows = self.states.environments().await?;
         let pins = rows.into_iter().filter_map(|row| {
             let of_before = row.revision.map(|commit| Pin {
                 commit,
@@ -253,30 +148,21 @@ impl Reconciler {
 
     /// Judges a plan on this input.
     pub(crate) async fn verdict(
-        self: &Arc<Self>,
+        &self,
         input: &PolicyInput,
         trigger: Trigger,
         plan: &Arc<Plan>,
     ) -> Result<Verdict, RuntimeError> {
-        let (own, input, plan) = (Arc::clone(self), input.clone(), Arc::clone(plan));
-        self.blocking(move || {
-            let case = Case {
-                trigger,
-                ..input.case
-            };
-            let request = own
-                .guard()
-                .request(&case, &input.rules, plan, &input.tags)?;
-            Ok(own.ports.gate.judge(&request)?)
-        })
-        .await
+        let (policy, input, plan) = (Arc::clone(&self.policy), input.clone(), Arc::clone(plan));
+        let judging = move || policy.verdict(input, trigger, plan);
+        self.blocking.run(judging).await
     }
 
     /// Whether the environment may come to a Revision that changes nothing in it.
     ///
     /// Answers the approvals that it took, `None` when it may not.
     pub(crate) async fn admits(
-        self: &Arc<Self>,
+        &self,
         input: &PolicyInput,
     ) -> Result<Option<Vec<Approval>>, RuntimeError> {
         let case = &input.case;
@@ -288,10 +174,77 @@ impl Reconciler {
         let whole = verdict.whole.as_ref().map(|whole| &whole.decision);
         let admitted = whole == Some(&Decision::Allow);
         if admitted {
-            self.log_admitted(&plan, &verdict).await?;
+            self.log.admitted(&plan, &verdict).await?;
         }
         Ok(admitted.then_some(verdict.approvals))
     }
+}
+
+/// The same, on the commits and on what is read of them. Blocking.
+fn admission(
+    policy: &Policy,
+    target: &Target,
+    mut case: Case,
+    (tags, by_operator): (Arc<Vec<SignedTag>>, bool),
+) -> Result<Admission, RuntimeError> {
+    let guard = policy.guard();
+    if by_operator && policy.is_gone(&case.base)? {
+        // Nobody can know what it said: as at the first use, the commit is taken as it is.
+        case.base = case.commit.clone();
+        case.new = true;
+    }
+    let mut rules = guard.rules(&case.base)?;
+    if by_operator {
+        rules = without_policies(&rules);
+    }
+    if let Some((verdict, why)) = unproven(&guard, &case, &rules)? {
+        return Ok(Err(Unadmitted::Unproven(verdict, why)));
+    }
+    let mut brought = None;
+    if case.new || case.base != case.commit {
+        let read = guard.brought(&case.commit, Some(&rules))?;
+        if any_error(&read.findings) || read.settings.is_none() {
+            return Ok(Err(match read.settings {
+                None => Unadmitted::Unreadable(read.findings),
+                Some(_) => Unadmitted::Unusable(read.findings),
+            }));
+        }
+        brought = read.settings;
+    }
+    let settings = in_force(
+        &target.settings,
+        &target.environment,
+        target.on_head,
+        &rules,
+    );
+    case.settings = Arc::clone(&settings);
+    let input = PolicyInput { case, rules, tags };
+    Ok(Ok(Admitted {
+        brought: brought.unwrap_or_else(|| Arc::clone(&settings)),
+        target: Target {
+            settings,
+            ..target.clone()
+        },
+        input,
+    }))
+}
+
+/// Why those who wrote the commits may not bring anything, if so: by policy, on the commits alone.
+pub(crate) fn unproven(
+    guard: &Guard<'_>,
+    case: &Case,
+    rules: &Arc<Rules>,
+) -> Result<Option<(Verdict, String)>, RuntimeError> {
+    if case.commit == case.base {
+        return Ok(None);
+    }
+    let plan = Arc::new(nothing(&case.environment, &case.commit));
+    let verdict = guard.authors(case, rules, Arc::clone(&plan))?;
+    Ok(match approve(plan, Vec::new(), verdict.clone()) {
+        Err(refusal @ Refusal::Denied(_)) => Some((verdict, refusal.to_string())),
+        // What an approval could turn is decided with the plan.
+        Err(Refusal::NeedsApproval { .. } | Refusal::Findings(_)) | Ok(_) => None,
+    })
 }
 
 /// The settings that hold for an environment while a Revision of it is judged and applied: those of

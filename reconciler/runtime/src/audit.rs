@@ -12,25 +12,46 @@ use stratum_core::desired::Revision;
 use stratum_core::digest::Digest;
 use stratum_core::ids::{CommitId, EnvironmentName, ObjectId};
 use stratum_core::plan::Plan;
-use stratum_core::ports::{EnvironmentRow, Tree};
+use stratum_core::ports::{Audit, Clock, EnvironmentRow, Repository, Tree};
 use stratum_core::rules::Pin;
 use stratum_core::run::Trigger;
 use stratum_core::signed::{Refused, Signer};
 use stratum_core::trust::Trust;
 use stratum_core::verdict::Verdict;
 
+use crate::blocking::Blocking;
 use crate::error::RuntimeError;
 use crate::guard::Word;
 use crate::look::Look;
-use crate::reconcile::Reconciler;
+use crate::ports::Ports;
+use crate::words::Words;
 
-impl Reconciler {
+/// Writes into the audit log.
+pub(crate) struct AuditLog {
+    audit: Arc<dyn Audit>,
+    repository: Arc<dyn Repository>,
+    clock: Arc<dyn Clock>,
+    blocking: Blocking,
+    words: Arc<Words>,
+}
+
+impl AuditLog {
+    pub(crate) fn new(ports: &Ports, blocking: Blocking, words: &Arc<Words>) -> Self {
+        Self {
+            audit: Arc::clone(&ports.audit),
+            repository: Arc::clone(&ports.repository),
+            clock: Arc::clone(&ports.clock),
+            blocking,
+            words: Arc::clone(words),
+        }
+    }
+
     /// Writes entries; what they are about may happen when this returned without an error.
-    pub(crate) async fn log(&self, entries: Vec<AuditEntry>) -> Result<(), RuntimeError> {
+    pub(crate) async fn write(&self, entries: Vec<AuditEntry>) -> Result<(), RuntimeError> {
         if entries.is_empty() {
             return Ok(());
         }
-        Ok(self.ports.audit.log(&entries).await?)
+        Ok(self.audit.log(&entries).await?)
     }
 
     /// What policy said about a plan, and the approvals that it took into account. Of a correction
@@ -70,17 +91,13 @@ impl Reconciler {
     }
 
     /// Writes that the environment may come to a commit that changes nothing in it.
-    pub(crate) async fn log_admitted(
-        &self,
-        plan: &Plan,
-        judged: &Verdict,
-    ) -> Result<(), RuntimeError> {
+    pub(crate) async fn admitted(&self, plan: &Plan, judged: &Verdict) -> Result<(), RuntimeError> {
         let author = judged.authors.first().map(|one| one.author.as_str());
         let (principal, people) = behind(author, judged);
         let verdict = whole(plan, judged);
         let mut entries = vec![self.entry(&plan.environment, principal, people, verdict)];
         entries.extend(self.approval_entries(plan, judged));
-        self.log(entries).await
+        self.write(entries).await
     }
 
     /// That a plan is not applied, and why.
@@ -101,7 +118,7 @@ impl Reconciler {
     }
 
     /// Writes that a commit is not applied, and why, where nothing could be planned or judged.
-    pub(crate) async fn log_refused(
+    pub(crate) async fn unjudged(
         &self,
         environment: &EnvironmentName,
         revision: &Revision,
@@ -116,11 +133,11 @@ impl Reconciler {
         let people = vec![named(Role::Author, &revision.author)];
         let principal = Principal::Author { key: None };
         let entry = self.entry(environment, principal, people, what);
-        self.log(vec![entry]).await
+        self.write(vec![entry]).await
     }
 
     /// Writes that a word of a person is heeded; it is when this returned without an error.
-    pub(crate) async fn log_word(
+    pub(crate) async fn word(
         &self,
         environment: &EnvironmentName,
         word: &Word,
@@ -137,30 +154,30 @@ impl Reconciler {
         let people = vec![named(Role::Signer, &word.by)];
         let principal = Principal::Author { key };
         let entry = self.entry(environment, principal, people, what);
-        self.log(vec![entry]).await
+        self.write(vec![entry]).await
     }
 
     /// The same, of a word that is heeded at every look: once.
-    pub(crate) async fn log_word_once(
+    pub(crate) async fn word_once(
         &self,
         environment: &EnvironmentName,
         word: &Word,
     ) -> Result<(), RuntimeError> {
-        match self.was_told(environment, word.object.to_string()) {
+        match self.words.was_told(environment, word.object.to_string()) {
             true => Ok(()),
-            false => self.log_word(environment, word).await,
+            false => self.word(environment, word).await,
         }
     }
 
     /// Writes, once, which tags do not count, and why.
-    pub(crate) async fn log_void(
+    pub(crate) async fn void(
         &self,
         environment: &EnvironmentName,
         action: &str,
         void: &[Refused],
     ) -> Result<(), RuntimeError> {
         let entries = self.void_entries((environment, None), action, void);
-        self.log(entries).await
+        self.write(entries).await
     }
 
     fn void_entries(
@@ -170,7 +187,7 @@ impl Reconciler {
         void: &[Refused],
     ) -> Vec<AuditEntry> {
         let news = void.iter().map(ToString::to_string);
-        let news = news.filter(|reason| !self.was_told(environment, reason.clone()));
+        let news = news.filter(|reason| !self.words.was_told(environment, reason.clone()));
         let entries = news.map(|reason| {
             let what = What::Refused {
                 action: action.to_owned(),
@@ -185,7 +202,7 @@ impl Reconciler {
     }
 
     /// Writes that the trust of a commit is taken as it is, because nothing older could vouch for it.
-    pub(crate) async fn log_pin(
+    pub(crate) async fn pin(
         &self,
         environment: &EnvironmentName,
         pin: &Pin,
@@ -196,11 +213,11 @@ impl Reconciler {
             trust: Digest::of_json(trust),
         };
         let entry = self.entry(environment, Principal::Reconciler, Vec::new(), what);
-        self.log(vec![entry]).await
+        self.write(vec![entry]).await
     }
 
     /// Writes that the repository's own policies are left out, as the operator wants it.
-    pub(crate) async fn log_without_policies(
+    pub(crate) async fn without_policies(
         &self,
         environment: &EnvironmentName,
         base: &CommitId,
@@ -213,7 +230,7 @@ impl Reconciler {
                 .to_owned(),
         };
         let entry = self.entry(environment, Principal::Reconciler, Vec::new(), what);
-        self.log(vec![entry]).await
+        self.write(vec![entry]).await
     }
 
     fn entry_of(&self, look: &Look, judged: &Verdict, what: What) -> AuditEntry {
@@ -232,7 +249,7 @@ impl Reconciler {
         what: What,
     ) -> AuditEntry {
         AuditEntry {
-            at: self.ports.clock.now(),
+            at: self.clock.now(),
             environment: Some(environment.clone()),
             run: None,
             principal,
@@ -243,8 +260,8 @@ impl Reconciler {
 
     /// Writes which parts of the repository that decide what may happen are others than in the
     /// commit this environment was last looked at for.
-    pub(crate) async fn log_configuration(
-        self: &Arc<Self>,
+    pub(crate) async fn configuration(
+        &self,
         commit: &CommitId,
         row: &EnvironmentRow,
         tree: &Arc<dyn Tree>,
@@ -252,47 +269,16 @@ impl Reconciler {
         if row.desired_revision.as_ref() == Some(commit) {
             return Ok(());
         }
-        let (own, tree) = (Arc::clone(self), Arc::clone(tree));
+        let (repository, tree) = (Arc::clone(&self.repository), Arc::clone(tree));
         let (before, commit) = (row.desired_revision.clone(), commit.clone());
-        let changes = move || own.changes(before.as_ref(), &commit, tree.as_ref());
-        let (revision, changes) = match self.blocking(changes).await? {
+        let changes = move || changes(repository.as_ref(), before.as_ref(), &commit, tree.as_ref());
+        let (revision, changes) = match self.blocking.run(changes).await? {
             Some(found) => found,
             None => return Ok(()),
         };
         let entries = changes.into_iter();
         let entries = entries.map(|what| self.change_entry(&row.name, &revision, what));
-        self.log(entries.collect()).await
-    }
-
-    /// The parts that changed, with the revision that brought them; `None` when none did.
-    fn changes(
-        &self,
-        before: Option<&CommitId>,
-        commit: &CommitId,
-        tree: &dyn Tree,
-    ) -> Result<Option<(Revision, Vec<What>)>, RuntimeError> {
-        // A commit that was dropped from the repository left nothing to compare with: all is new.
-        let old = before.and_then(|before| self.ports.repository.tree(before).ok());
-        let mut changes = Vec::new();
-        for part in Part::ALL {
-            let after = object(tree, part)?;
-            let before = match &old {
-                Some(old) => object(old.as_ref(), part)?,
-                None => None,
-            };
-            if before != after {
-                changes.push(What::ConfigurationChanged {
-                    part,
-                    revision: commit.clone(),
-                    before,
-                    after,
-                });
-            }
-        }
-        if changes.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some((self.ports.repository.revision(commit)?, changes)))
+        self.write(entries.collect()).await
     }
 
     fn change_entry(
@@ -304,6 +290,37 @@ impl Reconciler {
         let people = vec![named(Role::Author, &revision.author)];
         self.entry(environment, Principal::Author { key: None }, people, what)
     }
+}
+
+/// The parts that changed, with the revision that brought them; `None` when none did.
+fn changes(
+    repository: &dyn Repository,
+    before: Option<&CommitId>,
+    commit: &CommitId,
+    tree: &dyn Tree,
+) -> Result<Option<(Revision, Vec<What>)>, RuntimeError> {
+    // A commit that was dropped from the repository left nothing to compare with: all is new.
+    let old = before.and_then(|before| repository.tree(before).ok());
+    let mut changes = Vec::new();
+    for part in Part::ALL {
+        let after = object(tree, part)?;
+        let before = match &old {
+            Some(old) => object(old.as_ref(), part)?,
+            None => None,
+        };
+        if before != after {
+            changes.push(What::ConfigurationChanged {
+                part,
+                revision: commit.clone(),
+                before,
+                after,
+            });
+        }
+    }
+    if changes.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some((repository.revision(commit)?, changes)))
 }
 
 /// Who is behind a commit that was judged: the key that is proven to have signed it, its author as

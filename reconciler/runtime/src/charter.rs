@@ -1,24 +1,29 @@
 //! HEAD is judged as a thing of its own: its settings hold for no environment before the rules of
 //! the last HEAD that was admitted let its authors bring them.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use stratum_core::approve::{Refusal, approve};
 use stratum_core::finding::{Finding, any_error, codes, first_reason};
 use stratum_core::ids::{BranchName, CommitId, EnvironmentName};
-use stratum_core::ports::{EnvironmentRow, Loaded, RepositoryError, Tips};
+use stratum_core::ports::{Clock, EnvironmentRow, Loaded, RepositoryError, Store, Tips};
 use stratum_core::remembered::{CHARTER, Charter, spend};
 use stratum_core::rules::Rules;
 use stratum_core::run::Trigger;
 use stratum_core::settings::Settings;
 use stratum_core::signed::Approval;
 
-use crate::admission::{Admission, nothing, unproven, without_policies};
+use crate::admission::{nothing, unproven, without_policies};
+use crate::blocking::Blocking;
 use crate::error::RuntimeError;
 use crate::guard::{Case, Guard};
 use crate::head::Head;
-use crate::progress::Progress;
-use crate::reconcile::Reconciler;
+use crate::policy::Policy;
+use crate::ports::Ports;
+use crate::progress::{Progress, ProgressSink};
+use crate::rows::drift_every;
+use crate::words::Words;
 
 /// What came of judging HEAD.
 enum Judged {
@@ -28,28 +33,81 @@ enum Judged {
     Refused(String),
 }
 
-impl Reconciler {
+/// What HEAD says, as it was last read, and how it is read again.
+pub(crate) struct Heads {
+    store: Arc<dyn Store>,
+    policy: Arc<Policy>,
+    words: Arc<Words>,
+    clock: Arc<dyn Clock>,
+    blocking: Blocking,
+    progress: ProgressSink,
+    /// Whether some environment is judged without the repository's own policies.
+    without_policies: bool,
+    read: Mutex<Option<Arc<Head>>>,
+}
+
+impl Heads {
+    pub(crate) fn new(
+        ports: &Ports,
+        (blocking, without_policies): (Blocking, bool),
+        (policy, words): (&Arc<Policy>, &Arc<Words>),
+        progress: &ProgressSink,
+    ) -> Self {
+        Self {
+            store: Arc::clone(&ports.store),
+            policy: Arc::clone(policy),
+            words: Arc::clone(words),
+            clock: Arc::clone(&ports.clock),
+            blocking,
+            progress: Arc::clone(progress),
+            without_policies,
+            read: Mutex::default(),
+        }
+    }
+
+    fn read(&self) -> MutexGuard<'_, Option<Arc<Head>>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What HEAD said when it was last read.
+    pub(crate) fn cached(&self) -> Option<Arc<Head>> {
+        self.read().clone()
+    }
+
+    /// How often the world is looked at; `None` when drift is ignored, or there is nothing.
+    pub(crate) fn drift_every(&self, row: &EnvironmentRow) -> Option<Duration> {
+        let settings = self.cached()?.settings.value.clone()?;
+        drift_every(&settings, row)
+    }
+
+    /// The branch that records go to, as the last admitted HEAD says.
+    pub(crate) fn record_branch(&self) -> BranchName {
+        let head = self.cached();
+        head.map_or_else(BranchName::records, |head| head.record_branch())
+    }
+
     /// What the last admitted HEAD says; judged again when HEAD moved, and while the tip
     /// is refused: tags, time and other branches may turn that.
     pub(crate) async fn head(self: &Arc<Self>) -> Result<(Arc<Head>, Tips), RuntimeError> {
         let (mut rows, mut kept) = (Vec::new(), None);
         let before = self.cached().map(|head| head.charter.clone());
         if before.is_none() {
-            let facts = self.ports.store.facts(CHARTER).await?;
+            let facts = self.store.facts(CHARTER).await?;
             let fact = facts.into_iter().find(|(name, _)| name == CHARTER);
             kept = fact.and_then(|(_, value)| serde_json::from_slice::<Charter>(&value).ok());
             if kept.is_none() {
-                rows = self.ports.store.environments().await?;
+                rows = self.store.environments().await?;
             }
         }
         let known = before.or(kept.clone());
         let own = Arc::clone(self);
-        let (head, tips) = self.blocking(move || own.read_head(kept, &rows)).await?;
+        let reading = move || own.read_head(kept, &rows);
+        let (head, tips) = self.blocking.run(reading).await?;
         if known.as_ref() != Some(&head.charter)
             && let Ok(value) = serde_json::to_vec(&head.charter)
         {
             let fact = (CHARTER.to_owned(), Some(value));
-            self.ports.store.put_facts(vec![fact]).await?;
+            self.store.put_facts(vec![fact]).await?;
         }
         Ok((head, tips))
     }
@@ -59,9 +117,9 @@ impl Reconciler {
         kept: Option<Charter>,
         rows: &[EnvironmentRow],
     ) -> Result<(Arc<Head>, Tips), RuntimeError> {
-        let repository = &self.ports.repository;
+        let repository = &self.policy.repository;
         let tips = repository.tips()?;
-        self.hear(repository.words()?);
+        self.words.hear(repository.words()?);
         let commit = self.tip(&tips)?;
         let before = self.cached();
         if let Some(head) = &before
@@ -101,12 +159,12 @@ impl Reconciler {
             (self.progress)(&Progress::Trouble(text));
         }
         let head = Arc::new(head);
-        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&head));
+        *self.read() = Some(Arc::clone(&head));
         Ok((head, tips))
     }
 
     fn tip(&self, tips: &Tips) -> Result<CommitId, RuntimeError> {
-        let repository = &self.ports.repository;
+        let repository = &self.policy.repository;
         Ok(match &tips.head {
             Some(branch) => tips.tip(branch)?,
             None => repository.resolve("HEAD")?,
@@ -123,7 +181,7 @@ impl Reconciler {
             row.revision.as_ref().or(pin)
         });
         let known: Vec<&CommitId> = known.collect();
-        let repository = &self.ports.repository;
+        let repository = &self.policy.repository;
         let mut followed = known.iter();
         let followed = followed.find(|commit| repository.follows(head, commit).unwrap_or(false));
         let commit = followed.or(known.first())?;
@@ -153,11 +211,11 @@ impl Reconciler {
 
     /// What a commit says that holds: the first that was ever seen, or one that was admitted.
     fn first(&self, commit: &CommitId) -> Result<Head, RuntimeError> {
-        let tree = self.ports.repository.tree(commit)?;
-        let loaded = self.ports.loader.settings(tree.as_ref())?;
+        let tree = self.policy.repository.tree(commit)?;
+        let loaded = self.policy.loader.settings(tree.as_ref())?;
         let settings = loaded.value.map(Arc::new);
         let environments = match &settings {
-            Some(settings) => self.ports.loader.environments(tree.as_ref(), settings)?,
+            Some(settings) => self.policy.loader.environments(tree.as_ref(), settings)?,
             None => Vec::new(),
         };
         let loaded = Loaded {
@@ -180,13 +238,13 @@ impl Reconciler {
         };
         match judged {
             Judged::Admitted(settings, approvals) => {
-                let tree = self.ports.repository.tree(commit)?;
-                let environments = self.ports.loader.environments(tree.as_ref(), &settings)?;
+                let tree = self.policy.repository.tree(commit)?;
+                let environments = self.policy.loader.environments(tree.as_ref(), &settings)?;
                 let mut charter = Charter {
                     commit: commit.clone(),
                     ..base.clone()
                 };
-                spend(&mut charter.spent, &approvals, self.ports.clock.now());
+                spend(&mut charter.spent, &approvals, self.clock.now());
                 let loaded = Loaded {
                     value: Some(settings),
                     findings: Vec::new(),
@@ -211,8 +269,8 @@ impl Reconciler {
         commit: &CommitId,
         branch: Option<&BranchName>,
     ) -> Result<Judged, RuntimeError> {
-        let guard = self.guard();
-        if !self.options.without_policies.is_empty() && self.is_gone(&base.commit)? {
+        let guard = self.policy.guard();
+        if self.without_policies && self.policy.is_gone(&base.commit)? {
             return self.unheld(&guard, commit);
         }
         let rules = match guard.rules(&base.commit) {
@@ -225,9 +283,9 @@ impl Reconciler {
             }
             rules => rules?,
         };
-        let rules = match self.options.without_policies.is_empty() {
-            true => rules,
-            false => without_policies(&rules),
+        let rules = match self.without_policies {
+            true => without_policies(&rules),
+            false => rules,
         };
         let mut case = Case {
             environment: EnvironmentName::repository(),
@@ -241,7 +299,7 @@ impl Reconciler {
             protected: false,
             pin: None,
         };
-        if let Some(Admission::Unproven(_, why)) = unproven(&guard, &case, &rules)? {
+        if let Some((_, why)) = unproven(&guard, &case, &rules)? {
             return Ok(Judged::Refused(why));
         }
         let brought = guard.brought(commit, Some(&rules))?;
@@ -250,9 +308,10 @@ impl Reconciler {
         };
         case.protected = touches_protected(&rules, &settings, branch);
         let plan = Arc::new(nothing(&case.environment, commit));
-        let tags = self.tags();
-        let request = guard.request(&case, &rules, Arc::clone(&plan), &tags)?;
-        let verdict = self.ports.gate.judge(&request)?;
+        let tags = self.words.tags();
+        let verdict = self
+            .policy
+            .verdict_of(&case, &rules, Arc::clone(&plan), &tags)?;
         Ok(
             match approve(plan, Vec::<Finding>::new(), verdict.clone()) {
                 Ok(_) => Judged::Admitted(settings, verdict.approvals),

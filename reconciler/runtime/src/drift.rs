@@ -4,22 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use stratum_core::condition::Condition;
 use stratum_core::duration;
 use stratum_core::ids::Address;
-use stratum_core::observed::{Observed, Report};
-use stratum_core::planning::{DriftRule, decisive, is_settable};
-use stratum_core::ports::{Base, EnvironmentRow, Observation, Retry, RunOutcome, TypeSchema};
-use stratum_core::resource::ResourceState;
+use stratum_core::observed::Report;
+use stratum_core::planning::{DriftRule, decisive};
+use stratum_core::ports::{Base, Clock, Observation, Probe, Retry, RunOutcome, Secrets, Store};
 use stratum_core::schedule::{Cause, Causes};
 use stratum_core::settings::DriftMode;
 
+use crate::bring::Bringing;
 use crate::error::RuntimeError;
 use crate::health::Doctor;
+use crate::judge::Judging;
 use crate::look::Look;
+use crate::ports::{Ports, Providers};
 use crate::progress::EnvironmentReport;
-use crate::reconcile::Reconciler;
-use crate::settle::Failure;
+use crate::settle::AGAIN;
+use crate::stop::Stop;
+use crate::world::World;
 
 /// So many corrections of an attribute within one [`window`] make the next change of it a fight: it
 /// is left alone until one of them is older than that.
@@ -31,17 +33,46 @@ const WINDOW: Duration = Duration::from_secs(15 * 60);
 /// So many observations are read back for each correction that counts.
 const OBSERVATIONS: u32 = 12;
 
-/// The shortest time before a correction is tried again that failed.
-const AGAIN: Duration = Duration::from_secs(60);
-
 /// So many corrections follow at most in one look, each without what was in the way of the last.
 const AT_MOST: usize = 4;
 
-impl Reconciler {
+/// Corrects the world where it differs and that is wanted.
+pub(crate) struct Correcting {
+    store: Arc<dyn Store>,
+    providers: Providers,
+    secrets: Arc<dyn Secrets>,
+    probe: Arc<dyn Probe>,
+    clock: Arc<dyn Clock>,
+    stop: Stop,
+    world: Arc<World>,
+    judging: Arc<Judging>,
+    bringing: Arc<Bringing>,
+}
+
+impl Correcting {
+    pub(crate) fn new(
+        ports: &Ports,
+        stop: &Stop,
+        (world, judging): (&Arc<World>, &Arc<Judging>),
+        bringing: &Arc<Bringing>,
+    ) -> Self {
+        Self {
+            store: Arc::clone(&ports.store),
+            providers: ports.providers.clone(),
+            secrets: Arc::clone(&ports.secrets),
+            probe: Arc::clone(&ports.probe),
+            clock: Arc::clone(&ports.clock),
+            stop: stop.clone(),
+            world: Arc::clone(world),
+            judging: Arc::clone(judging),
+            bringing: Arc::clone(bringing),
+        }
+    }
+
     /// Looks at the whole world, and corrects what is to be corrected. What cannot be corrected is
     /// left out then, so that it is in the way of nothing else, until it is tried again.
     pub(crate) async fn drift(
-        self: &Arc<Self>,
+        &self,
         mut look: Look,
         causes: Causes,
     ) -> Result<EnvironmentReport, RuntimeError> {
@@ -58,7 +89,7 @@ impl Reconciler {
             if !failed || self.stop.is_stopped() {
                 break;
             }
-            let row = self.ports.store.environment(&environment).await?;
+            let row = self.store.environment(&environment).await?;
             let row = row.unwrap_or_else(|| look.row.clone());
             let again = self
                 .correct(Look {
@@ -76,16 +107,16 @@ impl Reconciler {
         Ok(report)
     }
 
-    async fn correct(self: &Arc<Self>, mut look: Look) -> Result<EnvironmentReport, RuntimeError> {
-        let base = self.ports.store.base(&look.target.environment).await?;
-        let (observed, seen) = self.observe_all(&mut look, &base).await?;
+    async fn correct(&self, mut look: Look) -> Result<EnvironmentReport, RuntimeError> {
+        let base = self.store.base(&look.target.environment).await?;
+        let (observed, seen) = self.world.observe_all(&mut look, &base).await?;
         let fights = self.fights(&look, &base, &seen).await?;
         let doctor = Doctor {
-            probe: self.ports.probe.as_ref(),
-            clock: self.ports.clock.as_ref(),
+            probe: self.probe.as_ref(),
+            clock: self.clock.as_ref(),
             root: &look.site.root,
         };
-        let secrets = self.ports.secrets.as_ref();
+        let secrets = self.secrets.as_ref();
         let mut ill = doctor.ill(secrets, &base, &observed).await;
         // What is as it should be by now is in the way of nothing.
         let troubled: BTreeSet<&Address> = seen
@@ -97,84 +128,27 @@ impl Reconciler {
         obstacles.retain(|address, _| troubled.contains(address));
         let obstacles = obstacles.clone();
         let rule = DriftRule {
-            mode: self.mode(&look.target),
+            mode: look.target.drift_mode(),
             fought: fights.keys().cloned().collect(),
             left: obstacles.keys().cloned().collect(),
         };
-        let judged = match self.judge(&mut look, &rule, Some(observed)).await? {
+        let judged = match self.judging.judge(&mut look, &rule, Some(observed)).await? {
             Ok(judged) => judged,
-            Err(error) => return self.unplannable(look, error).await,
+            Err(error) => return self.bringing.unplannable(look, error).await,
         };
         let fought = fights.iter().next();
-        let window = self.window(&look);
+        let window = window(&look);
         let fought = fought.map(|(address, names)| fought_over(address, names, window));
         // What is changed now is waited for until it is healthy.
         let changed = judged.plan.steps.iter().map(|step| &step.address);
         changed.for_each(|address| drop(ill.remove(address)));
         let mut concerns = obstacles.values().chain(ill.values());
         look.concern = fought.or(concerns.next().cloned());
-        let mut report = self.carry_out(look, judged).await?;
+        let mut report = self.bringing.carry_out(look, judged).await?;
         if !obstacles.is_empty() {
             report.failed = report.failed.or(Some(Retry::Later(AGAIN)));
         }
         Ok(report)
-    }
-
-    /// A correction failed: what was applied stays applied, and the rest is corrected without what
-    /// is in the way. Answers when that is tried again.
-    pub(crate) fn correction_failed(row: &mut EnvironmentRow, failure: Failure) -> Retry {
-        let reason = format!(
-            "its drift could not be corrected ({}); what was applied stays, and it is tried again",
-            failure.why
-        );
-        let at = failure.at.into_iter();
-        let at = at.map(|address| (address, reason.clone()));
-        row.remembered.obstacles.extend(at);
-        row.condition = Condition::Stalled;
-        row.reason = reason;
-        Retry::Later(AGAIN)
-    }
-
-    /// Reads every resource and keeps what was seen.
-    pub(crate) async fn observe_all(
-        &self,
-        look: &mut Look,
-        base: &Base,
-    ) -> Result<(Observed, Vec<Observation>), RuntimeError> {
-        let all: BTreeSet<Address> = base
-            .resources
-            .values()
-            .filter(|s| s.unknown.is_none() && !base.sealed.contains(&s.address))
-            .map(|s| s.address.clone())
-            .collect();
-        let observed = self.asker(look).observe(&all, base).await?;
-        let now = self.ports.clock.now();
-        let mode = self.mode(&look.target);
-        let reports = observed.reports.iter();
-        let seen: Vec<Observation> = reports
-            .map(|(address, report)| {
-                let state = base.resources.get(address);
-                let providers = &self.ports.providers;
-                let schema = state
-                    .and_then(|state| providers.type_schema(&state.provider, address.r#type()));
-                Observation {
-                    address: address.clone(),
-                    at: now,
-                    drifted: drifted(state, report, schema.as_deref(), mode),
-                    report: report.clone(),
-                }
-            })
-            .collect();
-        let lease = self.lease(&look.target.environment).await?;
-        self.fenced(self.ports.store.observe(&lease, &seen).await)?;
-        look.row.observed_at = Some(now);
-        Ok((observed, seen))
-    }
-
-    /// The time within which corrections count together: some looks at least.
-    fn window(&self, look: &Look) -> Duration {
-        let every = look.target.settings.drift_of(&look.target.own()).every;
-        WINDOW.max(every.saturating_mul(2 * FIGHT as u32))
     }
 
     /// The attributes that someone else keeps changing back, by resource.
@@ -184,8 +158,8 @@ impl Reconciler {
         base: &Base,
         seen: &[Observation],
     ) -> Result<BTreeMap<Address, BTreeSet<String>>, RuntimeError> {
-        let mode = self.mode(&look.target);
-        let window = self.window(look);
+        let mode = look.target.drift_mode();
+        let window = window(look);
         let mut fights = BTreeMap::new();
         for now in seen {
             let Some(state) = base.resources.get(&now.address) else {
@@ -193,7 +167,7 @@ impl Reconciler {
             };
             // What is left as it is, is not fought over.
             let names = now.drifted.iter().map(String::as_str);
-            let providers = &self.ports.providers;
+            let providers = &self.providers;
             let schema = providers.type_schema(&state.provider, now.address.r#type());
             let (mut drifted, _) = decisive(schema.as_deref(), names);
             drifted.retain(|name| state.meta.drift_mode(Some(name), mode) == DriftMode::Correct);
@@ -201,7 +175,6 @@ impl Reconciler {
                 continue;
             }
             let history = self
-                .ports
                 .store
                 .observations(&now.address, OBSERVATIONS * FIGHT as u32)
                 .await?;
@@ -218,6 +191,12 @@ impl Reconciler {
         }
         Ok(fights)
     }
+}
+
+/// The time within which corrections count together: some looks at least.
+fn window(look: &Look) -> Duration {
+    let every = look.target.settings.drift_of(&look.target.own()).every;
+    WINDOW.max(every.saturating_mul(2 * FIGHT as u32))
 }
 
 /// Whether anything of a resource is not as it should be.
@@ -257,42 +236,6 @@ fn fought_over(address: &Address, attributes: &BTreeSet<String>, window: Duratio
         names.join(", "),
         duration::format(window)
     )
-}
-
-/// The attributes that differ from what was applied, but for those that are ignored.
-fn drifted(
-    state: Option<&ResourceState>,
-    report: &Report,
-    schema: Option<&TypeSchema>,
-    mode: DriftMode,
-) -> Vec<String> {
-    let Some(state) = state else {
-        return Vec::new();
-    };
-    let told = |name: Option<&str>| state.meta.drift_mode(name, mode) != DriftMode::Ignore;
-    let seen = match report {
-        Report::Present(seen) | Report::Stopped { instance: seen, .. } => &seen.attributes,
-        Report::Gone if told(None) => return vec!["(gone)".to_owned()],
-        Report::Gone | Report::Unreadable(_) => return Vec::new(),
-    };
-    let applied = &state.instance.attributes;
-    let names: BTreeSet<&str> = applied
-        .keys()
-        .chain(seen.keys())
-        .filter(|name| applied.get(*name) != seen.get(*name))
-        .map(String::as_str)
-        .collect();
-    let (mut names, derived) = decisive(schema, names);
-    if report.stopped().is_some() {
-        // What the provider computes follows from its being started again.
-        names.retain(|name| is_settable(schema, name));
-    }
-    names.retain(|name| told(Some(name)));
-    if !names.is_empty() {
-        names.extend(derived);
-    }
-    names.sort_unstable();
-    names.into_iter().map(str::to_owned).collect()
 }
 
 #[cfg(test)]

@@ -74,7 +74,7 @@ impl Driver {
     }
 
     fn now(&self) -> Now {
-        let clock = &self.reconciler.ports.clock;
+        let clock = &self.reconciler.clock;
         Now {
             monotonic: clock.monotonic(),
             wall: clock.now(),
@@ -97,15 +97,15 @@ impl Driver {
             reports.insert(report.environment.clone(), report);
             self.begin();
         }
-        self.reconciler.publish_once().await;
-        self.reconciler.upkeep(1).await;
+        self.reconciler.records.publish_once().await;
+        self.reconciler.upkeep.once(1).await;
         Ok(reports.into_values().collect())
     }
 
     /// Watches until told to stop.
     pub(crate) async fn watch(&mut self) -> Result<(), RuntimeError> {
         let mut refs = Refs::default();
-        let mut standing = self.reconciler.ports.secrets.standing();
+        let mut standing = self.reconciler.secrets.standing();
         while !self.reconciler.stop.is_stopped() {
             if refs.are_due(self.now().monotonic) {
                 self.refs(&mut refs).await?;
@@ -117,18 +117,17 @@ impl Driver {
             let wait = refs.wait(self.now().monotonic);
             let due = self.due(wait);
             let reconciler = Arc::clone(&self.reconciler);
-            let ports = &reconciler.ports;
             let mut joined = None;
             tokio::select! {
                 biased;
                 () = reconciler.stop.stopped() => {}
                 Some(one) = self.looks.join_next_with_id() => joined = Some(one),
-                () = ports.secrets.changed(&standing) => {
-                    standing = ports.secrets.standing();
+                () = reconciler.secrets.changed(&standing) => {
+                    standing = reconciler.secrets.standing();
                     refs.start();
                 }
-                () = ports.wake.wait(wait), if refs.may_wake() => refs.moved(),
-                () = ports.clock.sleep(due) => {}
+                () = reconciler.wake.wait(wait), if refs.may_wake() => refs.moved(),
+                () = reconciler.clock.sleep(due) => {}
             }
             if let Some(joined) = joined {
                 self.landed(joined).await;
@@ -148,7 +147,7 @@ impl Driver {
     /// Wakes the environments that another process reconciled, and that may be had now.
     async fn ask_for_leases(&mut self) {
         let ttl = self.reconciler.options.lease_ttl;
-        match self.reconciler.ports.store.leases().await {
+        match self.reconciler.store.leases().await {
             Ok(held) => {
                 for environment in self.foreign.free(&held, self.now().wall, ttl) {
                     let key = Key::Environment(environment);
@@ -190,19 +189,19 @@ impl Driver {
 
     /// Reads the refs and the tags, and wakes whom they concern; with `start` everybody.
     async fn look_at_refs(&mut self, start: bool) -> Result<(), RuntimeError> {
-        let (head, tips) = self.reconciler.head().await?;
+        let (head, tips) = self.reconciler.heads.head().await?;
         let first = !self.primed;
         let mut rows = match first {
             true => self.take_over(&head).await?,
             false => BTreeMap::new(),
         };
-        let words = self.reconciler.words_by_name();
+        let words = self.reconciler.words.by_name();
         let spoken_of: BTreeSet<&str> = words.keys().filter_map(|tag| named(tag)).collect();
         let (mut moved, mut at_rest) = (Vec::new(), Vec::new());
         let mut begun = BTreeMap::new();
         for (environment, aim) in self.aims.at(&head, &tips) {
             if let Aim::Commit(target) = &aim {
-                self.reconciler.is_read_from(target);
+                self.reconciler.fronts.is_read_from(target);
                 let branch = target.branch.clone();
                 begun.entry(branch).or_insert_with(|| target.clone());
             }
@@ -218,10 +217,13 @@ impl Driver {
             }
         }
         if start {
-            self.reconciler.begin_fronts(begun.into_values()).await?;
+            self.reconciler
+                .along
+                .begin_fronts(begun.into_values())
+                .await?;
         }
         moved.extend(at_rest.iter().filter_map(AtRest::moved));
-        let looked = self.reconciler.come_along(moved).await;
+        let looked = self.reconciler.along.come_along(moved).await;
         at_rest.retain(|rest| !looked.contains(&rest.row.name));
         for environment in looked {
             let key = Key::Environment(environment);
@@ -309,7 +311,7 @@ impl Driver {
         let bound = self.bound.remove(environment);
         if let Aim::Commit(target) = self.aims.of(environment)
             && bound.is_some_and(|bound| bound != target.commit)
-            && !self.reconciler.is_settled_at(&target)
+            && !self.reconciler.fronts.is_settled_at(&target)
         {
             let key = Key::Environment(environment.clone());
             self.schedule.wake(&key, Cause::RefMoved);
@@ -341,7 +343,7 @@ impl Driver {
             tracing::debug!(environment = %report.environment, "as before");
         }
         if let Some(fact) = heard.fact
-            && let Err(error) = self.reconciler.ports.store.put_facts(vec![fact]).await
+            && let Err(error) = self.reconciler.store.put_facts(vec![fact]).await
         {
             tracing::warn!(%error, "how often it came to the same is not kept");
         }
@@ -350,8 +352,8 @@ impl Driver {
     /// Takes in what an earlier process left: rows, tries, and runs that have not come to an end.
     async fn prime(&mut self, rows: &[EnvironmentRow]) -> Result<(), RuntimeError> {
         let now = self.now();
-        self.reconciler.find_unfinished(rows).await?;
-        let kept = self.reconciler.ports.store.facts(AGAIN).await?;
+        self.reconciler.runs.find_unfinished(rows).await?;
+        let kept = self.reconciler.store.facts(AGAIN).await?;
         self.sayings.remember(kept);
         for row in rows {
             let key = Key::Environment(row.name.clone());
@@ -359,7 +361,7 @@ impl Driver {
             // A look in the future is the work of a clock that jumped back: it counts as long ago.
             let ago = Duration::try_from(now.wall.duration_since(last)).unwrap_or(Duration::MAX);
             self.schedule.served(&key, Cause::DriftDue, ago, now);
-            if let Some(every) = self.reconciler.drift_every(row) {
+            if let Some(every) = self.reconciler.heads.drift_every(row) {
                 self.schedule
                     .set(&key, Cause::DriftDue, When::Every(every), now);
             }
@@ -374,7 +376,7 @@ impl Driver {
             }
             self.aims.remember(row.name.clone());
         }
-        for entry in self.reconciler.ports.store.queue().await? {
+        for entry in self.reconciler.tries.kept().await? {
             let wait = Duration::try_from(entry.not_before.duration_since(now.wall));
             let attempt = Attempt {
                 attempts: entry.attempts,
@@ -397,10 +399,10 @@ impl Driver {
                 if before == Some(attempt.attempts) {
                     return;
                 }
-                self.reconciler.keep_try(report, attempt).await
+                self.reconciler.tries.keep(report, attempt).await
             }
             None if self.tried.remove(environment).is_some() => {
-                self.reconciler.forget_tries(environment).await
+                self.reconciler.tries.forget(environment).await
             }
             None => Ok(()),
         };

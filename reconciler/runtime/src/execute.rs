@@ -8,18 +8,27 @@ use stratum_core::approve::Approved;
 use stratum_core::audit::AuditEntry;
 use stratum_core::condition::Condition;
 use stratum_core::desired::Closure;
-use stratum_core::finding::Finding;
 use stratum_core::journal::{Event, Journal};
-use stratum_core::ports::{Base, Entry, EnvironmentRow, SecretKey, Site, Unfinished};
+use stratum_core::ports::{Base, Entry, EnvironmentRow, Lease, Site, Unfinished};
 use stratum_core::run::Run;
 use stratum_core::settings::Settings;
 
-use crate::apply::{Apply, Driven, Flight};
+use crate::apply::{Apply, Flight};
+use crate::audit::AuditLog;
+use crate::charter::Heads;
 use crate::error::RuntimeError;
+use crate::head::own_settings;
+use crate::lease::OwnLeases;
 use crate::look::Look;
-use crate::progress::{EnvironmentReport, Progress};
-use crate::reconcile::Reconciler;
-use crate::site::site_of;
+use crate::outset::Outsets;
+use crate::ports::Ports;
+use crate::progress::{EnvironmentReport, Progress, ProgressSink};
+use crate::publish::Records;
+use crate::rows::Rows;
+use crate::runs::Runs;
+use crate::settle::{Origin, Settling, has_what_runs};
+use crate::site::{Roots, site_of};
+use crate::stop::Stop;
 use crate::task::Surroundings;
 
 /// A run that is about to be driven, new or begun by an earlier process.
@@ -32,92 +41,102 @@ struct Drive {
     resumed: bool,
 }
 
-/// What a run was made from, where it is known; a resumed run does not know its closure.
-pub(crate) struct Origin {
-    pub(crate) closure: Closure,
-    pub(crate) versions: BTreeMap<SecretKey, u64>,
-    pub(crate) findings: Vec<Finding>,
-    pub(crate) concern: Option<String>,
+/// Carries out runs.
+pub(crate) struct Execution {
+    /// What the tasks of a run work with.
+    pub(crate) ports: Ports,
+    pub(crate) roots: Roots,
+    pub(crate) stop: Stop,
+    pub(crate) progress: ProgressSink,
+    pub(crate) heads: Arc<Heads>,
+    pub(crate) leases: Arc<OwnLeases>,
+    pub(crate) rows: Arc<Rows>,
+    pub(crate) runs: Arc<Runs>,
+    pub(crate) outsets: Arc<Outsets>,
+    pub(crate) settling: Arc<Settling>,
+    pub(crate) log: Arc<AuditLog>,
+    pub(crate) records: Arc<Records>,
 }
 
-impl Reconciler {
+impl Execution {
     /// Starts a run and drives it to its end.
     pub(crate) async fn apply(
-        self: &Arc<Self>,
-        look: Look,
+        &self,
+        mut look: Look,
         approved: Approved,
         base: Base,
-        mut entries: Vec<AuditEntry>,
+        entries: Vec<AuditEntry>,
     ) -> Result<EnvironmentReport, RuntimeError> {
-        let run = Run::begin(approved, self.outset(&look).await?);
-        let Look {
-            target,
-            mut row,
-            desired,
-            findings,
-            site,
-            concern,
-            verified,
-            ..
-        } = look;
-        row.remembered.runs = self.has_what_runs(&desired);
-        row.condition = Condition::Reconciling;
-        row.reason = format!("applying {}", target.commit.short());
-        row.remembered
-            .spend(&run.verdict().approvals, run.started_at);
-        entries
-            .iter_mut()
-            .for_each(|entry| entry.run = Some(run.id.clone()));
-        // Together: they share one flush of the disk.
-        let (logged, put) = tokio::join!(self.log(entries), self.put(&mut row));
-        logged?;
-        put?;
-        let run = Arc::new(run);
-        let mut journal = Journal::new(Arc::clone(run.plan()), run.on_failure);
-        let started = Event::Started {
-            plan_digest: run.plan().digest,
-            base: run.plan().base,
-            revision: run.plan().revision.clone(),
-            lease: run.lease,
-        };
-        journal.push(&started)?;
-        let lease = self.lease(&target.environment).await?;
-        let entry = Entry {
-            at: run.started_at,
-            event: started,
-            change: None,
-        };
-        self.begins(&run.environment, &run.id);
-        self.ports.store.start(&lease, &run, &entry).await?;
-        let settings = Arc::clone(&target.settings);
+        let run = Arc::new(Run::begin(approved, self.outsets.of(&look).await?));
+        self.announce(&run, &mut look, entries).await?;
+        let journal = self.start(&run).await?;
         let drive = Drive {
             run,
             journal,
             base,
-            site,
-            settings,
+            site: look.site,
+            settings: look.target.settings,
             resumed: false,
         };
         let origin = Origin {
-            closure: desired.closure.clone(),
-            versions: verified.versions,
-            findings,
-            concern,
+            closure: look.desired.closure.clone(),
+            versions: look.verified.versions,
+            findings: look.findings,
+            concern: look.concern,
         };
-        self.drive_run(drive, row, origin).await
+        self.drive(drive, look.row, origin).await
+    }
+
+    /// Writes, before anything is begun, what was decided and that it is being carried out.
+    async fn announce(
+        &self,
+        run: &Run,
+        look: &mut Look,
+        mut entries: Vec<AuditEntry>,
+    ) -> Result<(), RuntimeError> {
+        let row = &mut look.row;
+        row.remembered.runs = has_what_runs(&self.ports.providers, &look.desired);
+        row.condition = Condition::Reconciling;
+        row.reason = format!("applying {}", look.target.commit.short());
+        let approvals = &run.verdict().approvals;
+        row.remembered.spend(approvals, run.started_at);
+        entries
+            .iter_mut()
+            .for_each(|entry| entry.run = Some(run.id.clone()));
+        // Together: they share one flush of the disk.
+        let (logged, put) = tokio::join!(self.log.write(entries), self.rows.put(row));
+        logged.and(put)
+    }
+
+    /// Writes that a run begins.
+    async fn start(&self, run: &Arc<Run>) -> Result<Journal, RuntimeError> {
+        let plan = run.plan();
+        let mut journal = Journal::new(Arc::clone(plan), run.on_failure);
+        let event = Event::Started {
+            plan_digest: plan.digest,
+            base: plan.base,
+            revision: plan.revision.clone(),
+            lease: run.lease,
+        };
+        journal.push(&event)?;
+        let lease = self.leases.of(&run.environment).await?;
+        let started = Entry {
+            at: run.started_at,
+            event,
+            change: None,
+        };
+        self.runs.begins(&run.environment, &run.id);
+        self.ports.store.start(&lease, run, &started).await?;
+        Ok(journal)
     }
 
     /// Goes on with a run that was begun and has not ended, or that ended unnoticed.
-    pub(crate) async fn resume(
-        self: &Arc<Self>,
-        left: Unfinished,
-        row: Option<EnvironmentRow>,
-    ) -> Result<EnvironmentReport, RuntimeError> {
+    pub(crate) async fn resume(&self, left: Unfinished) -> Result<EnvironmentReport, RuntimeError> {
         let run = Arc::new(left.run);
-        self.lease(&run.environment).await?;
+        let mut row = self.rows.of(&run.environment).await?;
+        self.leases.of(&run.environment).await?;
         let events = left.events.iter().map(|(_, event)| event);
         let journal = Journal::replay(Arc::clone(run.plan()), run.on_failure, events)?;
-        let mut row = row.unwrap_or_else(|| self.blank_row(&run.environment));
         let origin = Origin {
             closure: Closure::default(),
             versions: BTreeMap::new(),
@@ -126,20 +145,17 @@ impl Reconciler {
         };
         if journal.end().is_some() {
             row.remembered.due = self.ports.store.base(&run.environment).await?.due();
-            return self.settle(&run, &journal, row, origin, &[]).await;
+            let settled = self.settling.settle(&run, &journal, row, origin, &[]);
+            return settled.await;
         }
         row.condition = Condition::Reconciling;
         row.reason = format!("going on with {} after a restart", run.id);
-        self.put(&mut row).await?;
+        self.rows.put(&mut row).await?;
         let base = self.ports.store.base(&run.environment).await?;
-        let settings = self.settings_of(&run).await?;
-        let own = settings
-            .environments
-            .get(&run.environment)
-            .cloned()
-            .unwrap_or_default();
-        let roots = &self.options.roots;
-        let site = Arc::new(site_of(roots, &run.environment, &own, row.root.as_deref()));
+        let settings = self.settings_of(&run).await;
+        let own = own_settings(&settings, &run.environment);
+        let root = row.root.as_deref();
+        let site = Arc::new(site_of(&self.roots, &run.environment, &own, root));
         let drive = Drive {
             run,
             journal,
@@ -148,20 +164,20 @@ impl Reconciler {
             settings,
             resumed: true,
         };
-        self.drive_run(drive, row, origin).await
+        self.drive(drive, row, origin).await
     }
 
     /// The settings of HEAD, or where they cannot be read any more, defaults: a run that was begun
     /// must come to its end whatever was pushed since.
-    async fn settings_of(self: &Arc<Self>, run: &Run) -> Result<Arc<Settings>, RuntimeError> {
-        let settings = match self.head().await {
+    async fn settings_of(&self, run: &Run) -> Arc<Settings> {
+        let settings = match self.heads.head().await {
             Ok((head, _)) => head.settings.value.clone(),
             Err(error) => {
                 tracing::warn!(error = %error.sentence(), "going on with default settings");
                 None
             }
         };
-        Ok(settings.unwrap_or_else(|| {
+        settings.unwrap_or_else(|| {
             Arc::new(Settings {
                 name: "unreadable".to_owned(),
                 environments: [(run.environment.clone(), Default::default())].into(),
@@ -175,68 +191,58 @@ impl Reconciler {
                 audit: Default::default(),
                 retention: Default::default(),
             })
-        }))
+        })
     }
 
-    async fn drive_run(
-        self: &Arc<Self>,
+    /// Drives a run to its end, and settles what that means.
+    async fn drive(
+        &self,
         drive: Drive,
         mut row: EnvironmentRow,
         origin: Origin,
     ) -> Result<EnvironmentReport, RuntimeError> {
-        let Drive {
-            run,
-            journal,
-            base,
-            site,
-            settings,
-            resumed,
-        } = drive;
-        let lease = self.lease(&run.environment).await?;
-        let _running = self.running();
+        let run = Arc::clone(&drive.run);
+        let lease = self.leases.of(&run.environment).await?;
+        let _running = self.records.running();
         (self.progress)(&Progress::Started {
             environment: run.environment.clone(),
             run: run.id.clone(),
             steps: run.plan().steps.len(),
-            resumed,
+            resumed: drive.resumed,
         });
-        let own = settings
-            .environments
-            .get(&run.environment)
-            .cloned()
-            .unwrap_or_default();
+        let driven = match self.apply_of(drive, lease).drive().await {
+            Ok(driven) => driven,
+            Err(RuntimeError::Store(error)) => return self.leases.fenced(Err(error)),
+            Err(error) => return Err(error),
+        };
+        row.remembered.due = driven.due;
+        let (journal, failed) = (&driven.journal, &driven.failed);
+        let settled = self.settling.settle(&run, journal, row, origin, failed);
+        let report = settled.await?;
+        self.runs.is_settled(&run.environment, &run.id);
+        self.records.note(&run.id);
+        Ok(report)
+    }
+
+    fn apply_of(&self, drive: Drive, lease: Lease) -> Apply {
+        let own = own_settings(&drive.settings, &drive.run.environment);
         let around = Surroundings {
             ports: self.ports.clone(),
-            site,
-            run: Arc::clone(&run),
-            timeout: settings.limits.call,
+            site: drive.site,
+            run: drive.run,
+            timeout: drive.settings.limits.call,
             stop: self.stop.clone(),
         };
-        let apply = Apply {
+        Apply {
             around,
             lease,
             parallelism: own.parallelism.max(1) as usize,
             stop: self.stop.clone(),
             progress: Arc::clone(&self.progress),
-            world: base.resources,
-            journal,
+            world: drive.base.resources,
+            journal: drive.journal,
             flight: Flight::default(),
             failed: Vec::new(),
-        };
-        let driven = apply.drive().await;
-        let Driven {
-            journal,
-            due,
-            failed,
-        } = match driven {
-            Ok(driven) => driven,
-            Err(RuntimeError::Store(error)) => return self.fenced(Err(error)),
-            Err(error) => return Err(error),
-        };
-        row.remembered.due = due;
-        let report = self.settle(&run, &journal, row, origin, &failed).await?;
-        self.is_settled(&run.environment, &run.id);
-        self.records.note(&run.id);
-        Ok(report)
+        }
     }
 }

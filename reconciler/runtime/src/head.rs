@@ -1,13 +1,11 @@
 //! What the repository's HEAD says, and which commit each environment should come to.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use stratum_core::ids::{BranchName, CommitId, EnvironmentName};
 use stratum_core::ports::{Loaded, Tips};
 use stratum_core::remembered::Charter;
-use stratum_core::settings::{EnvironmentSettings, Settings};
-
-use crate::reconcile::Reconciler;
+use stratum_core::settings::{DriftMode, EnvironmentSettings, Settings};
 
 /// Where HEAD stands, and what the last HEAD says that was admitted.
 pub(crate) struct Head {
@@ -41,6 +39,11 @@ impl Target {
         self.commit != other.commit
             && self.branch == other.branch
             && Arc::ptr_eq(&self.settings, &other.settings)
+    }
+
+    /// What is done about drift there.
+    pub(crate) fn drift_mode(&self) -> DriftMode {
+        self.settings.drift_of(&self.own()).mode
     }
 
     /// The settings of the environment; `repository` has the defaults.
@@ -106,31 +109,18 @@ impl Head {
             on_head: own.is_none() || own == tips.head.as_ref(),
         })
     }
-}
 
-impl Reconciler {
-    /// What HEAD said when it was last read.
-    pub(crate) fn cached(&self) -> Option<Arc<Head>> {
-        self.read
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// The branch that records go to, as the last admitted HEAD says; never one that is read from,
-    /// so that no record wakes the reconciler.
+    /// The branch that records go to; never one that is read from, so that no record wakes the
+    /// reconciler.
     pub(crate) fn record_branch(&self) -> BranchName {
-        let Some(head) = self.cached() else {
-            return BranchName::records();
-        };
-        let Some(settings) = &head.settings.value else {
+        let Some(settings) = &self.settings.value else {
             return BranchName::records();
         };
         let wanted = &settings.records.branch;
         let branches = settings.environments.values();
         let mut read = branches
             .filter_map(|own| own.branch.as_ref())
-            .chain(&head.branch);
+            .chain(&self.branch);
         let name = wanted.as_str();
         let odd = name == "HEAD" || name.starts_with('-') || name.starts_with("refs/");
         match odd || read.any(|branch| branch == wanted) {

@@ -5,24 +5,52 @@ use std::sync::Arc;
 
 use stratum_core::ids::Address;
 use stratum_core::plan::Plan;
-use stratum_core::ports::{Base, ProposalRequest, WantedSecret};
+use stratum_core::ports::{
+    Base, Clock, Loader, ProposalRequest, Proposer, Repository, SecretStore, WantedSecret,
+};
 use stratum_core::value::{Reference, Value, resolve_record};
 
+use crate::blocking::Blocking;
 use crate::error::RuntimeError;
 use crate::look::Look;
-use crate::progress::Progress;
-use crate::reconcile::Reconciler;
+use crate::ports::{Ports, Providers};
+use crate::progress::{Progress, ProgressSink};
 
 /// What a resource says that keeps its secret in the repository.
 const KEEP: (&str, &str) = ("keep", "branch");
 
-impl Reconciler {
+/// Proposes secrets.
+pub(crate) struct Proposals {
+    vault: Arc<dyn SecretStore>,
+    repository: Arc<dyn Repository>,
+    loader: Arc<dyn Loader>,
+    proposer: Arc<dyn Proposer>,
+    providers: Providers,
+    clock: Arc<dyn Clock>,
+    blocking: Blocking,
+    progress: ProgressSink,
+}
+
+impl Proposals {
+    pub(crate) fn new(ports: &Ports, blocking: Blocking, progress: &ProgressSink) -> Self {
+        Self {
+            vault: Arc::clone(&ports.vault),
+            repository: Arc::clone(&ports.repository),
+            loader: Arc::clone(&ports.loader),
+            proposer: Arc::clone(&ports.proposals),
+            providers: ports.providers.clone(),
+            clock: Arc::clone(&ports.clock),
+            blocking,
+            progress: Arc::clone(progress),
+        }
+    }
+
     /// Proposes the secrets that the plan waits for. Answers why that could not be done, if so.
     ///
     /// *Errors*: what could not be read. That nothing could be proposed is no error: what waits
     /// goes on waiting, and the rest of the plan is applied.
     pub(crate) async fn propose(
-        self: &Arc<Self>,
+        &self,
         look: &Look,
         plan: &Plan,
         base: &Base,
@@ -35,12 +63,14 @@ impl Reconciler {
             return Ok(None);
         }
         let environment = look.target.environment.clone();
-        let highest = self.ports.vault.highest(&environment).await?;
-        let (own, target) = (Arc::clone(self), look.target.clone());
-        let proposed = self.blocking(move || {
-            let tree = own.ports.repository.tree(&target.commit)?;
+        let highest = self.vault.highest(&environment).await?;
+        let (repository, loader) = (Arc::clone(&self.repository), Arc::clone(&self.loader));
+        let (proposer, at) = (Arc::clone(&self.proposer), self.clock.now());
+        let target = look.target.clone();
+        let proposed = self.blocking.run(move || {
+            let tree = repository.tree(&target.commit)?;
             let settings = &target.settings;
-            let Some(trust) = own.ports.loader.trust(tree.as_ref(), settings)?.value else {
+            let Some(trust) = loader.trust(tree.as_ref(), settings)?.value else {
                 return Ok(Ok(None));
             };
             let request = ProposalRequest {
@@ -50,9 +80,9 @@ impl Reconciler {
                 trust: &trust,
                 wanted: &wanted,
                 highest: &highest,
-                at: own.ports.clock.now(),
+                at,
             };
-            Ok(own.ports.proposals.propose(&request))
+            Ok(proposer.propose(&request))
         });
         match proposed.await? {
             Ok(None) => Ok(None),
@@ -79,7 +109,7 @@ impl Reconciler {
         let resource = look.desired.resources.get(address)?;
         let (keep, branch) = KEEP;
         let kept = resource.attributes.get(keep).and_then(Value::as_text);
-        if kept != Some(branch) || !self.ports.providers.makes_secrets(resource) {
+        if kept != Some(branch) || !self.providers.makes_secrets(resource) {
             return None;
         }
         let look_up = |reference: &Reference| {

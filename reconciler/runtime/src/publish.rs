@@ -12,19 +12,24 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde::Serialize;
 use stratum_core::ids::{BranchName, CommitId, RunId};
 use stratum_core::journal::Event;
-use stratum_core::ports::{Entry, Publication, RepositoryError, Retry, Unfinished};
+use stratum_core::ports::{
+    Clock, Entry, Publication, Repository, RepositoryError, Retry, Store, Unfinished,
+};
 use stratum_core::record;
 use stratum_core::waiting::{WAITS, Waits};
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
 
+use crate::blocking::Blocking;
+use crate::charter::Heads;
 use crate::error::RuntimeError;
-use crate::progress::Progress;
-use crate::reconcile::Reconciler;
+use crate::lease::OwnLeases;
+use crate::ports::Ports;
+use crate::progress::{Progress, ProgressSink};
 
 use keeping::Keeping;
 
@@ -41,9 +46,16 @@ const TRIES: u32 = 3;
 /// The longest wait between two tries.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// The records that wait to be in git.
-#[derive(Default)]
+/// Writes records into git.
 pub(crate) struct Records {
+    store: Arc<dyn Store>,
+    repository: Arc<dyn Repository>,
+    clock: Arc<dyn Clock>,
+    blocking: Blocking,
+    progress: ProgressSink,
+    leases: Arc<OwnLeases>,
+    heads: Arc<Heads>,
+    /// Those that wait.
     state: Mutex<State>,
     came: Notify,
     /// One at a time.
@@ -77,16 +89,36 @@ impl State {
 }
 
 /// A run is being carried out while this lives.
-pub(crate) struct Running(Arc<Reconciler>);
+pub(crate) struct Running<'r>(&'r Records);
 
-impl Drop for Running {
+impl Drop for Running<'_> {
     fn drop(&mut self) {
-        let mut state = self.0.records.state();
+        let mut state = self.0.state();
         state.running = state.running.saturating_sub(1);
     }
 }
 
 impl Records {
+    pub(crate) fn new(
+        ports: &Ports,
+        blocking: Blocking,
+        progress: &ProgressSink,
+        (leases, heads): (&Arc<OwnLeases>, &Arc<Heads>),
+    ) -> Self {
+        Self {
+            store: Arc::clone(&ports.store),
+            repository: Arc::clone(&ports.repository),
+            clock: Arc::clone(&ports.clock),
+            blocking,
+            progress: Arc::clone(progress),
+            leases: Arc::clone(leases),
+            heads: Arc::clone(heads),
+            state: Mutex::default(),
+            came: Notify::new(),
+            busy: tokio::sync::Mutex::default(),
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -128,38 +160,38 @@ enum Tried {
     Waits(Duration),
 }
 
-impl Reconciler {
+impl Records {
     /// Says that a run is being carried out, so that records wait a little for its own.
-    pub(crate) fn running(self: &Arc<Self>) -> Running {
-        self.records.state().running += 1;
-        Running(Arc::clone(self))
+    pub(crate) fn running(&self) -> Running<'_> {
+        self.state().running += 1;
+        Running(self)
     }
 
     /// Writes what is noted, and what was left before, until it is dropped.
-    pub(crate) async fn keep_publishing(self: Arc<Self>) {
+    pub(crate) async fn keep_publishing(&self) {
         let mut tidied_at = None;
         loop {
             tidied_at = self.keep_applied(tidied_at).await;
-            let later = self.ports.clock.sleep(TIDYING);
+            let later = self.clock.sleep(TIDYING);
             match self.publish_waiting().await {
-                Tried::Nothing if self.records.state().has_more() => tokio::select! {
-                    () = self.records.came.notified() => {}
+                Tried::Nothing if self.state().has_more() => tokio::select! {
+                    () = self.came.notified() => {}
                     () = later => {}
                 },
-                Tried::Nothing => self.records.came.notified().await,
-                Tried::Waits(wait) => self.ports.clock.sleep(wait).await,
+                Tried::Nothing => self.came.notified().await,
+                Tried::Waits(wait) => self.clock.sleep(wait).await,
             }
             self.gather().await;
         }
     }
 
     /// Writes everything that waits, once.
-    pub(crate) async fn publish_once(self: &Arc<Self>) {
+    pub(crate) async fn publish_once(&self) {
         for _ in 0..TRIES {
             match self.publish_waiting().await {
                 // Others write there too, at this moment.
                 Tried::Waits(wait) if wait <= Duration::from_secs(2) => {
-                    self.ports.clock.sleep(wait / 4).await;
+                    self.clock.sleep(wait / 4).await;
                 }
                 Tried::Waits(_) | Tried::Nothing => break,
             }
@@ -172,9 +204,9 @@ impl Reconciler {
     async fn gather(&self) {
         let mut waited = Duration::ZERO;
         loop {
-            self.ports.clock.sleep(GATHER).await;
+            self.clock.sleep(GATHER).await;
             waited += GATHER;
-            let state = self.records.state();
+            let state = self.state();
             let enough = state.waiting.len() >= TOGETHER || waited >= LONGEST_GATHER;
             if state.running == 0 || enough {
                 return;
@@ -182,33 +214,33 @@ impl Reconciler {
         }
     }
 
-    async fn publish_waiting(self: &Arc<Self>) -> Tried {
-        let _turn = self.records.busy.lock().await;
+    async fn publish_waiting(&self) -> Tried {
+        let _turn = self.busy.lock().await;
         let result = self.publish_all().await;
         let error = match result {
             Ok(()) => {
-                self.records.state().attempts = 0;
+                self.state().attempts = 0;
                 self.no_longer_waits().await;
                 return Tried::Nothing;
             }
             Err(error) => error,
         };
         self.say_waits(&error).await;
-        let mut state = self.records.state();
+        let mut state = self.state();
         state.attempts = state.attempts.saturating_add(1);
         let doubled =
             first_wait(&error).saturating_mul(1 << state.attempts.min(7).saturating_sub(1));
         Tried::Waits(doubled.clamp(Duration::from_secs(1), LONGEST))
     }
 
-    async fn publish_all(self: &Arc<Self>) -> Result<(), RuntimeError> {
+    async fn publish_all(&self) -> Result<(), RuntimeError> {
         self.learn().await?;
         loop {
-            let runs = self.records.next();
+            let runs = self.next();
             if runs.is_empty() {
                 return Ok(());
             }
-            let branch = self.record_branch();
+            let branch = self.heads.record_branch();
             self.look_at_chain(&branch).await?;
             let made = self.publications(&runs, &branch).await?;
             if !made.is_empty() {
@@ -219,11 +251,11 @@ impl Reconciler {
 
     /// The refusals that an earlier process left; runs that it left are noted where they are found.
     async fn learn(&self) -> Result<(), RuntimeError> {
-        if self.records.state().known {
+        if self.state().known {
             return Ok(());
         }
         let waiting = self.kept_refusals().await?;
-        let mut state = self.records.state();
+        let mut state = self.state();
         state.waiting.extend(waiting);
         (state.known, state.moved) = (true, true);
         Ok(())
@@ -231,13 +263,13 @@ impl Reconciler {
 
     /// What is to be written for these runs; those for which nothing is are struck out.
     async fn publications(
-        self: &Arc<Self>,
+        &self,
         runs: &[RunId],
         branch: &BranchName,
     ) -> Result<Vec<Publication>, RuntimeError> {
         let mut made = Vec::new();
         for run in runs {
-            let stored = self.ports.store.run(run).await?;
+            let stored = self.store.run(run).await?;
             let ended = stored.and_then(|stored| publication(&stored, branch));
             let publication = match ended {
                 Some(publication) => Some(publication),
@@ -245,21 +277,18 @@ impl Reconciler {
             };
             match publication {
                 Some(publication) => made.push(publication),
-                None => self.records.done(run),
+                None => self.done(run),
             }
         }
         Ok(made)
     }
 
-    async fn write(
-        self: &Arc<Self>,
-        branch: &BranchName,
-        made: Vec<Publication>,
-    ) -> Result<(), RuntimeError> {
+    async fn write(&self, branch: &BranchName, made: Vec<Publication>) -> Result<(), RuntimeError> {
         let made = Arc::new(made);
-        let (own, given) = (Arc::clone(self), Arc::clone(&made));
+        let (repository, given) = (Arc::clone(&self.repository), Arc::clone(&made));
         let written = self
-            .blocking(move || Ok(own.ports.repository.publish_many(&given)?))
+            .blocking
+            .run(move || Ok(repository.publish_many(&given)?))
             .await;
         let commits = match written {
             // One that cannot be written must not keep the others.
@@ -271,27 +300,18 @@ impl Reconciler {
         if let Some(last) = commits.last() {
             self.remember_last(branch, last).await?;
         }
-        let mut noting = JoinSet::new();
-        for (publication, commit) in made.iter().zip(commits) {
-            let (own, run) = (Arc::clone(self), publication.run.clone());
-            noting.spawn(async move { own.recorded(&run, commit).await });
-        }
-        let mut trouble = None;
-        while let Some(noted) = noting.join_next().await {
-            let noted = noted.map_err(|_| RuntimeError::TaskEnded);
-            trouble = noted.and_then(|noted| noted).err().or(trouble);
-        }
-        trouble.map_or(Ok(()), Err)
+        // Together: they share the flushes of the disk.
+        let written = made.iter().zip(commits);
+        let noting = written.map(|(one, commit)| self.recorded(&one.run, commit));
+        let noted = join_all(noting).await;
+        noted.into_iter().collect()
     }
 
-    async fn one_by_one(
-        self: &Arc<Self>,
-        made: &[Publication],
-    ) -> Result<Vec<CommitId>, RuntimeError> {
+    async fn one_by_one(&self, made: &[Publication]) -> Result<Vec<CommitId>, RuntimeError> {
         let mut commits = Vec::new();
         for publication in made {
-            let (own, given) = (Arc::clone(self), publication.clone());
-            let written = self.blocking(move || Ok(own.ports.repository.publish(&given)?));
+            let (repository, given) = (Arc::clone(&self.repository), publication.clone());
+            let written = self.blocking.run(move || Ok(repository.publish(&given)?));
             commits.push(written.await?);
         }
         Ok(commits)
@@ -302,34 +322,35 @@ impl Reconciler {
         if !self.refusal_is_recorded(run, &commit).await? {
             self.run_is_recorded(run, &commit).await?;
         }
-        self.records.done(run);
+        self.done(run);
         let run = run.clone();
         (self.progress)(&Progress::Recorded { run, commit });
         Ok(())
     }
 
     async fn run_is_recorded(&self, run: &RunId, commit: &CommitId) -> Result<(), RuntimeError> {
-        let Some(stored) = self.ports.store.run(run).await? else {
+        let Some(stored) = self.store.run(run).await? else {
             return Ok(());
         };
-        let lease = self.lease(&stored.run.environment).await?;
+        let lease = self.leases.of(&stored.run.environment).await?;
         let event = Event::Recorded {
             commit: commit.clone(),
         };
         let entry = Entry {
-            at: self.ports.clock.now(),
+            at: self.clock.now(),
             event,
             change: None,
         };
-        self.fenced(self.ports.store.append(&lease, run, vec![entry]).await)
+        self.leases
+            .fenced(self.store.append(&lease, run, vec![entry]).await)
     }
 
     /// Says once why records wait, where people look.
     async fn say_waits(&self, error: &RuntimeError) {
         let reason = error.sentence();
-        let now = self.ports.clock.now();
+        let now = self.clock.now();
         let (count, since) = {
-            let mut state = self.records.state();
+            let mut state = self.state();
             let (told, since) = state.told.clone().unwrap_or_else(|| (String::new(), now));
             if told == reason {
                 return;
@@ -349,14 +370,14 @@ impl Reconciler {
 
     async fn no_longer_waits(&self) {
         let (told, clear) = {
-            let mut state = self.records.state();
+            let mut state = self.state();
             (state.told.take(), std::mem::replace(&mut state.clear, true))
         };
         if told.is_none() && clear {
             return;
         }
         // An earlier process may have said so.
-        let said = self.ports.store.facts(WAITS).await;
+        let said = self.store.facts(WAITS).await;
         if said.is_ok_and(|facts| !facts.is_empty()) {
             self.put_fact(WAITS, None::<&Waits>).await;
             (self.progress)(&Progress::RecordsWait(None));
@@ -368,7 +389,7 @@ impl Reconciler {
         let value = value.map(serde_json::to_vec).transpose();
         let Ok(value) = value else { return };
         let changes = vec![(name.to_owned(), value)];
-        if let Err(error) = self.ports.store.put_facts(changes).await {
+        if let Err(error) = self.store.put_facts(changes).await {
             tracing::warn!(%error, name, "what is remembered of the records was not written");
         }
     }

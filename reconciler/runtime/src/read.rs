@@ -5,83 +5,121 @@ use std::sync::Arc;
 
 use stratum_core::condition::Hold;
 use stratum_core::desired::{Desired, Revision};
-use stratum_core::finding::{any_error, first_reason};
-use stratum_core::ports::{EnvironmentRow, Loaded, Retry, Site, Tree};
+use stratum_core::finding::{Finding, any_error, first_reason};
+use stratum_core::ids::CommitId;
+use stratum_core::ports::{EnvironmentRow, Loaded, Retry, Site, States, Tree};
 use stratum_core::record;
 use stratum_core::run::Trigger;
 use stratum_core::schedule::{Cause, Causes};
 use stratum_core::settings::Settings;
 use stratum_core::signed::Refused;
 
-use crate::admission::PolicyInput;
+use crate::admission::Admitted;
 use crate::admit::{Remembered, admit, names_places, place_of};
+use crate::blocking::Blocking;
 use crate::error::RuntimeError;
 use crate::head::{Target, own_settings};
-use crate::look::{Look, drift_every};
+use crate::hearing::Hearing;
+use crate::look::Look;
+use crate::policy::Policy;
 use crate::ports::Ports;
 use crate::progress::EnvironmentReport;
-use crate::reconcile::Reconciler;
-use crate::site::{site_of, wanted};
+use crate::rows::{Rows, drift_every};
+use crate::sealing::Verifying;
+use crate::site::{Roots, site_of, wanted};
+use crate::world::World;
 
 /// What a Revision is read with.
 pub(crate) struct Read {
     pub(crate) tree: Arc<dyn Tree>,
     pub(crate) trigger: Trigger,
     pub(crate) causes: Causes,
-    /// The settings that it brings: to be compared with, and not to be obeyed.
-    pub(crate) brought: Arc<Settings>,
 }
 
-impl Reconciler {
-    /// Loads the revision; the report says why when it cannot be used.
+/// Reads revisions.
+pub(crate) struct Reading {
+    states: Arc<dyn States>,
+    roots: Roots,
+    blocking: Blocking,
+    policy: Arc<Policy>,
+    hearing: Arc<Hearing>,
+    verifying: Verifying,
+    world: Arc<World>,
+    rows: Arc<Rows>,
+}
+
+impl Reading {
+    pub(crate) fn new(
+        (ports, roots): (&Ports, &Roots),
+        blocking: Blocking,
+        (policy, hearing): (&Arc<Policy>, &Arc<Hearing>),
+        verifying: Verifying,
+        (world, rows): (&Arc<World>, &Arc<Rows>),
+    ) -> Self {
+        Self {
+            states: ports.store.clone(),
+            roots: roots.clone(),
+            blocking,
+            policy: Arc::clone(policy),
+            hearing: Arc::clone(hearing),
+            verifying,
+            world: Arc::clone(world),
+            rows: Arc::clone(rows),
+        }
+    }
+
+    /// The files of a commit.
+    pub(crate) async fn tree(&self, commit: &CommitId) -> Result<Arc<dyn Tree>, RuntimeError> {
+        let (policy, commit) = (Arc::clone(&self.policy), commit.clone());
+        let opening = move || Ok(policy.repository.tree(&commit)?);
+        self.blocking.run(opening).await
+    }
+
+    /// Whether everything that an environment was made from is as it was.
+    pub(crate) async fn is_unchanged(
+        &self,
+        row: &EnvironmentRow,
+        tree: &Arc<dyn Tree>,
+    ) -> Result<bool, RuntimeError> {
+        if row.inputs.is_none() {
+            return Ok(false);
+        }
+        let (policy, tree) = (Arc::clone(&self.policy), Arc::clone(tree));
+        let closure = row.closure.clone();
+        let comparing = move || Ok(policy.loader.unchanged(tree.as_ref(), &closure)?);
+        self.blocking.run(comparing).await
+    }
+
+    /// Loads the revision and verifies it; the report says why when it cannot be used.
     pub(crate) async fn read(
-        self: &Arc<Self>,
-        target: &Target,
+        &self,
+        admitted: Admitted,
         mut row: EnvironmentRow,
         read: Read,
-        input: PolicyInput,
     ) -> Result<Result<Look, EnvironmentReport>, RuntimeError> {
-        let Read {
-            tree,
-            trigger,
-            causes,
+        let Admitted {
+            input,
+            target,
             brought,
-        } = read;
-        let (revision, loaded) = self.load(target, &tree).await?;
+        } = admitted;
         row.desired_revision = Some(target.commit.clone());
-        let Loaded {
-            value,
-            mut findings,
-        } = loaded;
-        let Some(desired) = value.filter(|_| !any_error(&findings)) else {
-            return Ok(Err(self
-                .stalled(row, first_reason(&findings), findings)
-                .await?));
+        let (revision, loaded) = self.load(&target, &read.tree).await?;
+        let mut findings = loaded.findings;
+        let Some(desired) = loaded.value.filter(|_| !any_error(&findings)) else {
+            return self.unusable(row, findings).await.map(Err);
         };
-        let (target, desired) = (target.clone(), Arc::new(desired));
-        let (verified, found) = self.verify(&target, &input, tree, &desired).await?;
+        let desired = Arc::new(desired);
+        let verifying = self.verifying.verify(&target, &input, read.tree, &desired);
+        let (verified, found) = verifying.await?;
         findings.extend(found);
         if any_error(&findings) {
-            let reason = first_reason(&findings);
-            return Ok(Err(self.stalled(row, reason, findings).await?));
+            return self.unusable(row, findings).await.map(Err);
         }
         let site = match self.site(&target, &brought, &row).await? {
             Ok(site) => Arc::new(site),
-            Err(reason) => return Ok(Err(self.stalled(row, reason, findings).await?)),
+            Err(reason) => return self.rows.stalled(row, reason, findings).await.map(Err),
         };
         row.root = Some(site.root.to_string_lossy().into_owned());
-        let hold = row
-            .hold
-            .clone()
-            .filter(|hold| hold.inputs == desired.inputs)
-            .filter(|hold| hold.passes.is_none() || !causes.has(Cause::RetryDue));
-        let (hold, void) = match hold {
-            Some(hold) => {
-                let heard = self.retried(&input, &hold).await?;
-                (heard.said.is_none().then_some(hold), heard.void)
-            }
-            None => (None, Vec::new()),
-        };
         let look = Look {
             target,
             row,
@@ -90,33 +128,63 @@ impl Reconciler {
             findings,
             site,
             input,
-            trigger,
+            trigger: read.trigger,
             verified,
             concern: None,
         };
-        match hold {
-            Some(hold) => Ok(Err(self.keep_held(look, &hold, &void, causes).await?)),
-            None => Ok(Ok(look)),
+        self.unless_held(look, read.causes).await
+    }
+
+    async fn unusable(
+        &self,
+        row: EnvironmentRow,
+        findings: Vec<Finding>,
+    ) -> Result<EnvironmentReport, RuntimeError> {
+        let reason = first_reason(&findings);
+        self.rows.stalled(row, reason, findings).await
+    }
+
+    /// Nothing follows from a look at inputs that are held, unless somebody said that they are to be
+    /// tried again, or what failed may have passed.
+    async fn unless_held(
+        &self,
+        look: Look,
+        causes: Causes,
+    ) -> Result<Result<Look, EnvironmentReport>, RuntimeError> {
+        let hold = look.row.hold.clone();
+        let hold = hold
+            .filter(|hold| hold.inputs == look.desired.inputs)
+            .filter(|hold| hold.passes.is_none() || !causes.has(Cause::RetryDue));
+        let Some(hold) = hold else {
+            return Ok(Ok(look));
+        };
+        let heard = self.hearing.retried(&look.input, &hold).await?;
+        match heard.said {
+            Some(_) => Ok(Ok(look)),
+            None => self
+                .keep_held(look, &hold, &heard.void, causes)
+                .await
+                .map(Err),
         }
     }
 
     /// Evaluates the files of the environment.
     async fn load(
-        self: &Arc<Self>,
+        &self,
         target: &Target,
         tree: &Arc<dyn Tree>,
     ) -> Result<(Revision, Loaded<Desired>), RuntimeError> {
-        let (own, target, tree) = (Arc::clone(self), target.clone(), Arc::clone(tree));
-        self.blocking(move || {
-            let Ports {
-                repository, loader, ..
-            } = &own.ports;
-            let revision = repository.revision(&target.commit)?;
-            let (settings, environment) = (&target.settings, &target.environment);
-            let loaded = loader.load(tree.as_ref(), &revision, settings, environment)?;
-            Ok((revision, loaded))
-        })
-        .await
+        let (policy, target, tree) = (Arc::clone(&self.policy), target.clone(), Arc::clone(tree));
+        self.blocking
+            .run(move || {
+                let revision = policy.repository.revision(&target.commit)?;
+                let (settings, environment) = (&target.settings, &target.environment);
+                let loaded = policy
+                    .loader
+                    .load(tree.as_ref(), &revision, settings, environment)?;
+                Ok((revision, loaded))
+            })
+            .await
     }
 
     /// The revision is held: nothing is applied, but the world is still looked at on schedule.
@@ -129,12 +197,12 @@ impl Reconciler {
     ) -> Result<EnvironmentReport, RuntimeError> {
         let due = drift_every(&look.target.settings, &look.row).is_some();
         if due && causes.has(Cause::DriftDue) {
-            let base = self.ports.store.base(&look.target.environment).await?;
-            self.observe_all(&mut look, &base).await?;
+            let base = self.states.base(&look.target.environment).await?;
+            self.world.observe_all(&mut look, &base).await?;
         }
         let void = void.iter().map(|tag| format!("; {tag}"));
         let reason = record::held(hold) + &void.collect::<String>();
-        let mut report = self.stalled(look.row, reason, look.findings).await?;
+        let mut report = self.rows.stalled(look.row, reason, look.findings).await?;
         report.failed = hold.passes.map(Retry::Later);
         Ok(report)
     }
@@ -147,10 +215,7 @@ impl Reconciler {
         row: &EnvironmentRow,
     ) -> Result<Result<Site, String>, RuntimeError> {
         // Where it would lie is checked with what the Revision says; where it lies is as admitted.
-        let (roots, own) = (
-            &self.options.roots,
-            own_settings(brought, &target.environment),
-        );
+        let (roots, own) = (&self.roots, own_settings(brought, &target.environment));
         let fresh = match (&roots.trial, &own.root) {
             (Some(_), _) | (None, None) => {
                 site_of(roots, &target.environment, &own, row.root.as_deref())
@@ -179,8 +244,7 @@ impl Reconciler {
         });
         if moved
             && !self
-                .ports
-                .store
+                .states
                 .base(&target.environment)
                 .await?
                 .resources
@@ -206,10 +270,10 @@ impl Reconciler {
     /// The roots of the environments that are named, and of those that still hold something.
     async fn remembered(&self, settings: &Settings) -> Result<Remembered, RuntimeError> {
         let mut remembered = Remembered::new();
-        for row in self.ports.store.environments().await? {
+        for row in self.states.environments().await? {
             let Some(root) = row.root else { continue };
             let named = settings.environments.contains_key(&row.name);
-            let holds = named || !self.ports.store.base(&row.name).await?.resources.is_empty();
+            let holds = named || !self.states.base(&row.name).await?.resources.is_empty();
             if holds {
                 remembered.insert(row.name, root.into());
             }

@@ -1,56 +1,58 @@
-//! The loop over all environments.
+//! The loop over all environments, and the components that it is made of.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
-use stratum_core::ids::EnvironmentName;
-use stratum_core::ports::Lease;
+use stratum_core::ports::{Clock, Secrets, Store, Wake};
 
+use crate::admission::Admissions;
+use crate::along::Along;
+use crate::audit::AuditLog;
+use crate::charter::Heads;
+use crate::compose::{Acting, Ground};
 use crate::driver::Driver;
 use crate::error::RuntimeError;
-use crate::front::Front;
-use crate::guard::Known;
-use crate::head::Head;
+use crate::front::KnownFronts;
+use crate::lease::OwnLeases;
+use crate::options::Options;
 use crate::ports::Ports;
 use crate::progress::{EnvironmentReport, ProgressSink};
 use crate::publish::Records;
-use crate::recovery::Runs;
-use crate::site::Roots;
+use crate::read::Reading;
+use crate::recovery::Recovery;
+use crate::rows::Rows;
+use crate::runs::Runs;
 use crate::stop::Stop;
-use crate::tags::Words;
-
-/// How a reconciler works.
-#[derive(Clone)]
-pub struct Options {
-    /// Where local resources lie.
-    pub roots: Roots,
-    /// The longest time between two looks at the refs.
-    pub poll: Duration,
-    /// How long a lease lives when nobody can tell whether its holder does.
-    pub lease_ttl: Duration,
-    /// Environments that are judged without the repository's own policies: the way back for whoever
-    /// has the machine, where no push leads out.
-    pub without_policies: BTreeSet<EnvironmentName>,
-    /// Do blocking work on the event loop, so that a simulation in one thread is deterministic.
-    pub inline: bool,
-}
+use crate::tries::Tries;
+use crate::upkeep::Upkeep;
+use crate::walk::Walk;
+use crate::words::Words;
 
 /// Watches, plans, judges, applies, records.
+///
+/// It strings the components together; each of them holds only what it needs.
 pub struct Reconciler {
-    pub(crate) ports: Ports,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) secrets: Arc<dyn Secrets>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) wake: Arc<dyn Wake>,
     pub(crate) options: Options,
     pub(crate) progress: ProgressSink,
     pub(crate) stop: Stop,
-    pub(crate) leases: Mutex<BTreeMap<EnvironmentName, Lease>>,
-    pub(crate) read: Mutex<Option<Arc<Head>>>,
-    pub(crate) words: Mutex<Words>,
-    pub(crate) runs: Mutex<Runs>,
-    /// What the monotonic clock said when the time of day was last read for upkeep.
-    pub(crate) clock_read: Mutex<Option<Duration>>,
-    pub(crate) records: Records,
-    pub(crate) front: Mutex<Front>,
-    pub(crate) known: Known,
+    pub(crate) leases: Arc<OwnLeases>,
+    pub(crate) rows: Arc<Rows>,
+    pub(crate) words: Arc<Words>,
+    pub(crate) heads: Arc<Heads>,
+    pub(crate) fronts: Arc<KnownFronts>,
+    pub(crate) along: Along,
+    pub(crate) admissions: Arc<Admissions>,
+    pub(crate) log: Arc<AuditLog>,
+    pub(crate) reading: Arc<Reading>,
+    pub(crate) runs: Arc<Runs>,
+    pub(crate) recovery: Arc<Recovery>,
+    pub(crate) records: Arc<Records>,
+    pub(crate) tries: Tries,
+    pub(crate) upkeep: Arc<Upkeep>,
+    pub(crate) walk: Walk,
 }
 
 /// A task that ends with whoever started it.
@@ -62,25 +64,42 @@ impl Drop for Task {
     }
 }
 
+async fn keep_publishing(records: Arc<Records>) {
+    records.keep_publishing().await;
+}
+
+async fn keep_up(upkeep: Arc<Upkeep>) {
+    upkeep.keep_up().await;
+}
+
 impl Reconciler {
     /// A reconciler over these ports.
     pub fn new(ports: Ports, options: Options, progress: ProgressSink, stop: Stop) -> Arc<Self> {
-        let (leases, read, words, runs, records) = Default::default();
-        let (front, known) = Default::default();
-        let clock_read = Default::default();
+        let ground = Ground::new(&ports, &options, &progress, &stop);
+        let acting = Acting::new(&ports, &options, &ground);
         Arc::new(Self {
-            ports,
+            along: ground.along(&ports),
+            tries: Tries::new(&ports),
+            upkeep: Arc::new(Upkeep::new(&ports, ground.blocking, &stop)),
+            walk: acting.walk(&ports, &ground),
+            reading: acting.reading,
+            recovery: acting.recovery,
+            runs: acting.runs,
+            leases: ground.leases,
+            rows: ground.rows,
+            words: ground.words,
+            heads: ground.heads,
+            fronts: ground.fronts,
+            admissions: ground.admissions,
+            log: ground.log,
+            records: ground.records,
+            store: ports.store,
+            secrets: ports.secrets,
+            clock: ports.clock,
+            wake: ports.wake,
             options,
             progress,
             stop,
-            leases,
-            read,
-            words,
-            runs,
-            clock_read,
-            records,
-            front,
-            known,
         })
     }
 
@@ -93,9 +112,9 @@ impl Reconciler {
         let result = tokio::select! {
             biased;
             result = driver.once() => result,
-            never = self.keep_renewing() => match never {},
+            never = self.leases.keep_renewing() => match never {},
         };
-        self.release_all().await;
+        self.leases.release_all().await;
         result
     }
 
@@ -105,34 +124,21 @@ impl Reconciler {
     /// said and tried again.
     pub async fn run(self: &Arc<Self>) -> Result<(), RuntimeError> {
         let mut driver = Driver::new(Arc::clone(self));
-        let publishing = Task(tokio::spawn(Arc::clone(self).keep_publishing()));
-        let upkeep = Task(tokio::spawn(Arc::clone(self).keep_up()));
+        let publishing = Task(tokio::spawn(keep_publishing(Arc::clone(&self.records))));
+        let upkeep = Task(tokio::spawn(keep_up(Arc::clone(&self.upkeep))));
         let work = async {
             let result = driver.watch().await;
             driver.finish().await;
             drop((publishing, upkeep));
-            self.publish_once().await;
+            self.records.publish_once().await;
             result
         };
         let result = tokio::select! {
             biased;
             result = work => result,
-            never = self.keep_renewing() => match never {},
+            never = self.leases.keep_renewing() => match never {},
         };
-        self.release_all().await;
+        self.leases.release_all().await;
         result
-    }
-
-    /// Runs blocking work off the event loop.
-    pub(crate) async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, RuntimeError> + Send + 'static,
-    ) -> Result<T, RuntimeError> {
-        if self.options.inline {
-            return work();
-        }
-        tokio::task::spawn_blocking(work)
-            .await
-            .map_err(|_| RuntimeError::TaskEnded)?
     }
 }

@@ -6,25 +6,37 @@ use stratum_core::approve::Refusal;
 use stratum_core::finding::Finding;
 use stratum_core::ids::RunId;
 use stratum_core::plan::Plan;
-use stratum_core::ports::{EnvironmentRow, RunOutcome};
-use stratum_core::run::{Denial, Outset, Trigger};
+use stratum_core::ports::{EnvironmentRow, Journals, RunOutcome};
+use stratum_core::run::Denial;
 use stratum_core::verdict::Verdict;
 
 use crate::admission::nothing;
+use crate::audit::AuditLog;
 use crate::error::RuntimeError;
 use crate::head::Target;
 use crate::judge::Judged;
 use crate::look::Look;
+use crate::outset::Outsets;
 use crate::progress::EnvironmentReport;
-use crate::reconcile::Reconciler;
+use crate::publish::Records;
+use crate::rows::Rows;
 
-impl Reconciler {
+/// Remembers refusals.
+pub(crate) struct Refusals {
+    pub(crate) journals: Arc<dyn Journals>,
+    pub(crate) outsets: Arc<Outsets>,
+    pub(crate) log: Arc<AuditLog>,
+    pub(crate) rows: Arc<Rows>,
+    pub(crate) records: Arc<Records>,
+}
+
+impl Refusals {
     /// Nothing is applied; the reason is in the status, in the history, in the audit log and in a
     /// record. The same refusal of the same plan is remembered once.
     pub(crate) async fn deny(
-        self: &Arc<Self>,
+        &self,
         look: Look,
-        judged: &Judged,
+        judged: Judged,
         refusal: Refusal,
     ) -> Result<EnvironmentReport, RuntimeError> {
         let reason = refusal.to_string();
@@ -35,14 +47,14 @@ impl Reconciler {
         let id = match self.refused_before(&judged.plan, &reason).await? {
             Some(id) => id,
             None => {
-                self.log(judged.entries.clone()).await?;
+                self.log.write(judged.entries).await?;
                 let denial = Denial {
-                    outset: self.outset(&look).await?,
-                    plan: Arc::clone(&judged.plan),
-                    verdict: judged.verdict.clone(),
+                    outset: self.outsets.of(&look).await?,
+                    plan: judged.plan,
+                    verdict: judged.verdict,
                     reason: reason.clone(),
                 };
-                self.keep_refusal(&denial).await?;
+                self.records.keep_refusal(&denial).await?;
                 denial.outset.id
             }
         };
@@ -51,43 +63,26 @@ impl Reconciler {
 
     /// The same, where the rules cannot be used, so that nothing could be planned or judged.
     pub(crate) async fn deny_unjudged(
-        self: &Arc<Self>,
+        &self,
         target: &Target,
         mut row: EnvironmentRow,
-        findings: Vec<Finding>,
-        verdict: Verdict,
+        (findings, verdict): (Vec<Finding>, Verdict),
         reason: String,
     ) -> Result<EnvironmentReport, RuntimeError> {
         let plan = Arc::new(nothing(&target.environment, &target.commit));
-        let lease = self.lease(&target.environment).await?;
         let id = match self.refused_before(&plan, &reason).await? {
             Some(id) => id,
             None => {
-                let (own, commit) = (Arc::clone(self), target.commit.clone());
-                let revision = self
-                    .blocking(move || Ok(own.ports.repository.revision(&commit)?))
-                    .await?;
-                self.log_refused(&target.environment, &revision, &reason)
-                    .await?;
-                let started_at = self.ports.clock.now();
-                let outset = Outset {
-                    id: RunId::at(started_at, self.ports.randomness.next() as u32),
-                    environment: target.environment.clone(),
-                    trigger: Trigger::Push,
-                    revision,
-                    previous: row.revision.clone(),
-                    skipped: Vec::new(),
-                    lease: lease.number,
-                    started_at,
-                    on_failure: target.own().on_failure,
-                };
+                let outset = self.outsets.unread(target, &row).await?;
+                let (environment, revision) = (&target.environment, &outset.revision);
+                self.log.unjudged(environment, revision, &reason).await?;
                 let denial = Denial {
                     outset,
                     plan,
                     verdict,
                     reason: reason.clone(),
                 };
-                self.keep_refusal(&denial).await?;
+                self.records.keep_refusal(&denial).await?;
                 denial.outset.id
             }
         };
@@ -101,7 +96,7 @@ impl Reconciler {
         plan: &Plan,
         reason: &str,
     ) -> Result<Option<RunId>, RuntimeError> {
-        let last = self.ports.store.history(Some(&plan.environment), 1).await?;
+        let last = self.journals.history(Some(&plan.environment), 1).await?;
         let again = last.into_iter().find(|run| {
             run.outcome == Some(RunOutcome::Denied)
                 && run.revision == plan.revision
@@ -119,7 +114,7 @@ impl Reconciler {
         findings: Vec<Finding>,
     ) -> Result<EnvironmentReport, RuntimeError> {
         row.last_run = Some(id.clone());
-        let mut report = self.stalled(row, reason, findings).await?;
+        let mut report = self.rows.stalled(row, reason, findings).await?;
         report.run = Some(id);
         report.outcome = Some(RunOutcome::Denied);
         Ok(report)

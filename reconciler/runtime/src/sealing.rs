@@ -10,10 +10,9 @@ use stratum_core::digest::Digest;
 use stratum_core::finding::{Finding, codes};
 use stratum_core::ids::{Address, CommitId, EnvironmentName};
 use stratum_core::ports::{
-    Base, KeptSecret, Loader, Repository, SealCheck, SealReport, SealRequest, SealedSecret,
-    SecretKey, Tree, generated_path,
+    Clock, KeptSecret, Loader, Repository, SealCheck, SealReport, SealRequest, SealedSecret,
+    SecretKey, SecretStore, Tree, generated_path,
 };
-use stratum_core::resource::Resource;
 use stratum_core::rules::Rules;
 use stratum_core::settings::Settings;
 use stratum_core::signed::SignedTag;
@@ -21,13 +20,14 @@ use stratum_core::source::Source;
 use stratum_core::trust::Trust;
 use stratum_core::value::{Path, Record, Value};
 
-use crate::admission::PolicyInput;
+use crate::audit::AuditLog;
+use crate::blocking::Blocking;
 use crate::error::RuntimeError;
 use crate::guard::{Case, Guard, Heard, Word};
 use crate::head::Target;
-use crate::look::Look;
-use crate::ports::Providers;
-use crate::reconcile::Reconciler;
+use crate::look::Verified;
+use crate::policy::{Policy, PolicyInput};
+use crate::ports::{Ports, Providers};
 
 /// What the sealed values of one environment are verified with.
 #[derive(Clone, Copy)]
@@ -126,30 +126,19 @@ fn trust_of(what: Verification<'_>) -> Result<Result<Trust, Vec<Finding>>, Runti
     Ok(Ok(trust))
 }
 
-/// What verifying gave, on its way through a look.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Verified {
-    /// The values that the environment's resources use.
-    pub(crate) used: Vec<KeptSecret>,
-    /// The version of every value.
-    pub(crate) versions: BTreeMap<SecretKey, u64>,
-}
-
-impl Verified {
-    fn of(values: Vec<SealedSecret>, desired: &Desired) -> Self {
-        let used = used(desired);
-        let versions = values.iter().map(|value| {
-            let place = (value.path.clone(), value.key.clone());
-            (place, value.version)
-        });
-        Self {
-            versions: versions.collect(),
-            used: values
-                .into_iter()
-                .filter(|value| used.contains(&value.digest))
-                .map(kept)
-                .collect(),
-        }
+fn verified(values: Vec<SealedSecret>, desired: &Desired) -> Verified {
+    let used = used(desired);
+    let versions = values.iter().map(|value| {
+        let place = (value.path.clone(), value.key.clone());
+        (place, value.version)
+    });
+    Verified {
+        versions: versions.collect(),
+        used: values
+            .into_iter()
+            .filter(|value| used.contains(&value.digest))
+            .map(kept)
+            .collect(),
     }
 }
 
@@ -272,89 +261,74 @@ fn unread(path: &str, why: &str, source: Option<&Source>) -> Finding {
     }
 }
 
-impl Reconciler {
+/// Verifies the sealed values of revisions.
+pub(crate) struct Verifying {
+    vault: Arc<dyn SecretStore>,
+    sealing: Arc<dyn SealCheck>,
+    providers: Providers,
+    clock: Arc<dyn Clock>,
+    blocking: Blocking,
+    policy: Arc<Policy>,
+    log: Arc<AuditLog>,
+}
+
+impl Verifying {
+    pub(crate) fn new(
+        ports: &Ports,
+        blocking: Blocking,
+        (policy, log): (&Arc<Policy>, &Arc<AuditLog>),
+    ) -> Self {
+        Self {
+            vault: Arc::clone(&ports.vault),
+            sealing: Arc::clone(&ports.sealing),
+            providers: ports.providers.clone(),
+            clock: Arc::clone(&ports.clock),
+            blocking,
+            policy: Arc::clone(policy),
+            log: Arc::clone(log),
+        }
+    }
+
     /// Verifies the sealed values of a revision; what is wrong is in the findings.
     pub(crate) async fn verify(
-        self: &std::sync::Arc<Self>,
+        &self,
         target: &Target,
         input: &PolicyInput,
         tree: Arc<dyn Tree>,
         desired: &Arc<Desired>,
     ) -> Result<(Verified, Vec<Finding>), RuntimeError> {
-        let highest = self.ports.vault.highest(&target.environment).await?;
-        let (own, target, desired) = (Arc::clone(self), target.clone(), Arc::clone(desired));
+        let highest = self.vault.highest(&target.environment).await?;
+        let (policy, sealing) = (Arc::clone(&self.policy), Arc::clone(&self.sealing));
+        let (providers, now) = (self.providers.clone(), self.clock.now());
+        let (target, desired) = (target.clone(), Arc::clone(desired));
         let (environment, input) = (target.environment.clone(), input.clone());
-        let verifying = self.blocking(move || {
+        let verifying = self.blocking.run(move || {
             let PolicyInput { case, rules, tags } = &input;
             let what = Verification {
-                repository: own.ports.repository.as_ref(),
-                loader: own.ports.loader.as_ref(),
-                sealing: own.ports.sealing.as_ref(),
+                repository: policy.repository.as_ref(),
+                loader: policy.loader.as_ref(),
+                sealing: sealing.as_ref(),
                 tree: tree.as_ref(),
                 settings: &target.settings,
                 environment: &target.environment,
                 base: Some(&case.base),
                 highest: &highest,
                 may_go_back: &|_, _, _| false,
-                now: own.ports.clock.now(),
+                now,
             };
-            let about = (desired.as_ref(), &own.ports.providers);
-            let (report, words) = verify_and_ask(&own.guard(), case, rules, tags, about, what)?;
-            let verified = Verified::of(report.values, &desired);
-            Ok((verified, report.findings, words))
+            let about = (desired.as_ref(), &providers);
+            let (report, words) = verify_and_ask(&policy.guard(), case, rules, tags, about, what)?;
+            let values = verified(report.values, &desired);
+            Ok((values, report.findings, words))
         });
         let (verified, findings, words) = verifying.await?;
-        self.log_void(&environment, "allow-rollback", &words.void)
+        self.log
+            .void(&environment, "allow-rollback", &words.void)
             .await?;
         for word in &words.said {
-            self.log_word_once(&environment, word).await?;
+            self.log.word_once(&environment, word).await?;
         }
         Ok((verified, findings))
-    }
-
-    /// Keeps the sealed values that are about to be used, before anything is begun with them.
-    pub(crate) async fn keep_secrets(
-        &self,
-        environment: &EnvironmentName,
-        verified: &Verified,
-    ) -> Result<(), RuntimeError> {
-        if verified.used.is_empty() {
-            return Ok(());
-        }
-        let kept = self.ports.vault.keep_secrets(environment, &verified.used);
-        Ok(kept.await?)
-    }
-
-    /// The environment is at its revision: the versions it has are those in force.
-    pub(crate) async fn mark_in_force(
-        &self,
-        environment: &EnvironmentName,
-        versions: &BTreeMap<SecretKey, u64>,
-    ) -> Result<(), RuntimeError> {
-        if versions.is_empty() {
-            return Ok(());
-        }
-        let highest = self.ports.vault.highest(environment).await?;
-        let news = versions
-            .iter()
-            .filter(|(place, version)| highest.get(*place).is_none_or(|old| old < *version))
-            .map(|(place, version)| (place.clone(), *version));
-        let news: BTreeMap<SecretKey, u64> = news.collect();
-        if news.is_empty() {
-            return Ok(());
-        }
-        Ok(self.ports.vault.in_force(environment, &news).await?)
-    }
-
-    /// Why the environment waits for the reconciler to be unsealed, if it does.
-    pub(crate) fn waits_for_unsealing(&self, look: &Look, base: &Base) -> Option<String> {
-        let standing = self.ports.secrets.standing();
-        let why = standing.sealed()?;
-        let makes = |resource: &Resource| self.ports.providers.makes_secrets(resource);
-        let needs = !base.sealed.is_empty()
-            || names_secrets(&look.desired)
-            || look.desired.resources.values().any(makes);
-        needs.then(|| why.to_owned())
     }
 }
 
@@ -367,6 +341,6 @@ fn denied(message: String, value: &SealedSecret) -> Finding {
         .hint(ASKED)
 }
 
-fn names_secrets(desired: &Desired) -> bool {
+pub(crate) fn names_secrets(desired: &Desired) -> bool {
     values(desired).any(Value::holds_secret)
 }

@@ -2,29 +2,63 @@
 //! correction failed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use stratum_core::condition::{Condition, Hold};
-use stratum_core::desired::Closure;
-use stratum_core::ids::Address;
+use stratum_core::desired::{Closure, Desired};
+use stratum_core::digest::Digest;
+use stratum_core::finding::Finding;
+use stratum_core::ids::{Address, CommitId, EnvironmentName};
 use stratum_core::journal::{End, Event, Journal, Left};
 use stratum_core::observed::Report;
-use stratum_core::plan::Action;
-use stratum_core::ports::{EnvironmentRow, Observation, Retry, RunOutcome};
+use stratum_core::plan::{Action, Arrival, Plan};
+use stratum_core::ports::{
+    Clock, EnvironmentRow, Observation, Retry, RunOutcome, SecretKey, SecretStore, Store,
+};
 use stratum_core::record;
 use stratum_core::resource::ResourceState;
 use stratum_core::run::{Run, Trigger};
 use stratum_core::value::Record;
 
 use crate::error::RuntimeError;
-use crate::execute::Origin;
-use crate::judge::{arrive, condition};
-use crate::look::report_of;
+use crate::lease::OwnLeases;
+use crate::look::Look;
+use crate::ports::{Ports, Providers};
 use crate::progress::EnvironmentReport;
-use crate::reconcile::Reconciler;
+use crate::rows::{Rows, report_of};
 
-impl Reconciler {
+/// What a run was made from, where it is known; a resumed run does not know its closure.
+pub(crate) struct Origin {
+    pub(crate) closure: Closure,
+    pub(crate) versions: BTreeMap<SecretKey, u64>,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) concern: Option<String>,
+}
+
+/// Writes what came of a run, or of having nothing to do.
+pub(crate) struct Settling {
+    store: Arc<dyn Store>,
+    vault: Arc<dyn SecretStore>,
+    providers: Providers,
+    clock: Arc<dyn Clock>,
+    leases: Arc<OwnLeases>,
+    rows: Arc<Rows>,
+}
+
+impl Settling {
+    pub(crate) fn new(ports: &Ports, leases: &Arc<OwnLeases>, rows: &Arc<Rows>) -> Self {
+        Self {
+            store: Arc::clone(&ports.store),
+            vault: Arc::clone(&ports.vault),
+            providers: ports.providers.clone(),
+            clock: Arc::clone(&ports.clock),
+            leases: Arc::clone(leases),
+            rows: Arc::clone(rows),
+        }
+    }
+
     /// What the end of a run means for its environment.
     pub(crate) async fn settle(
         &self,
@@ -51,7 +85,7 @@ impl Reconciler {
             End::RolledBack | End::Stuck(_) => {
                 let failure = self.failure(run).await?;
                 retry = match run.trigger {
-                    Trigger::Drift => Some(Self::correction_failed(&mut row, failure)),
+                    Trigger::Drift => Some(correction_failed(&mut row, failure)),
                     Trigger::Push => hold(run, end, &mut row, failure.why, failed),
                 };
                 match end {
@@ -60,7 +94,7 @@ impl Reconciler {
                 }
             }
         };
-        self.put(&mut row).await?;
+        self.rows.put(&mut row).await?;
         let mut report = report_of(&row, origin.findings);
         report.run = Some(run.id.clone());
         report.outcome = Some(outcome);
@@ -77,26 +111,26 @@ impl Reconciler {
         let steps = run.plan().steps.iter();
         let kept: BTreeMap<&Address, &Record> =
             steps.map(|step| (&step.address, &step.kept)).collect();
-        let mut drifted = self.ports.store.drifted(&run.environment).await?;
+        let mut drifted = self.store.drifted(&run.environment).await?;
         drifted.retain(|seen| kept.contains_key(&seen.address));
         if drifted.is_empty() {
             return Ok(());
         }
-        let base = self.ports.store.base(&run.environment).await?;
-        let at = self.ports.clock.now();
+        let base = self.store.base(&run.environment).await?;
+        let at = self.clock.now();
         let settled = |seen: Observation| {
             let state = base.resources.get(&seen.address);
             let kept = kept.get(&seen.address).copied();
             left_of(seen, at, state, kept.unwrap_or(&Record::new()))
         };
         let seen: Vec<Observation> = drifted.into_iter().map(settled).collect();
-        let lease = self.lease(&row.name).await?;
-        Ok(self.ports.store.observe(&lease, &seen).await?)
+        let lease = self.leases.of(&row.name).await?;
+        Ok(self.store.observe(&lease, &seen).await?)
     }
 
     /// Why a run did not come to its end, and at which resources.
     async fn failure(&self, run: &Run) -> Result<Failure, RuntimeError> {
-        let stored = self.ports.store.run(&run.id).await?;
+        let stored = self.store.run(&run.id).await?;
         let events = stored.map(|stored| stored.events).unwrap_or_default();
         let outcome = record::outcome(run.plan(), &events);
         let failed = events.iter().filter_map(|(_, event)| match event {
@@ -107,6 +141,108 @@ impl Reconciler {
             at: failed.map(|step| step.address.clone()).collect(),
             why: outcome.map(|outcome| outcome.reason).unwrap_or_default(),
         })
+    }
+
+    /// Nothing is left to do.
+    pub(crate) async fn arrived(
+        &self,
+        look: Look,
+        plan: &Plan,
+    ) -> Result<EnvironmentReport, RuntimeError> {
+        let Look {
+            target,
+            mut row,
+            desired,
+            findings,
+            concern,
+            verified,
+            ..
+        } = look;
+        if plan.arrival().is_ok() {
+            self.mark_in_force(&target.environment, &verified.versions)
+                .await?;
+        }
+        row.remembered.runs = has_what_runs(&self.providers, &desired);
+        let failed = match plan.arrival() {
+            Ok(arrival) => {
+                let inputs = (desired.inputs, desired.closure.clone());
+                arrive(&mut row, arrival, &target.commit, Some(inputs));
+                (row.condition, row.reason) = condition(plan, concern);
+                None
+            }
+            Err(unplannable) => {
+                row.condition = Condition::Stalled;
+                row.reason = unplannable.reason;
+                Some(unplannable.retry)
+            }
+        };
+        self.rows.put(&mut row).await?;
+        let mut report = report_of(&row, findings);
+        report.outcome = Some(RunOutcome::Nothing);
+        report.failed = failed;
+        Ok(report)
+    }
+
+    /// The environment is at its revision: the versions it has are those in force.
+    async fn mark_in_force(
+        &self,
+        environment: &EnvironmentName,
+        versions: &BTreeMap<SecretKey, u64>,
+    ) -> Result<(), RuntimeError> {
+        if versions.is_empty() {
+            return Ok(());
+        }
+        let highest = self.vault.highest(environment).await?;
+        let news = versions
+            .iter()
+            .filter(|(place, version)| highest.get(*place).is_none_or(|old| old < *version))
+            .map(|(place, version)| (place.clone(), *version));
+        let news: BTreeMap<SecretKey, u64> = news.collect();
+        if news.is_empty() {
+            return Ok(());
+        }
+        Ok(self.vault.in_force(environment, &news).await?)
+    }
+}
+
+/// Whether a resource runs, or has a health check, so that it is looked at whatever the drift
+/// mode.
+pub(crate) fn has_what_runs(providers: &Providers, desired: &Desired) -> bool {
+    let mut resources = desired.resources.values();
+    resources.any(|resource| {
+        if resource.meta.health.is_some() {
+            return true;
+        }
+        let provider = providers.get(&resource.provider.source()).ok();
+        provider.is_some_and(|provider| provider.runs(resource.address.r#type()))
+    })
+}
+
+/// An environment is at a Revision. `inputs`: what it was made from, where that is known; without
+/// it the next look reads the Revision again, and finds nothing to do.
+fn arrive(
+    row: &mut EnvironmentRow,
+    _: Arrival,
+    commit: &CommitId,
+    inputs: Option<(Digest, Closure)>,
+) {
+    row.revision = Some(commit.clone());
+    let (inputs, closure) = match inputs {
+        Some((inputs, closure)) => (Some(inputs), closure),
+        None => (None, Closure::default()),
+    };
+    row.inputs = inputs;
+    row.closure = closure;
+    row.hold = None;
+}
+
+/// The condition of an environment in which nothing is left to do.
+fn condition(plan: &Plan, concern: Option<String>) -> (Condition, String) {
+    let waits = plan.blocked.first();
+    let waits = waits.map(|blocked| format!("`{}` waits: {}", blocked.address, blocked.reason));
+    match concern.or(waits) {
+        Some(reason) => (Condition::Stalled, reason),
+        None => (Condition::Ready, String::new()),
     }
 }
 
@@ -136,11 +272,26 @@ fn settle_applied(run: &Run, row: &mut EnvironmentRow, origin: &Origin) -> Optio
 }
 
 /// Why a run did not come to its end.
-pub(crate) struct Failure {
+struct Failure {
     /// The resources whose step failed.
-    pub(crate) at: BTreeSet<Address>,
+    at: BTreeSet<Address>,
     /// One sentence.
-    pub(crate) why: String,
+    why: String,
+}
+
+/// A correction failed: what was applied stays applied, and the rest is corrected without what
+/// is in the way. Answers when that is tried again.
+fn correction_failed(row: &mut EnvironmentRow, failure: Failure) -> Retry {
+    let reason = format!(
+        "its drift could not be corrected ({}); what was applied stays, and it is tried again",
+        failure.why
+    );
+    let at = failure.at.into_iter();
+    let at = at.map(|address| (address, reason.clone()));
+    row.remembered.obstacles.extend(at);
+    row.condition = Condition::Stalled;
+    row.reason = reason;
+    Retry::Later(AGAIN)
 }
 
 /// Holds the inputs of a run that was rolled back or got stuck. What failed only for now is tried
@@ -187,8 +338,8 @@ fn passes(failed: &[Retry]) -> Option<Duration> {
     Some(waits?.into_iter().max()?.max(AGAIN))
 }
 
-/// The shortest time before a run is made again that failed for what may pass.
-const AGAIN: Duration = Duration::from_secs(60);
+/// The shortest time before a run, or a correction, is made again that failed for what may pass.
+pub(crate) const AGAIN: Duration = Duration::from_secs(60);
 
 /// What is left of a drift after a step on the resource.
 fn left_of(

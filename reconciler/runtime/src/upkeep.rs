@@ -1,17 +1,21 @@
 //! Dropping what is over, beside the looks: what the state keeps, and the entries of the audit log.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use stratum_core::ids::CommitId;
-use stratum_core::ports::{AuditError, ClockReading, Keep, StoreError};
+use stratum_core::ports::{
+    AuditError, Clock, ClockReading, Keep, Loader, Repository, Store, StoreError,
+};
 use stratum_core::retention::{is_doubted, proven};
 use stratum_core::settings::RetentionSettings;
 
+use crate::blocking::Blocking;
 use crate::error::RuntimeError;
-use crate::reconcile::Reconciler;
+use crate::ports::Ports;
+use crate::stop::Stop;
 
 /// Who goes on asks so often whether upkeep is due.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -54,13 +58,37 @@ impl From<AuditError> for Kept {
     }
 }
 
-impl Reconciler {
+/// Drops what is over.
+pub(crate) struct Upkeep {
+    store: Arc<dyn Store>,
+    repository: Arc<dyn Repository>,
+    loader: Arc<dyn Loader>,
+    clock: Arc<dyn Clock>,
+    blocking: Blocking,
+    stop: Stop,
+    /// What the monotonic clock said when the time of day was last read.
+    clock_read: Mutex<Option<Duration>>,
+}
+
+impl Upkeep {
+    pub(crate) fn new(ports: &Ports, blocking: Blocking, stop: &Stop) -> Self {
+        Self {
+            store: Arc::clone(&ports.store),
+            repository: Arc::clone(&ports.repository),
+            loader: Arc::clone(&ports.loader),
+            clock: Arc::clone(&ports.clock),
+            blocking,
+            stop: stop.clone(),
+            clock_read: Mutex::default(),
+        }
+    }
+
     /// Drops what is over whenever upkeep is due, until it is dropped itself. No look waits for it: it
     /// drops little at a time, and others write in between.
-    pub(crate) async fn keep_up(self: Arc<Self>) {
+    pub(crate) async fn keep_up(&self) {
         loop {
-            self.upkeep(ROUNDS).await;
-            self.ports.clock.sleep(PAUSE).await;
+            self.once(ROUNDS).await;
+            self.clock.sleep(PAUSE).await;
         }
     }
 
@@ -70,7 +98,7 @@ impl Reconciler {
     /// *Guarantees*: a commit that was pushed and not accepted shortens nothing: what counts is the
     /// longest time that any environment's applied commit names, and where one of them cannot be
     /// read, nothing is dropped. Neither does a clock that nothing else bears out.
-    pub(crate) async fn upkeep(self: &Arc<Self>, rounds: u32) {
+    pub(crate) async fn once(&self, rounds: u32) {
         match self.drop_old(rounds).await {
             Ok(()) => {}
             Err(Kept::NoSettings) => {
@@ -82,15 +110,16 @@ impl Reconciler {
         }
     }
 
-    async fn drop_old(self: &Arc<Self>, rounds: u32) -> Result<(), Kept> {
-        let store = &self.ports.store;
+    async fn drop_old(&self, rounds: u32) -> Result<(), Kept> {
+        let store = &self.store;
         if !store.is_upkeep_due().await? {
             return Ok(());
         }
         let rows = store.environments().await?;
         let commits: BTreeSet<CommitId> = rows.into_iter().filter_map(|row| row.revision).collect();
-        let own = Arc::clone(self);
-        let applied = self.blocking(move || own.applied(&commits)).await?;
+        let (repository, loader) = (Arc::clone(&self.repository), Arc::clone(&self.loader));
+        let reading = move || applied(repository.as_ref(), loader.as_ref(), &commits);
+        let applied = self.blocking.run(reading).await?;
         let applied = applied.ok_or(Kept::NoSettings)?;
         let now = self.agreed(applied.newest).await?;
         let keep = Keep {
@@ -109,7 +138,7 @@ impl Reconciler {
 
     /// The time that the clock and another witness agree on.
     async fn agreed(&self, newest: Timestamp) -> Result<Timestamp, StoreError> {
-        let (now, monotonic) = (self.ports.clock.now(), self.ports.clock.monotonic());
+        let (now, monotonic) = (self.clock.now(), self.clock.monotonic());
         let passed = {
             let mut read = self
                 .clock_read
@@ -118,7 +147,7 @@ impl Reconciler {
             let before = read.replace(monotonic);
             before.map_or_else(Default::default, |before| monotonic.saturating_sub(before))
         };
-        let lived = self.ports.store.lived(ClockReading { now, passed }).await?;
+        let lived = self.store.lived(ClockReading { now, passed }).await?;
         let agreed = proven(now, Some(lived), Some(newest));
         if is_doubted(now, agreed) {
             tracing::warn!(
@@ -130,7 +159,7 @@ impl Reconciler {
     }
 
     async fn prune_log(&self, now: Timestamp, months: u32) -> Result<(), Kept> {
-        let store = &self.ports.store;
+        let store = &self.store;
         if !store.has_old_entries(now).await? {
             return Ok(());
         }
@@ -141,30 +170,34 @@ impl Reconciler {
         }
         Ok(())
     }
+}
 
-    /// What these commits say; `None` when the settings of one cannot be used.
-    fn applied(&self, commits: &BTreeSet<CommitId>) -> Result<Option<Applied>, RuntimeError> {
-        let mut applied: Option<Applied> = None;
-        for commit in commits {
-            let newest = self.ports.repository.revision(commit)?.committed_at;
-            let tree = self.ports.repository.tree(commit)?;
-            let Some(settings) = self.ports.loader.settings(tree.as_ref())?.value else {
-                return Ok(None);
-            };
-            let own = Applied {
-                retention: settings.retention,
-                months: settings.audit.months,
-                newest,
-            };
-            applied = Some(applied.map_or(own, |other| other.longest(own)));
-        }
-        // Where nothing was applied yet, there is a default, and no other clock.
-        Ok(Some(applied.unwrap_or(Applied {
-            retention: RetentionSettings::default(),
-            months: stratum_core::settings::AuditSettings::default().months,
-            newest: Timestamp::MIN,
-        })))
+/// What these commits say; `None` when the settings of one cannot be used.
+fn applied(
+    repository: &dyn Repository,
+    loader: &dyn Loader,
+    commits: &BTreeSet<CommitId>,
+) -> Result<Option<Applied>, RuntimeError> {
+    let mut applied: Option<Applied> = None;
+    for commit in commits {
+        let newest = repository.revision(commit)?.committed_at;
+        let tree = repository.tree(commit)?;
+        let Some(settings) = loader.settings(tree.as_ref())?.value else {
+            return Ok(None);
+        };
+        let own = Applied {
+            retention: settings.retention,
+            months: settings.audit.months,
+            newest,
+        };
+        applied = Some(applied.map_or(own, |other| other.longest(own)));
     }
+    // Where nothing was applied yet, there is a default, and no other clock.
+    Ok(Some(applied.unwrap_or(Applied {
+        retention: RetentionSettings::default(),
+        months: stratum_core::settings::AuditSettings::default().months,
+        newest: Timestamp::MIN,
+    })))
 }
 
 impl Applied {

@@ -14,9 +14,9 @@ use stratum_core::schedule::{Cause, Causes, Next, Visit, When};
 use crate::aim::Aim;
 use crate::error::RuntimeError;
 use crate::head::Target;
-use crate::look::{drift_every, report_of};
 use crate::progress::{EnvironmentReport, Progress};
 use crate::reconcile::Reconciler;
+use crate::rows::{drift_every, report_of};
 
 /// How a visit ended, and when the next one is wanted.
 pub(crate) struct Visited {
@@ -52,18 +52,18 @@ impl Reconciler {
     }
 
     async fn visit_for(
-        self: &Arc<Self>,
+        &self,
         environment: &EnvironmentName,
         causes: Causes,
         aim: &Aim,
     ) -> Result<EnvironmentReport, RuntimeError> {
-        self.end_what_was_begun(environment).await?;
-        let row = self.ports.store.environment(environment).await?;
+        self.recovery.end_what_was_begun(environment).await?;
+        let row = self.rows.stored(environment).await?;
         match aim {
             Aim::Commit(target) => self.look_until_settled(target, row, causes).await,
             Aim::Nowhere(reason) => {
-                let row = row.unwrap_or_else(|| self.blank_row(environment));
-                self.stalled(row, reason.clone(), Vec::new()).await
+                let row = row.unwrap_or_else(|| self.rows.blank(environment));
+                self.rows.stalled(row, reason.clone(), Vec::new()).await
             }
             Aim::Unnamed => self.unnamed(environment).await,
             Aim::Unreadable(commit, findings) => {
@@ -75,12 +75,12 @@ impl Reconciler {
     /// What a run adopted is as it was found: how it differs from what is wanted is planned, judged
     /// and applied by itself, at once.
     async fn look_until_settled(
-        self: &Arc<Self>,
+        &self,
         target: &Target,
         row: Option<EnvironmentRow>,
         causes: Causes,
     ) -> Result<EnvironmentReport, RuntimeError> {
-        let first = self.look(target, row, causes).await?;
+        let first = self.walk.look(target, row, causes).await?;
         let goes_on = first.outcome == Some(RunOutcome::Applied)
             && first.condition == Condition::Reconciling
             && !self.stop.is_stopped();
@@ -88,8 +88,8 @@ impl Reconciler {
             return Ok(first);
         }
         (self.progress)(&Progress::Ended(first.clone()));
-        let row = self.ports.store.environment(&target.environment).await?;
-        let then = self.look(target, row, causes).await?;
+        let row = self.rows.stored(&target.environment).await?;
+        let then = self.walk.look(target, row, causes).await?;
         Ok(match then.run {
             Some(_) => then,
             None => EnvironmentReport {
@@ -102,17 +102,17 @@ impl Reconciler {
 
     /// `stratum.ncl` cannot be used: nothing is applied, and every environment says why.
     async fn unreadable(
-        self: &Arc<Self>,
+        &self,
         environment: &EnvironmentName,
         commit: &CommitId,
         findings: &[Finding],
     ) -> Result<EnvironmentReport, RuntimeError> {
-        let row = self.ports.store.environment(environment).await?;
-        let mut row = row.unwrap_or_else(|| self.blank_row(environment));
-        let tree = self.tree(commit).await?;
-        self.log_configuration(commit, &row, &tree).await?;
+        let mut row = self.rows.of(environment).await?;
+        let tree = self.reading.tree(commit).await?;
+        self.log.configuration(commit, &row, &tree).await?;
         row.desired_revision = Some(commit.clone());
-        self.stalled(row, first_reason(findings), findings.to_vec())
+        self.rows
+            .stalled(row, first_reason(findings), findings.to_vec())
             .await
     }
 
@@ -121,13 +121,13 @@ impl Reconciler {
         &self,
         environment: &EnvironmentName,
     ) -> Result<EnvironmentReport, RuntimeError> {
-        let Some(row) = self.ports.store.environment(environment).await? else {
+        let Some(row) = self.rows.stored(environment).await? else {
             return Ok(EnvironmentReport::of(
                 environment.clone(),
                 Condition::Unknown,
             ));
         };
-        let count = self.ports.store.base(environment).await?.resources.len();
+        let count = self.store.base(environment).await?.resources.len();
         if count == 0 {
             return Ok(report_of(&row, Vec::new()));
         }
@@ -135,7 +135,7 @@ impl Reconciler {
             "`stratum.ncl` no longer names it, and its {count} resources are still there; name it \
              again, with `empty = true` and no resources if they shall go"
         );
-        self.stalled(row, reason, Vec::new()).await
+        self.rows.stalled(row, reason, Vec::new()).await
     }
 
     /// When an environment wants to be looked at next, and why.
@@ -152,7 +152,7 @@ impl Reconciler {
             // A policy may look at the time.
             next = next.and(Cause::Window, When::Every(every));
         }
-        let row = self.ports.store.environment(&report.environment).await;
+        let row = self.rows.stored(&report.environment).await;
         let Some(row) = row.ok().flatten() else {
             return next;
         };
@@ -161,7 +161,7 @@ impl Reconciler {
         }
         match row.remembered.due {
             Some(due) if row.condition != Condition::Suspended => {
-                next.and(Cause::RenewalDue, renewal(due, self.ports.clock.now()))
+                next.and(Cause::RenewalDue, renewal(due, self.clock.now()))
             }
             Some(_) | None => next,
         }
@@ -206,28 +206,11 @@ impl Reconciler {
         aim: &Aim,
         reason: String,
     ) -> Result<EnvironmentReport, RuntimeError> {
-        let row = self.ports.store.environment(environment).await?;
-        let mut row = row.unwrap_or_else(|| self.blank_row(environment));
+        let mut row = self.rows.of(environment).await?;
         if let Aim::Commit(target) = aim {
             row.desired_revision = Some(target.commit.clone());
         }
-        self.stalled(row, reason, Vec::new()).await
-    }
-
-    /// Brings every run of an environment that was begun to its end.
-    async fn end_what_was_begun(
-        self: &Arc<Self>,
-        environment: &EnvironmentName,
-    ) -> Result<(), RuntimeError> {
-        for run in self.begun(environment) {
-            if let Some(left) = self.ports.store.journal(&run).await? {
-                let row = self.ports.store.environment(environment).await?;
-                let report = self.resume(left, row).await?;
-                (self.progress)(&Progress::Ended(report));
-            }
-            self.is_settled(environment, &run);
-        }
-        Ok(())
+        self.rows.stalled(row, reason, Vec::new()).await
     }
 }
 

@@ -10,7 +10,7 @@ use super::Driver;
 use crate::aim::Aim;
 use crate::error::RuntimeError;
 use crate::head::{Head, Target};
-use crate::look::report_of;
+use crate::rows::report_of;
 
 /// An environment that is as its row says, but perhaps for what its branch brought since.
 pub(super) struct AtRest {
@@ -34,11 +34,11 @@ impl Driver {
         &mut self,
         head: &Head,
     ) -> Result<BTreeMap<EnvironmentName, EnvironmentRow>, RuntimeError> {
-        let rows = self.reconciler.ports.store.environments().await?;
+        let rows = self.reconciler.store.environments().await?;
         if head.settings.value.is_some() {
-            self.reconciler.begin_trust(head, &rows);
+            self.reconciler.admissions.begin_trust(head, &rows);
         }
-        self.reconciler.find_fronts(&rows).await?;
+        self.reconciler.along.find_fronts(&rows).await?;
         self.prime(&rows).await?;
         let named = rows.into_iter().map(|row| (row.name.clone(), row));
         Ok(named.collect())
@@ -62,10 +62,14 @@ impl Driver {
         let own = target.settings.environments.get(name);
         let disturbed = own.is_some_and(|own| own.suspended)
             || row.remembered.runs
-            || !self.reconciler.begun(name).is_empty()
+            || !self.reconciler.runs.of(name).is_empty()
             || self.reconciler.options.without_policies.contains(name)
             || spoken_of.contains(name.as_str());
-        let front = self.reconciler.front_of(target).filter(|_| !disturbed)?;
+        let front = self
+            .reconciler
+            .fronts
+            .front_of(target)
+            .filter(|_| !disturbed)?;
         let target = target.clone();
         Some(AtRest { row, front, target })
     }

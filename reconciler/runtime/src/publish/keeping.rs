@@ -8,10 +8,9 @@ use stratum_core::ids::CommitId;
 use stratum_core::ports::EnvironmentRow;
 use stratum_core::waiting::{UNKEPT, Unkept};
 
-use super::TIDYING;
+use super::{Records, TIDYING};
 use crate::error::RuntimeError;
 use crate::progress::Progress;
-use crate::reconcile::Reconciler;
 
 /// What was said of commits that are not kept.
 #[derive(Default)]
@@ -22,20 +21,17 @@ pub(super) struct Keeping {
     clear: bool,
 }
 
-impl Reconciler {
+impl Records {
     /// Keeps the commits alive whose content is applied, or whose rules hold; and now and then packs
     /// what lies about. Answers when that was done last.
     ///
     /// *Guarantees*: why they cannot be kept is said where people look until they are; it is tried
     /// again by itself.
-    pub(super) async fn keep_applied(
-        self: &Arc<Self>,
-        tidied: Option<Duration>,
-    ) -> Option<Duration> {
-        let now = self.ports.clock.monotonic();
+    pub(super) async fn keep_applied(&self, tidied: Option<Duration>) -> Option<Duration> {
+        let now = self.clock.monotonic();
         let early = tidied.is_some_and(|last| now < last.saturating_add(TIDYING));
         let moved = {
-            let mut state = self.records.state();
+            let mut state = self.state();
             state.untidy |= state.moved;
             let tidies = state.untidy && !early;
             if !state.moved && !tidies {
@@ -53,11 +49,8 @@ impl Reconciler {
         if early {
             return tidied;
         }
-        let own = Arc::clone(self);
-        match self
-            .blocking(move || Ok(own.ports.repository.tidy()?))
-            .await
-        {
+        let repository = Arc::clone(&self.repository);
+        match self.blocking.run(move || Ok(repository.tidy()?)).await {
             Ok(0) => {}
             Ok(packed) => tracing::info!(packed, "loose objects were packed"),
             Err(error) => {
@@ -67,22 +60,23 @@ impl Reconciler {
         Some(now)
     }
 
-    async fn keep_commits(self: &Arc<Self>) -> Result<(), RuntimeError> {
-        let rows = self.ports.store.environments().await?;
+    async fn keep_commits(&self) -> Result<(), RuntimeError> {
+        let rows = self.store.environments().await?;
         let pins = |row: &EnvironmentRow| {
             let pin = row.pin.as_ref().map(|pin| pin.commit.clone());
             [row.revision.clone(), pin]
         };
         let commits: BTreeSet<CommitId> = rows.iter().flat_map(pins).flatten().collect();
-        let own = Arc::clone(self);
-        self.blocking(move || Ok(own.ports.repository.keep(&commits)?))
+        let repository = Arc::clone(&self.repository);
+        self.blocking
+            .run(move || Ok(repository.keep(&commits)?))
             .await
     }
 
     async fn say_unkept(&self, error: &RuntimeError) {
         let reason = error.sentence();
         let said = {
-            let mut state = self.records.state();
+            let mut state = self.state();
             // It is tried again.
             state.moved = true;
             let keeping = &mut state.keeping;
@@ -90,7 +84,7 @@ impl Reconciler {
             let since = match &keeping.told {
                 Some(told) if told.reason == reason => return,
                 Some(told) => told.since,
-                None => self.ports.clock.now(),
+                None => self.clock.now(),
             };
             keeping.told.insert(Unkept { since, reason }).clone()
         };
@@ -100,7 +94,7 @@ impl Reconciler {
 
     async fn are_kept(&self) {
         let (told, clear) = {
-            let keeping = &mut self.records.state().keeping;
+            let keeping = &mut self.state().keeping;
             let clear = std::mem::replace(&mut keeping.clear, true);
             (keeping.told.take(), clear)
         };
@@ -108,7 +102,7 @@ impl Reconciler {
             return;
         }
         // An earlier process may have said so.
-        let said = self.ports.store.facts(UNKEPT).await;
+        let said = self.store.facts(UNKEPT).await;
         if said.is_ok_and(|facts| !facts.is_empty()) {
             self.put_fact(UNKEPT, None::<&Unkept>).await;
             (self.progress)(&Progress::CommitsUnkept(None));

@@ -5,24 +5,24 @@ use stratum_core::ports::{Publication, StoreError};
 use stratum_core::run::{Denial, RunSummary};
 use stratum_core::waiting::{KEPT, Kept};
 
+use super::Records;
 use crate::error::RuntimeError;
-use crate::reconcile::Reconciler;
 
-impl Reconciler {
+impl Records {
     /// Remembers a refusal, with its record, which is written to git later.
     pub(crate) async fn keep_refusal(&self, denial: &Denial) -> Result<(), RuntimeError> {
         let (kept, run) = (Kept::of(denial), &denial.outset.id);
-        let lease = self.lease(&denial.outset.environment).await?;
+        let lease = self.leases.of(&denial.outset.environment).await?;
         let change = (Kept::name(run), Some(to_bytes(&kept)?));
-        self.ports.store.put_facts(vec![change]).await?;
-        self.ports.store.note_run(&lease, &kept.summary).await?;
-        self.records.note(run);
+        self.store.put_facts(vec![change]).await?;
+        self.store.note_run(&lease, &kept.summary).await?;
+        self.note(run);
         Ok(())
     }
 
     /// The refused runs whose records are kept.
     pub(super) async fn kept_refusals(&self) -> Result<Vec<RunId>, RuntimeError> {
-        let facts = self.ports.store.facts(KEPT).await?;
+        let facts = self.store.facts(KEPT).await?;
         let names = facts.iter().filter_map(|(name, _)| name.strip_prefix(KEPT));
         Ok(names.filter_map(|name| RunId::new(name).ok()).collect())
     }
@@ -46,20 +46,21 @@ impl Reconciler {
         let Some(kept) = self.kept(run).await? else {
             return Ok(false);
         };
-        let lease = self.lease(kept.environment()).await?;
+        let lease = self.leases.of(kept.environment()).await?;
         let summary = RunSummary {
             record: Some(commit.clone()),
             ..kept.summary
         };
-        self.fenced(self.ports.store.note_run(&lease, &summary).await)?;
+        self.leases
+            .fenced(self.store.note_run(&lease, &summary).await)?;
         let forgotten = vec![(Kept::name(run), None)];
-        self.ports.store.put_facts(forgotten).await?;
+        self.store.put_facts(forgotten).await?;
         Ok(true)
     }
 
     async fn kept(&self, run: &RunId) -> Result<Option<Kept>, RuntimeError> {
         let name = Kept::name(run);
-        let facts = self.ports.store.facts(&name).await?;
+        let facts = self.store.facts(&name).await?;
         let found = facts.into_iter().find(|(fact, _)| *fact == name);
         // What cannot be read is of another version, and is left as it is.
         Ok(found.and_then(|(_, value)| serde_json::from_slice(&value).ok()))

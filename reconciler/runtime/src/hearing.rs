@@ -1,78 +1,46 @@
 //! What people said by signed tags: heard once, and remembered where it holds on.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use stratum_core::condition::Hold;
-use stratum_core::digest::Digest;
 use stratum_core::ids::EnvironmentName;
 use stratum_core::ports::EnvironmentRow;
 use stratum_core::remembered::Suspension;
-use stratum_core::signed::{Refused, SignedTag};
+use stratum_core::signed::Refused;
 
-use crate::admission::PolicyInput;
+use crate::audit::AuditLog;
+use crate::blocking::Blocking;
 use crate::error::RuntimeError;
 use crate::guard::{Heard, Said, Word};
-use crate::reconcile::Reconciler;
+use crate::policy::{Policy, PolicyInput};
 
-/// The tags as they were last seen, and what was said of them.
-#[derive(Default)]
-pub(crate) struct Words {
-    tags: Arc<Vec<SignedTag>>,
-    digest: Option<Digest>,
-    /// The environments of the very first look: each pins its own commit.
-    pub(crate) first: Option<BTreeSet<EnvironmentName>>,
-    /// What the audit log was told of tags that are looked at again and again.
-    told: BTreeSet<(EnvironmentName, String)>,
+/// Asks policy what the words about an environment come to, and writes it into the audit log.
+pub(crate) struct Hearing {
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) blocking: Blocking,
+    pub(crate) log: Arc<AuditLog>,
 }
 
-impl Reconciler {
-    /// Takes in the tags as they are now.
-    pub(crate) fn hear(&self, tags: Vec<SignedTag>) {
-        let names: Vec<_> = tags.iter().map(|tag| (&tag.name, &tag.id)).collect();
-        let digest = Digest::of_json(&names);
-        let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
-        if words.digest != Some(digest) {
-            words.digest = Some(digest);
-            words.tags = Arc::new(tags);
-        }
-    }
-
-    /// Whether the audit log was told this of a tag before; it is from now on.
-    pub(crate) fn was_told(&self, environment: &EnvironmentName, told: String) -> bool {
-        let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
-        !words.told.insert((environment.clone(), told))
-    }
-
-    pub(crate) fn tags(&self) -> Arc<Vec<SignedTag>> {
-        let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&words.tags)
-    }
-
-    /// The tags by name, with their objects.
-    pub(crate) fn words_by_name(&self) -> BTreeMap<String, String> {
-        let tags = self.tags();
-        let names = tags.iter().map(|tag| (tag.name.clone(), tag.id.clone()));
-        names.collect()
-    }
-
+impl Hearing {
     /// Whether the environment is suspended by a word, and since which: a suspension that counted
     /// holds until a word that counts resumes it, whatever became of its tag.
     pub(crate) async fn suspension(
-        self: &Arc<Self>,
+        &self,
         input: &PolicyInput,
         row: &mut EnvironmentRow,
     ) -> Result<Option<Suspension>, RuntimeError> {
-        let (own, asked) = (Arc::clone(self), input.clone());
+        let (policy, asked) = (Arc::clone(&self.policy), input.clone());
         let environment = &input.case.environment;
         let heard = self
-            .blocking(move || {
-                own.guard()
+            .blocking
+            .run(move || {
+                policy
+                    .guard()
                     .suspended(&asked.case, &asked.rules, &asked.tags)
             })
             .await?;
-        self.log_void(environment, "suspend", &heard.void).await?;
+        self.log.void(environment, "suspend", &heard.void).await?;
         let known = row.remembered.suspended.clone();
         let after = |at: Timestamp| row.remembered.resumed.is_none_or(|resumed| at > resumed);
         match heard.said {
@@ -81,7 +49,7 @@ impl Reconciler {
                     .as_ref()
                     .is_none_or(|known| known.object != word.object)
                 {
-                    self.log_word(environment, &word).await?;
+                    self.log.word(environment, &word).await?;
                 }
                 row.remembered.suspended = Some(Suspension {
                     by: word.by,
@@ -91,7 +59,7 @@ impl Reconciler {
                 });
             }
             Said::Resume(word) if known.as_ref().is_some_and(|known| word.at >= known.at) => {
-                self.log_word(environment, &word).await?;
+                self.log.word(environment, &word).await?;
                 row.remembered.suspended = None;
                 row.remembered.resumed = Some(word.at);
             }
@@ -121,27 +89,29 @@ impl Reconciler {
             ),
         });
         let gone: Vec<Refused> = gone.into_iter().collect();
-        self.log_void(environment, "suspend", &gone).await
+        self.log.void(environment, "suspend", &gone).await
     }
 
     /// Who said that the held run shall be tried again, if someone who may did; and the tags that
     /// were meant to say so.
     pub(crate) async fn retried(
-        self: &Arc<Self>,
+        &self,
         input: &PolicyInput,
         hold: &Hold,
     ) -> Result<Heard<Option<Word>>, RuntimeError> {
-        let (own, asked, run) = (Arc::clone(self), input.clone(), hold.run.clone());
+        let (policy, asked, run) = (Arc::clone(&self.policy), input.clone(), hold.run.clone());
         let heard = self
-            .blocking(move || {
-                own.guard()
+            .blocking
+            .run(move || {
+                policy
+                    .guard()
                     .retried(&asked.case, &asked.rules, &asked.tags, &run)
             })
             .await?;
         let environment = &input.case.environment;
-        self.log_void(environment, "retry", &heard.void).await?;
+        self.log.void(environment, "retry", &heard.void).await?;
         if let Some(word) = &heard.said {
-            self.log_word(environment, word).await?;
+            self.log.word(environment, word).await?;
             tracing::info!(run = %hold.run, by = %word.by, "tried again, as a tag says");
         }
         Ok(heard)
