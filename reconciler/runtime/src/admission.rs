@@ -22,6 +22,7 @@ use crate::error::RuntimeError;
 use crate::guard::{Case, Guard};
 use crate::head::{Head, Target, own_settings};
 use crate::policy::{Policy, PolicyInput};
+use crate::ports::Ports;
 use crate::words::Words;
 
 /// Why a commit may not be read, or must never become a base.
@@ -48,19 +49,40 @@ pub(crate) struct Admitted {
 
 /// Judges commits before they are read.
 pub(crate) struct Admissions {
-    pub(crate) states: Arc<dyn States>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) blocking: Blocking,
-    pub(crate) policy: Arc<Policy>,
-    pub(crate) words: Arc<Words>,
-    pub(crate) log: Arc<AuditLog>,
+    states: Arc<dyn States>,
+    clock: Arc<dyn Clock>,
+    blocking: Blocking,
+    policy: Arc<Policy>,
+    words: Arc<Words>,
+    log: Arc<AuditLog>,
     /// Environments that are judged without the repository's own policies.
-    pub(crate) without_policies: BTreeSet<EnvironmentName>,
+    without_policies: BTreeSet<EnvironmentName>,
     /// The environments of the very first look: each pins its own commit.
-    pub(crate) first: OnceLock<BTreeSet<EnvironmentName>>,
+    first: OnceLock<BTreeSet<EnvironmentName>>,
+    /// The oldest pin of all environments, once there is one.
+    oldest: OnceLock<Pin>,
 }
 
 impl Admissions {
+    pub(crate) fn new(
+        ports: &Ports,
+        blocking: Blocking,
+        (policy, words, log): (&Arc<Policy>, &Arc<Words>, &Arc<AuditLog>),
+        without_policies: &BTreeSet<EnvironmentName>,
+    ) -> Self {
+        Self {
+            states: ports.store.clone(),
+            clock: Arc::clone(&ports.clock),
+            blocking,
+            policy: Arc::clone(policy),
+            words: Arc::clone(words),
+            log: Arc::clone(log),
+            without_policies: without_policies.clone(),
+            first: OnceLock::new(),
+            oldest: OnceLock::new(),
+        }
+    }
+
     /// Notes, at the very first look of all, which environments there are.
     pub(crate) fn begin_trust(&self, head: &Head, rows: &[EnvironmentRow]) {
         let known = |row: &EnvironmentRow| row.pin.is_some() || row.revision.is_some();
@@ -83,25 +105,7 @@ impl Admissions {
             (None, None) => self.pin(target).await?,
             _ => row.pin.clone(),
         };
-        let held = row.revision.clone();
-        let base = held.or(pin.as_ref().map(|pin| pin.commit.clone()));
-        let case = Case {
-            environment: target.environment.clone(),
-            settings: Arc::clone(&target.settings),
-            commit: target.commit.clone(),
-            new: row.revision.is_none(),
-            branch: target.branch.clone(),
-            trigger: Trigger::Push,
-            base: base.unwrap_or_else(|| target.commit.clone()),
-            spent: row
-                .remembered
-                .spent
-                .iter()
-                .map(|one| one.object.clone())
-                .collect(),
-            protected: false,
-            pin: pin.as_ref().map(|pin| pin.commit.clone()),
-        };
+        let case = case_of(target, row, pin.as_ref());
         let by_operator = self.without_policies.contains(&target.environment);
         let told = || "without policies".to_owned();
         if by_operator && !self.words.was_told(&target.environment, told()) {
@@ -135,15 +139,30 @@ impl Admissions {
         if first.is_some_and(|first| first.contains(&target.environment)) {
             return Ok(Some(own));
         }
+        Ok(Some(self.oldest_pin().await?.unwrap_or(own)))
+    }
+
+    /// The oldest pin there is; where nothing was pinned, the commit that was applied counts as one.
+    /// Every later pin is younger, so that it is looked for once.
+    async fn oldest_pin(&self) -> Result<Option<Pin>, RuntimeError> {
+        if let Some(oldest) = self.oldest.get() {
+            return Ok(Some(oldest.clone()));
+        }
         let rows = self.states.environments().await?;
         let pins = rows.into_iter().filter_map(|row| {
             let of_before = row.revision.map(|commit| Pin {
                 commit,
                 at: row.changed_at,
             });
-            row.pin.or(of_before)
+            Some((row.pin.is_some(), row.pin.or(of_before)?))
         });
-        Ok(Some(pins.min_by_key(|pin| pin.at).unwrap_or(own)))
+        let Some((is_pin, oldest)) = pins.min_by_key(|(_, pin)| pin.at) else {
+            return Ok(None);
+        };
+        if is_pin {
+            self.oldest.get_or_init(|| oldest.clone());
+        }
+        Ok(Some(oldest))
     }
 
     /// Judges a plan on this input.
@@ -180,6 +199,26 @@ impl Admissions {
     }
 }
 
+/// What is asked: the commit that an environment should come to, on the one it is at, or on the one
+/// that was pinned.
+fn case_of(target: &Target, row: &EnvironmentRow, pin: Option<&Pin>) -> Case {
+    let held = row.revision.clone();
+    let base = held.or(pin.map(|pin| pin.commit.clone()));
+    let spent = row.remembered.spent.iter();
+    Case {
+        environment: target.environment.clone(),
+        settings: Arc::clone(&target.settings),
+        commit: target.commit.clone(),
+        new: row.revision.is_none(),
+        branch: target.branch.clone(),
+        trigger: Trigger::Push,
+        base: base.unwrap_or_else(|| target.commit.clone()),
+        spent: spent.map(|one| one.object.clone()).collect(),
+        protected: false,
+        pin: pin.map(|pin| pin.commit.clone()),
+    }
+}
+
 /// The same, on the commits and on what is read of them. Blocking.
 fn admission(
     policy: &Policy,
@@ -200,17 +239,10 @@ fn admission(
     if let Some((verdict, why)) = unproven(&guard, &case, &rules)? {
         return Ok(Err(Unadmitted::Unproven(verdict, why)));
     }
-    let mut brought = None;
-    if case.new || case.base != case.commit {
-        let read = guard.brought(&case.commit, Some(&rules))?;
-        if any_error(&read.findings) || read.settings.is_none() {
-            return Ok(Err(match read.settings {
-                None => Unadmitted::Unreadable(read.findings),
-                Some(_) => Unadmitted::Unusable(read.findings),
-            }));
-        }
-        brought = read.settings;
-    }
+    let brought = match brought(&guard, &case, &rules)? {
+        Ok(brought) => brought,
+        Err(unadmitted) => return Ok(Err(unadmitted)),
+    };
     let settings = in_force(
         &target.settings,
         &target.environment,
@@ -227,6 +259,23 @@ fn admission(
         },
         input,
     }))
+}
+
+/// The settings that a commit brings; `None` where it is the base itself.
+fn brought(
+    guard: &Guard<'_>,
+    case: &Case,
+    rules: &Rules,
+) -> Result<Result<Option<Arc<Settings>>, Unadmitted>, RuntimeError> {
+    if case.commit == case.base && !case.new {
+        return Ok(Ok(None));
+    }
+    let read = guard.brought(&case.commit, Some(rules))?;
+    Ok(match read.settings {
+        None => Err(Unadmitted::Unreadable(read.findings)),
+        Some(_) if any_error(&read.findings) => Err(Unadmitted::Unusable(read.findings)),
+        Some(settings) => Ok(Some(settings)),
+    })
 }
 
 /// Why those who wrote the commits may not bring anything, if so: by policy, on the commits alone.

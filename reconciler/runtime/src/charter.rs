@@ -135,7 +135,6 @@ impl Heads {
                 None => self.last_applied(rows, &commit),
             },
         };
-        let told = before.as_ref().and_then(|head| head.refused.clone());
         let mut head = match base {
             None => self.first(&commit)?,
             Some(base) if base.commit == commit => Head {
@@ -145,22 +144,23 @@ impl Heads {
             Some(base) => self.next_head(&base, &commit, tips.head.as_ref())?,
         };
         head.branch = tips.head.clone();
-        if let Some(before) = before {
-            head.settings.value = same_settings(head.settings.value, &before);
+        if let Some(before) = &before {
+            head.settings.value = same_settings(head.settings.value, before);
         }
-        if let Some(why) = head
-            .refused
-            .as_ref()
-            .filter(|why| told.as_ref() != Some(why))
-        {
-            let short = head.commit.short();
-            let text = format!("the settings of {short} do not hold: {why}");
-            tracing::warn!(commit = %head.commit, %why, "the settings of HEAD do not hold");
-            (self.progress)(&Progress::Trouble(text));
-        }
+        self.say_refused(&head, before.as_deref());
         let head = Arc::new(head);
         *self.read() = Some(Arc::clone(&head));
         Ok((head, tips))
+    }
+
+    /// Says, once, that the settings of the tip do not hold.
+    fn say_refused(&self, head: &Head, before: Option<&Head>) {
+        let told = before.and_then(|head| head.refused.as_ref());
+        if let Some(why) = head.refused.as_ref().filter(|why| told != Some(why)) {
+            let text = format!("the settings of {} do not hold: {why}", head.commit.short());
+            tracing::warn!(commit = %head.commit, %why, "the settings of HEAD do not hold");
+            (self.progress)(&Progress::Trouble(text));
+        }
     }
 
     fn tip(&self, tips: &Tips) -> Result<CommitId, RuntimeError> {
@@ -287,18 +287,7 @@ impl Heads {
             true => without_policies(&rules),
             false => rules,
         };
-        let mut case = Case {
-            environment: EnvironmentName::repository(),
-            settings: Arc::clone(&rules.settings),
-            commit: commit.clone(),
-            base: base.commit.clone(),
-            new: false,
-            trigger: Trigger::Push,
-            branch: branch.cloned(),
-            spent: base.spent.iter().map(|one| one.object.clone()).collect(),
-            protected: false,
-            pin: None,
-        };
+        let mut case = case_of(base, commit, branch, &rules);
         if let Some((_, why)) = unproven(&guard, &case, &rules)? {
             return Ok(Judged::Refused(why));
         }
@@ -307,11 +296,21 @@ impl Heads {
             return Ok(Judged::Refused(first_reason(&brought.findings)));
         };
         case.protected = touches_protected(&rules, &settings, branch);
-        let plan = Arc::new(nothing(&case.environment, commit));
+        self.judge_settings(&case, &rules, settings)
+    }
+
+    /// Whether policy lets the settings hold that a commit brings.
+    fn judge_settings(
+        &self,
+        case: &Case,
+        rules: &Arc<Rules>,
+        settings: Arc<Settings>,
+    ) -> Result<Judged, RuntimeError> {
+        let plan = Arc::new(nothing(&case.environment, &case.commit));
         let tags = self.words.tags();
         let verdict = self
             .policy
-            .verdict_of(&case, &rules, Arc::clone(&plan), &tags)?;
+            .verdict_of(case, rules, Arc::clone(&plan), &tags)?;
         Ok(
             match approve(plan, Vec::<Finding>::new(), verdict.clone()) {
                 Ok(_) => Judged::Admitted(settings, verdict.approvals),
@@ -348,6 +347,22 @@ fn charter(commit: CommitId) -> Charter {
     Charter {
         commit,
         spent: Vec::new(),
+    }
+}
+
+/// What is asked of the rules that hold: HEAD, as a thing of its own.
+fn case_of(base: &Charter, commit: &CommitId, branch: Option<&BranchName>, rules: &Rules) -> Case {
+    Case {
+        environment: EnvironmentName::repository(),
+        settings: Arc::clone(&rules.settings),
+        commit: commit.clone(),
+        base: base.commit.clone(),
+        new: false,
+        trigger: Trigger::Push,
+        branch: branch.cloned(),
+        spent: base.spent.iter().map(|one| one.object.clone()).collect(),
+        protected: false,
+        pin: None,
     }
 }
 

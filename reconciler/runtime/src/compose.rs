@@ -1,6 +1,6 @@
 //! The components of a reconciler: which of them each is given, and nothing else.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::admission::Admissions;
 use crate::along::Along;
@@ -69,16 +69,8 @@ impl Ground {
         let heads = Heads::new(ports, how, (&policy, &words), progress);
         let heads = Arc::new(heads);
         let records = Records::new(ports, blocking, progress, (&leases, &heads));
-        let admissions = Admissions {
-            states: ports.store.clone(),
-            clock: Arc::clone(&ports.clock),
-            blocking,
-            policy: Arc::clone(&policy),
-            words: Arc::clone(&words),
-            log: Arc::clone(&log),
-            without_policies: options.without_policies.clone(),
-            first: OnceLock::new(),
-        };
+        let judging = (&policy, &words, &log);
+        let admissions = Admissions::new(ports, blocking, judging, &options.without_policies);
         Self {
             blocking,
             leases,
@@ -93,6 +85,44 @@ impl Ground {
             progress: Arc::clone(progress),
             stop: stop.clone(),
         }
+    }
+
+    fn execution(
+        &self,
+        ports: &Ports,
+        options: &Options,
+        (runs, outsets, settling): (&Arc<Runs>, &Arc<Outsets>, &Arc<Settling>),
+    ) -> Arc<Execution> {
+        Arc::new(Execution {
+            ports: ports.clone(),
+            roots: options.roots.clone(),
+            stop: self.stop.clone(),
+            progress: Arc::clone(&self.progress),
+            heads: Arc::clone(&self.heads),
+            leases: Arc::clone(&self.leases),
+            rows: Arc::clone(&self.rows),
+            runs: Arc::clone(runs),
+            outsets: Arc::clone(outsets),
+            settling: Arc::clone(settling),
+            log: Arc::clone(&self.log),
+            records: Arc::clone(&self.records),
+        })
+    }
+
+    fn recovery(
+        &self,
+        ports: &Ports,
+        runs: &Arc<Runs>,
+        execution: &Arc<Execution>,
+    ) -> Arc<Recovery> {
+        Arc::new(Recovery {
+            journals: ports.store.clone(),
+            progress: Arc::clone(&self.progress),
+            leases: Arc::clone(&self.leases),
+            rows: Arc::clone(&self.rows),
+            runs: Arc::clone(runs),
+            execution: Arc::clone(execution),
+        })
     }
 
     pub(crate) fn along(&self, ports: &Ports) -> Along {
@@ -138,29 +168,10 @@ impl Acting {
         let runs = Arc::new(Runs::new(ports, &on.records));
         let outsets = Arc::new(Outsets::new(ports, on.blocking, &on.leases));
         let settling = Arc::new(Settling::new(ports, &on.leases, &on.rows));
-        let execution = Arc::new(Execution {
-            ports: ports.clone(),
-            roots: options.roots.clone(),
-            stop: on.stop.clone(),
-            progress: Arc::clone(&on.progress),
-            heads: Arc::clone(&on.heads),
-            leases: Arc::clone(&on.leases),
-            rows: Arc::clone(&on.rows),
-            runs: Arc::clone(&runs),
-            outsets: Arc::clone(&outsets),
-            settling: Arc::clone(&settling),
-            log: Arc::clone(&on.log),
-            records: Arc::clone(&on.records),
-        });
+        let parts = (&runs, &outsets, &settling);
+        let execution = on.execution(ports, options, parts);
         Self {
-            recovery: Arc::new(Recovery {
-                journals: ports.store.clone(),
-                progress: Arc::clone(&on.progress),
-                leases: Arc::clone(&on.leases),
-                rows: Arc::clone(&on.rows),
-                runs: Arc::clone(&runs),
-                execution: Arc::clone(&execution),
-            }),
+            recovery: on.recovery(ports, &runs, &execution),
             runs,
             reading: Arc::new(reading),
             hearing,

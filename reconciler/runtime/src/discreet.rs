@@ -3,17 +3,18 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use stratum_core::ids::{Address, TypeName};
+use stratum_core::ids::TypeName;
 use stratum_core::ports::{
-    ApplyCall, ApplyError, AtRest, Call, Capabilities, CheckpointCall, ConfigureCall, Diagnostic,
-    FetchCall, ImportCall, LocateCall, Located, MadeSecret, Marker, Notes, PlanCall, Proposal,
-    Provider, ProviderError, ProviderSchema, ReadCall, Reading, RenewCall, RestoreCall,
-    SecretError, SecretName, Secrets, Standing, TypeSchema, UpgradeCall,
+    ApplyCall, ApplyError, Call, Capabilities, CheckpointCall, ConfigureCall, Diagnostic,
+    FetchCall, ImportCall, LocateCall, Located, Notes, PlanCall, Proposal, Provider, ProviderError,
+    ProviderSchema, ReadCall, Reading, RenewCall, RestoreCall, Secrets, TypeSchema, UpgradeCall,
 };
 use stratum_core::redact::Redactor;
 use stratum_core::resource::{Instance, Opaque};
 use stratum_core::secret::Secret;
-use stratum_core::value::{Record, SecretReference};
+use stratum_core::value::Record;
+
+use crate::handed::{Between, Handed};
 
 /// A provider, with every secret taken out of what it says.
 ///
@@ -36,14 +37,14 @@ impl Discreet {
     }
 
     /// Hears what the secrets of one call are.
-    fn hears<'a>(&'a self, call: &Call<'a>) -> Heard<'a> {
-        Heard {
+    fn hears<'a>(&'a self, call: &Call<'a>) -> Handed<Heard<'a>> {
+        Handed(Heard {
             secrets: call.secrets,
             configured: &self.configured,
             outer: call.notes,
             notes: Notes::default(),
             texts: Mutex::default(),
-        }
+        })
     }
 }
 
@@ -56,7 +57,7 @@ struct Heard<'a> {
     texts: Mutex<Vec<Secret>>,
 }
 
-impl<'a> Heard<'a> {
+impl<'a> Handed<Heard<'a>> {
     /// The call, with its secrets heard and its notes taken.
     fn call<'h>(&'h self, call: Call<'a>) -> Call<'h>
     where
@@ -64,17 +65,13 @@ impl<'a> Heard<'a> {
     {
         Call {
             secrets: self,
-            notes: self.outer.map(|_| &self.notes),
+            notes: self.0.outer.map(|_| &self.0.notes),
             ..call
         }
     }
+}
 
-    fn hear(&self, secret: &Secret) {
-        let copy = Secret::new(secret.expose().to_vec());
-        let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
-        texts.push(copy);
-    }
-
+impl Heard<'_> {
     fn redactor(&self) -> Redactor {
         let texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
         Redactor::new(texts.iter().filter_map(Secret::expose_text))
@@ -178,70 +175,26 @@ impl Words for ApplyError {
     }
 }
 
-#[async_trait]
-impl Secrets for Heard<'_> {
-    fn standing(&self) -> Standing {
-        self.secrets.standing()
+impl Between for Heard<'_> {
+    fn secrets(&self) -> &dyn Secrets {
+        self.secrets
     }
 
-    async fn open(
-        &self,
-        reader: &Address,
-        reference: &SecretReference,
-    ) -> Result<Secret, SecretError> {
-        let secret = self.secrets.open(reader, reference).await?;
-        self.hear(&secret);
-        Ok(secret)
-    }
-
-    async fn keep(
-        &self,
-        owner: &Address,
-        name: &SecretName,
-        secret: &Secret,
-    ) -> Result<SecretReference, SecretError> {
-        self.hear(secret);
-        self.secrets.keep(owner, name, secret).await
-    }
-
-    async fn made(&self, owner: &Address, path: &str) -> Result<Vec<MadeSecret>, SecretError> {
-        self.secrets.made(owner, path).await
-    }
-
-    async fn put_back(&self, owner: &Address, secrets: &[MadeSecret]) -> Result<(), SecretError> {
-        self.secrets.put_back(owner, secrets).await
-    }
-
-    async fn forget(
-        &self,
-        owner: &Address,
-        path: &str,
-        versions: &[u64],
-    ) -> Result<(), SecretError> {
-        self.secrets.forget(owner, path, versions).await
-    }
-
-    async fn changed(&self, known: &Standing) {
-        self.secrets.changed(known).await;
+    fn hears(&self, secret: &Secret) {
+        let copy = Secret::new(secret.expose().to_vec());
+        let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        texts.push(copy);
     }
 }
 
-impl AtRest for Heard<'_> {
-    fn key(&self) -> Option<String> {
-        self.secrets.key()
-    }
-
-    fn wrap(&self, context: &str, plain: &[u8]) -> Result<Vec<u8>, SecretError> {
-        self.secrets.wrap(context, plain)
-    }
-
-    fn unwrap(&self, context: &str, wrapped: &[u8]) -> Result<Secret, SecretError> {
-        self.secrets.unwrap(context, wrapped)
-    }
-
-    fn marker(&self) -> Result<Arc<dyn Marker>, SecretError> {
-        self.secrets.marker()
-    }
+/// Makes a call whose secrets are heard, and cleans what is answered.
+macro_rules! heard {
+    ($own:ident.$method:ident, $call:ident: $type:ident) => {{
+        let heard = $own.hears(&$call.call);
+        let own = heard.call($call.call);
+        let answer = $own.inner.$method($type { call: own, ..$call }).await;
+        heard.0.answered(answer)
+    }};
 }
 
 #[async_trait]
@@ -280,82 +233,49 @@ impl Provider for Discreet {
             .inner
             .configure(ConfigureCall { call: own, ..call })
             .await;
-        let configured = heard.redactor();
-        let inner = heard.answered(answer)?;
+        let configured = heard.0.redactor();
+        let inner = heard.0.answered(answer)?;
         Ok(Arc::new(Self { inner, configured }))
     }
 
     async fn upgrade(&self, call: UpgradeCall<'_>) -> Result<Instance, ProviderError> {
-        let heard = self.hears(&call.call);
-        let own = heard.call(call.call);
-        let answer = self.inner.upgrade(UpgradeCall { call: own, ..call }).await;
-        heard.answered(answer)
+        heard!(self.upgrade, call: UpgradeCall)
     }
 
     async fn fetch(&self, call: FetchCall<'_>) -> Result<Instance, ProviderError> {
-        let heard = self.hears(&call.call);
-        let own = heard.call(call.call);
-        let answer = self.inner.fetch(FetchCall { call: own, ..call }).await;
-        heard.answered(answer)
+        heard!(self.fetch, call: FetchCall)
     }
 
     async fn renew(&self, call: RenewCall<'_>) -> Result<Instance, ApplyError> {
-        let heard = self.hears(&call.call);
-        let own = heard.call(call.call);
-        let answer = self.inner.renew(RenewCall { call: own, ..call }).await;
-        heard.answered(answer)
+        heard!(self.renew, call: RenewCall)
     }
 
     async fn read(&self, call: ReadCall<'_>) -> Result<Reading, ProviderError> {
-        let heard = self.hears(&call.call);
-        let own = heard.call(call.call);
-        let answer = self.inner.read(ReadCall { call: own, ..call }).await;
-        heard.answered(answer)
+        heard!(self.read, call: ReadCall)
     }
 
     async fn plan(&self, call: PlanCall<'_>) -> Result<Proposal, ProviderError> {
-        let heard = self.hears(&call.call);
-        let own = heard.call(call.call);
-        let answer = self.inner.plan(PlanCall { call: own, ..call }).await;
-        heard.answered(answer)
+        heard!(self.plan, call: PlanCall)
     }
 
     async fn checkpoint(&self, call: CheckpointCall<'_>) -> Result<Opaque, ProviderError> {
-        let heard = self.hears(&call.call);
-        let own = heard.call(call.call);
-        let answer = self
-            .inner
-            .checkpoint(CheckpointCall { call: own, ..call })
-            .await;
-        heard.answered(answer)
+        heard!(self.checkpoint, call: CheckpointCall)
     }
 
     async fn apply(&self, call: ApplyCall<'_>) -> Result<Option<Instance>, ApplyError> {
-        let heard = self.hears(&call.call);
-        let own = heard.call(call.call);
-        let answer = self.inner.apply(ApplyCall { call: own, ..call }).await;
-        heard.answered(answer)
+        heard!(self.apply, call: ApplyCall)
     }
 
     async fn restore(&self, call: RestoreCall<'_>) -> Result<Option<Instance>, ApplyError> {
-        let heard = self.hears(&call.call);
-        let own = heard.call(call.call);
-        let answer = self.inner.restore(RestoreCall { call: own, ..call }).await;
-        heard.answered(answer)
+        heard!(self.restore, call: RestoreCall)
     }
 
     async fn locate(&self, call: LocateCall<'_>) -> Result<Located, ProviderError> {
-        let heard = self.hears(&call.call);
-        let own = heard.call(call.call);
-        let answer = self.inner.locate(LocateCall { call: own, ..call }).await;
-        heard.answered(answer)
+        heard!(self.locate, call: LocateCall)
     }
 
     async fn import(&self, call: ImportCall<'_>) -> Result<Instance, ProviderError> {
-        let heard = self.hears(&call.call);
-        let own = heard.call(call.call);
-        let answer = self.inner.import(ImportCall { call: own, ..call }).await;
-        heard.answered(answer)
+        heard!(self.import, call: ImportCall)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use stratum_core::duration;
 use stratum_core::ids::Address;
-use stratum_core::observed::Report;
+use stratum_core::observed::{Observed, Report};
 use stratum_core::planning::{DriftRule, decisive};
 use stratum_core::ports::{Base, Clock, Observation, Probe, Retry, RunOutcome, Secrets, Store};
 use stratum_core::schedule::{Cause, Causes};
@@ -111,22 +111,8 @@ impl Correcting {
         let base = self.store.base(&look.target.environment).await?;
         let (observed, seen) = self.world.observe_all(&mut look, &base).await?;
         let fights = self.fights(&look, &base, &seen).await?;
-        let doctor = Doctor {
-            probe: self.probe.as_ref(),
-            clock: self.clock.as_ref(),
-            root: &look.site.root,
-        };
-        let secrets = self.secrets.as_ref();
-        let mut ill = doctor.ill(secrets, &base, &observed).await;
-        // What is as it should be by now is in the way of nothing.
-        let troubled: BTreeSet<&Address> = seen
-            .iter()
-            .filter(|one| is_troubled(one))
-            .map(|one| &one.address)
-            .collect();
-        let obstacles = &mut look.row.remembered.obstacles;
-        obstacles.retain(|address, _| troubled.contains(address));
-        let obstacles = obstacles.clone();
+        let mut ill = self.ill(&look, &base, &observed).await;
+        let obstacles = still_in_the_way(&mut look, &seen);
         let rule = DriftRule {
             mode: look.target.drift_mode(),
             fought: fights.keys().cloned().collect(),
@@ -136,8 +122,8 @@ impl Correcting {
             Ok(judged) => judged,
             Err(error) => return self.bringing.unplannable(look, error).await,
         };
-        let fought = fights.iter().next();
         let window = window(&look);
+        let fought = fights.iter().next();
         let fought = fought.map(|(address, names)| fought_over(address, names, window));
         // What is changed now is waited for until it is healthy.
         let changed = judged.plan.steps.iter().map(|step| &step.address);
@@ -149,6 +135,22 @@ impl Correcting {
             report.failed = report.failed.or(Some(Retry::Later(AGAIN)));
         }
         Ok(report)
+    }
+
+    /// What is not healthy, and why.
+    async fn ill(
+        &self,
+        look: &Look,
+        base: &Base,
+        observed: &Observed,
+    ) -> BTreeMap<Address, String> {
+        let doctor = Doctor {
+            probe: self.probe.as_ref(),
+            clock: self.clock.as_ref(),
+            root: &look.site.root,
+        };
+        let secrets = self.secrets.as_ref();
+        doctor.ill(secrets, base, observed).await
     }
 
     /// The attributes that someone else keeps changing back, by resource.
@@ -197,6 +199,16 @@ impl Correcting {
 fn window(look: &Look) -> Duration {
     let every = look.target.settings.drift_of(&look.target.own()).every;
     WINDOW.max(every.saturating_mul(2 * FIGHT as u32))
+}
+
+/// What was in the way of a correction and still is: what is as it should be by now is in the way of
+/// nothing.
+fn still_in_the_way(look: &mut Look, seen: &[Observation]) -> BTreeMap<Address, String> {
+    let troubled = seen.iter().filter(|one| is_troubled(one));
+    let troubled: BTreeSet<&Address> = troubled.map(|one| &one.address).collect();
+    let obstacles = &mut look.row.remembered.obstacles;
+    obstacles.retain(|address, _| troubled.contains(address));
+    obstacles.clone()
 }
 
 /// Whether anything of a resource is not as it should be.

@@ -18,6 +18,7 @@ use self::at_rest::AtRest;
 use crate::aim::{Aim, Aims, Moved};
 use crate::error::RuntimeError;
 use crate::foreign_lease::ForeignLeases;
+use crate::head::Target;
 use crate::progress::{EnvironmentReport, Progress};
 use crate::reconcile::Reconciler;
 use crate::refs::Refs;
@@ -217,11 +218,17 @@ impl Driver {
             }
         }
         if start {
-            self.reconciler
-                .along
-                .begin_fronts(begun.into_values())
-                .await?;
+            let along = &self.reconciler.along;
+            along.begin_fronts(begun.into_values()).await?;
         }
+        self.come_along(moved, at_rest).await;
+        self.primed = true;
+        self.hear(first, words);
+        Ok(())
+    }
+
+    /// Brings along whom nothing touches, and wakes the others of those whose branch moved.
+    async fn come_along(&mut self, mut moved: Vec<(CommitId, Target)>, mut at_rest: Vec<AtRest>) {
         moved.extend(at_rest.iter().filter_map(AtRest::moved));
         let looked = self.reconciler.along.come_along(moved).await;
         at_rest.retain(|rest| !looked.contains(&rest.row.name));
@@ -230,9 +237,6 @@ impl Driver {
             self.schedule.wake(&key, Cause::RefMoved);
         }
         self.rest(at_rest).await;
-        self.primed = true;
-        self.hear(first, words);
-        Ok(())
     }
 
     /// Wakes those whom new tags concern.

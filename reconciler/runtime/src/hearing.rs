@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use stratum_core::condition::Hold;
 use stratum_core::ids::EnvironmentName;
 use stratum_core::ports::EnvironmentRow;
-use stratum_core::remembered::Suspension;
+use stratum_core::remembered::{Remembered, Suspension};
 use stratum_core::signed::Refused;
 
 use crate::audit::AuditLog;
@@ -42,34 +42,10 @@ impl Hearing {
             .await?;
         self.log.void(environment, "suspend", &heard.void).await?;
         let known = row.remembered.suspended.clone();
-        let after = |at: Timestamp| row.remembered.resumed.is_none_or(|resumed| at > resumed);
-        match heard.said {
-            Said::Suspend(word) if after(word.at) => {
-                if known
-                    .as_ref()
-                    .is_none_or(|known| known.object != word.object)
-                {
-                    self.log.word(environment, &word).await?;
-                }
-                row.remembered.suspended = Some(Suspension {
-                    by: word.by,
-                    tag: word.tag,
-                    object: word.object,
-                    at: word.at,
-                });
-            }
-            Said::Resume(word) if known.as_ref().is_some_and(|known| word.at >= known.at) => {
-                self.log.word(environment, &word).await?;
-                row.remembered.suspended = None;
-                row.remembered.resumed = Some(word.at);
-            }
-            Said::Resume(word) if known.is_none() => {
-                let resumed = row.remembered.resumed.max(Some(word.at));
-                row.remembered.resumed = resumed;
-            }
-            Said::Suspend(_) | Said::Resume(_) | Said::Nothing => {
-                self.say_it_is_gone(environment, known.as_ref()).await?;
-            }
+        match take_in(&mut row.remembered, heard.said) {
+            Taken::Heeded(word) => self.log.word(environment, &word).await?,
+            Taken::Known => {}
+            Taken::Nothing => self.say_it_is_gone(environment, known.as_ref()).await?,
         }
         Ok(row.remembered.suspended.clone())
     }
@@ -115,5 +91,45 @@ impl Hearing {
             tracing::info!(run = %hold.run, by = %word.by, "tried again, as a tag says");
         }
         Ok(heard)
+    }
+}
+
+/// What came of the last word about suspending an environment.
+enum Taken {
+    /// It is heeded from now on.
+    Heeded(Word),
+    /// It was heeded before, or there is nothing that it changes.
+    Known,
+    /// None counts.
+    Nothing,
+}
+
+/// Remembers what follows from a word.
+fn take_in(remembered: &mut Remembered, said: Said) -> Taken {
+    let known = remembered.suspended.clone();
+    let later = |at: Timestamp| remembered.resumed.is_none_or(|resumed| at > resumed);
+    match (said, known) {
+        (Said::Suspend(word), known) if later(word.at) => {
+            remembered.suspended = Some(Suspension {
+                by: word.by.clone(),
+                tag: word.tag.clone(),
+                object: word.object.clone(),
+                at: word.at,
+            });
+            match known.is_some_and(|known| known.object == word.object) {
+                true => Taken::Known,
+                false => Taken::Heeded(word),
+            }
+        }
+        (Said::Resume(word), Some(known)) if word.at >= known.at => {
+            remembered.suspended = None;
+            remembered.resumed = Some(word.at);
+            Taken::Heeded(word)
+        }
+        (Said::Resume(word), None) => {
+            remembered.resumed = remembered.resumed.max(Some(word.at));
+            Taken::Known
+        }
+        (Said::Suspend(_) | Said::Resume(_) | Said::Nothing, _) => Taken::Nothing,
     }
 }

@@ -3,15 +3,17 @@
 
 use std::sync::Arc;
 
-use stratum_core::ids::Address;
+use stratum_core::ids::{Address, CommitId, EnvironmentName};
 use stratum_core::plan::Plan;
 use stratum_core::ports::{
-    Base, Clock, Loader, ProposalRequest, Proposer, Repository, SecretStore, WantedSecret,
+    Base, Clock, Loader, ProposalError, ProposalRequest, Proposer, Repository, SecretStore,
+    WantedSecret,
 };
 use stratum_core::value::{Reference, Value, resolve_record};
 
 use crate::blocking::Blocking;
 use crate::error::RuntimeError;
+use crate::head::Target;
 use crate::look::Look;
 use crate::ports::{Ports, Providers};
 use crate::progress::{Progress, ProgressSink};
@@ -62,12 +64,32 @@ impl Proposals {
         if wanted.is_empty() {
             return Ok(None);
         }
-        let environment = look.target.environment.clone();
-        let highest = self.vault.highest(&environment).await?;
+        let environment = &look.target.environment;
+        match self.proposed(&look.target, wanted).await? {
+            Ok(None) => Ok(None),
+            Ok(Some(commit)) => {
+                tracing::info!(%environment, %commit, "secrets were proposed for review");
+                (self.progress)(&Progress::News(for_review(environment, &commit)));
+                Ok(None)
+            }
+            Err(error) => {
+                tracing::warn!(%environment, %error, "no secrets were proposed");
+                Ok(Some(format!("secrets cannot be made for review: {error}")))
+            }
+        }
+    }
+
+    /// The commit that has them; `None` where there is nothing new in it.
+    async fn proposed(
+        &self,
+        target: &Target,
+        wanted: Vec<WantedSecret>,
+    ) -> Result<Result<Option<CommitId>, ProposalError>, RuntimeError> {
+        let highest = self.vault.highest(&target.environment).await?;
         let (repository, loader) = (Arc::clone(&self.repository), Arc::clone(&self.loader));
         let (proposer, at) = (Arc::clone(&self.proposer), self.clock.now());
-        let target = look.target.clone();
-        let proposed = self.blocking.run(move || {
+        let target = target.clone();
+        let proposing = move || {
             let tree = repository.tree(&target.commit)?;
             let settings = &target.settings;
             let Some(trust) = loader.trust(tree.as_ref(), settings)?.value else {
@@ -83,25 +105,8 @@ impl Proposals {
                 at,
             };
             Ok(proposer.propose(&request))
-        });
-        match proposed.await? {
-            Ok(None) => Ok(None),
-            Ok(Some(commit)) => {
-                let branch = ProposalRequest::branch(&environment);
-                let text = format!(
-                    "`{branch}` has secrets of {environment} for review at {}: merge it, and what \
-                     waits for them goes on",
-                    commit.short()
-                );
-                tracing::info!(%environment, %commit, "secrets were proposed for review");
-                (self.progress)(&Progress::News(text));
-                Ok(None)
-            }
-            Err(error) => {
-                tracing::warn!(%environment, %error, "no secrets were proposed");
-                Ok(Some(format!("secrets cannot be made for review: {error}")))
-            }
-        }
+        };
+        self.blocking.run(proposing).await
     }
 
     /// What a resource that waits wants in the repository, if it is for that that it waits.
@@ -128,4 +133,13 @@ impl Proposals {
             prior: prior.map(|state| state.instance.attributes.clone()),
         })
     }
+}
+
+fn for_review(environment: &EnvironmentName, commit: &CommitId) -> String {
+    let branch = ProposalRequest::branch(environment);
+    format!(
+        "`{branch}` has secrets of {environment} for review at {}: merge it, and what waits for them \
+         goes on",
+        commit.short()
+    )
 }

@@ -1,32 +1,30 @@
 //! Reading the revision that an environment is to be brought to.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use stratum_core::condition::Hold;
 use stratum_core::desired::{Desired, Revision};
 use stratum_core::finding::{Finding, any_error, first_reason};
 use stratum_core::ids::CommitId;
-use stratum_core::ports::{EnvironmentRow, Loaded, Retry, Site, States, Tree};
+use stratum_core::ports::{EnvironmentRow, Loaded, Retry, States, Tree};
 use stratum_core::record;
 use stratum_core::run::Trigger;
 use stratum_core::schedule::{Cause, Causes};
-use stratum_core::settings::Settings;
 use stratum_core::signed::Refused;
 
 use crate::admission::Admitted;
-use crate::admit::{Remembered, admit, names_places, place_of};
 use crate::blocking::Blocking;
 use crate::error::RuntimeError;
-use crate::head::{Target, own_settings};
+use crate::head::Target;
 use crate::hearing::Hearing;
 use crate::look::Look;
+use crate::places::Places;
 use crate::policy::Policy;
 use crate::ports::Ports;
 use crate::progress::EnvironmentReport;
 use crate::rows::{Rows, drift_every};
 use crate::sealing::Verifying;
-use crate::site::{Roots, site_of, wanted};
+use crate::site::Roots;
 use crate::world::World;
 
 /// What a Revision is read with.
@@ -39,7 +37,7 @@ pub(crate) struct Read {
 /// Reads revisions.
 pub(crate) struct Reading {
     states: Arc<dyn States>,
-    roots: Roots,
+    places: Places,
     blocking: Blocking,
     policy: Arc<Policy>,
     hearing: Arc<Hearing>,
@@ -58,7 +56,7 @@ impl Reading {
     ) -> Self {
         Self {
             states: ports.store.clone(),
-            roots: roots.clone(),
+            places: Places::new(ports, roots),
             blocking,
             policy: Arc::clone(policy),
             hearing: Arc::clone(hearing),
@@ -115,7 +113,7 @@ impl Reading {
         if any_error(&findings) {
             return self.unusable(row, findings).await.map(Err);
         }
-        let site = match self.site(&target, &brought, &row).await? {
+        let site = match self.places.site(&target, &brought, &row).await? {
             Ok(site) => Arc::new(site),
             Err(reason) => return self.rows.stalled(row, reason, findings).await.map(Err),
         };
@@ -205,79 +203,5 @@ impl Reading {
         let mut report = self.rows.stalled(look.row, reason, look.findings).await?;
         report.failed = hold.passes.map(Retry::Later);
         Ok(report)
-    }
-
-    /// Where local resources lie; a root that would move away from resources is refused.
-    async fn site(
-        &self,
-        target: &Target,
-        brought: &Settings,
-        row: &EnvironmentRow,
-    ) -> Result<Result<Site, String>, RuntimeError> {
-        // Where it would lie is checked with what the Revision says; where it lies is as admitted.
-        let (roots, own) = (&self.roots, own_settings(brought, &target.environment));
-        let fresh = match (&roots.trial, &own.root) {
-            (Some(_), _) | (None, None) => {
-                site_of(roots, &target.environment, &own, row.root.as_deref())
-            }
-            (None, Some(_)) => {
-                let root = wanted(&roots.state_folder, &target.environment, &own);
-                Site {
-                    root,
-                    ..site_of(roots, &target.environment, &own, None)
-                }
-            }
-        };
-        let held = target.own();
-        let named = names_places(&own) || names_places(&held);
-        let remembered = match named {
-            true => self.remembered(brought).await?,
-            false => Remembered::new(),
-        };
-        let environment = &target.environment;
-        if let Err(reason) = admit(roots, environment, brought, &remembered, &fresh) {
-            return Ok(Err(reason));
-        }
-        // Another spelling of the same place moves nothing.
-        let moved = row.root.as_deref().map(Path::new).is_some_and(|old| {
-            old != fresh.root.as_path() && place_of(old) != place_of(&fresh.root)
-        });
-        if moved
-            && !self
-                .states
-                .base(&target.environment)
-                .await?
-                .resources
-                .is_empty()
-        {
-            let old = row.root.as_deref().unwrap_or_default();
-            return Ok(Err(format!(
-                "its root would move from `{old}` to `{}`, away from what was made there; set the \
-                 root back, or take the resources away first",
-                fresh.root.display()
-            )));
-        }
-        // An empty environment moves, once what was admitted says so too.
-        let kept = row
-            .root
-            .as_deref()
-            .filter(|_| !moved || held.root != own.root);
-        let site = site_of(roots, environment, &held, kept);
-        let admitted = admit(roots, environment, &target.settings, &remembered, &site);
-        Ok(admitted.map(|()| site))
-    }
-
-    /// The roots of the environments that are named, and of those that still hold something.
-    async fn remembered(&self, settings: &Settings) -> Result<Remembered, RuntimeError> {
-        let mut remembered = Remembered::new();
-        for row in self.states.environments().await? {
-            let Some(root) = row.root else { continue };
-            let named = settings.environments.contains_key(&row.name);
-            let holds = named || !self.states.base(&row.name).await?.resources.is_empty();
-            if holds {
-                remembered.insert(row.name, root.into());
-            }
-        }
-        Ok(remembered)
     }
 }

@@ -71,35 +71,42 @@ impl Settling {
         row.last_run = Some(run.id.clone());
         row.desired_revision = Some(run.revision.commit.clone());
         let end = journal.end().ok_or(RuntimeError::Stopped)?;
-        let retry;
-        let outcome = match end {
-            End::Applied => {
-                if run.plan().arrival().is_ok() {
-                    self.mark_in_force(&run.environment, &origin.versions)
-                        .await?;
-                }
-                retry = settle_applied(run, &mut row, &origin);
-                self.settle_observed(run, &mut row).await?;
-                RunOutcome::Applied
-            }
+        let retry = match end {
+            End::Applied => self.applied(run, &mut row, &origin).await?,
             End::RolledBack | End::Stuck(_) => {
                 let failure = self.failure(run).await?;
-                retry = match run.trigger {
+                match run.trigger {
                     Trigger::Drift => Some(correction_failed(&mut row, failure)),
                     Trigger::Push => hold(run, end, &mut row, failure.why, failed),
-                };
-                match end {
-                    End::Stuck(_) => RunOutcome::Stuck,
-                    End::RolledBack | End::Applied => RunOutcome::RolledBack,
                 }
             }
         };
         self.rows.put(&mut row).await?;
         let mut report = report_of(&row, origin.findings);
         report.run = Some(run.id.clone());
-        report.outcome = Some(outcome);
+        report.outcome = Some(match end {
+            End::Applied => RunOutcome::Applied,
+            End::RolledBack => RunOutcome::RolledBack,
+            End::Stuck(_) => RunOutcome::Stuck,
+        });
         report.failed = retry;
         Ok(report)
+    }
+
+    /// Every step is done.
+    async fn applied(
+        &self,
+        run: &Run,
+        row: &mut EnvironmentRow,
+        origin: &Origin,
+    ) -> Result<Option<Retry>, RuntimeError> {
+        if run.plan().arrival().is_ok() {
+            let versions = &origin.versions;
+            self.mark_in_force(&run.environment, versions).await?;
+        }
+        let retry = settle_applied(run, row, origin);
+        self.settle_observed(run, row).await?;
+        Ok(retry)
     }
 
     /// What was changed is no longer drifted, but for what was kept as it is.

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use stratum_core::ids::ProviderName;
+use stratum_core::ids::{Address, ProviderName};
 use stratum_core::ports::Site;
-use stratum_core::value::{Path, Value};
+use stratum_core::value::{Path, SecretReference, Value};
 use stratum_testkit::sealing::MemorySecrets;
 
 use super::*;

@@ -237,3 +237,28 @@ async fn a_process_that_begins_hears_what_settings_and_tags_say_of_the_settled()
     desk.once().await;
     assert!(once_again(&desk).await > 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn environments_that_come_later_look_for_the_oldest_pin_once() {
+    let first = |count: usize| {
+        let mut content = content(&[]);
+        let settings = &mut content.settings.environments;
+        settings.retain(|environment, _| *environment < name(count));
+        content
+            .resources
+            .retain(|environment, _| *environment < name(count));
+        content
+    };
+    let reads = async |count: usize| {
+        let desk = Desk::new(1);
+        desk.script.push(first(1));
+        desk.once().await;
+        desk.script.push(first(count));
+        let process = desk.start();
+        let reports = process.reconciler.run_once().await.unwrap();
+        assert!(reports.iter().all(|one| one.condition == Condition::Ready));
+        assert_eq!(reports.len(), count);
+        process.store.all()
+    };
+    assert_eq!(reads(MANY).await, reads(2).await);
+}

@@ -36,6 +36,10 @@ pub struct KillingStore<S = MemoryStore> {
     writes: AtomicU64,
     /// How often the row of one environment was read.
     rows: AtomicU64,
+    /// How often the rows of all environments were read.
+    all: AtomicU64,
+    /// How often all resources of an environment were read.
+    bases: AtomicU64,
     /// Dropping what is old never comes to an end.
     pub drops_for_ever: AtomicBool,
     kill: Option<Kill>,
@@ -112,6 +116,8 @@ impl<S> KillingStore<S> {
             inner,
             writes: AtomicU64::new(0),
             rows: AtomicU64::new(0),
+            all: AtomicU64::new(0),
+            bases: AtomicU64::new(0),
             drops_for_ever: AtomicBool::new(false),
             kill,
             dead: AtomicBool::new(false),
@@ -128,6 +134,14 @@ impl<S> KillingStore<S> {
 
     pub fn rows(&self) -> u64 {
         self.rows.load(Ordering::SeqCst)
+    }
+
+    pub fn all(&self) -> u64 {
+        self.all.load(Ordering::SeqCst)
+    }
+
+    pub fn bases(&self) -> u64 {
+        self.bases.load(Ordering::SeqCst)
     }
 
     /// Lets the next write fail and change nothing.
@@ -240,6 +254,7 @@ impl<S: Store + 'static> Leases for KillingStore<S> {
 #[async_trait]
 impl<S: Store + 'static> States for KillingStore<S> {
     async fn environments(&self) -> Result<Vec<EnvironmentRow>, StoreError> {
+        self.all.fetch_add(1, Ordering::SeqCst);
         self.ask(self.inner.environments()).await
     }
     async fn environment(
@@ -253,6 +268,7 @@ impl<S: Store + 'static> States for KillingStore<S> {
         self.write(self.inner.put_environment(lease, row)).await
     }
     async fn base(&self, environment: &EnvironmentName) -> Result<Base, StoreError> {
+        self.bases.fetch_add(1, Ordering::SeqCst);
         self.ask(self.inner.base(environment)).await
     }
 }
