@@ -356,7 +356,11 @@ fn by_a_branch_a_secret_is_reviewed_before_it_is_used() {
         .ends_with(0);
     mint.ground.push("the reconciler may seal");
     let with = ["--sealer", sealer.as_str()];
-    mint.reconcile(&with, None);
+    let told = mint.reconcile(&with, None);
+    let told = told.out + &told.side;
+    // It is news, and nothing is in trouble.
+    assert!(told.contains("secrets of staging for review"), "{told}");
+    assert!(!told.contains("trouble"), "{told}");
     let status = mint.bare(&["status", "--json"]).json();
     let said = status["environments"][0]["reason"].as_str().unwrap();
     assert!(said.contains("`stratum/secrets/staging`"), "{said}");

@@ -378,3 +378,29 @@ async fn fetch(
         ..Proposal::default()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// The only worker would be kept by work that waits for another task of it.
+    #[test]
+    fn heavy_work_keeps_no_other_task_from_its_worker() {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(1).enable_all().build().unwrap();
+        let work = runtime.spawn(async {
+            let (sender, receiver) = std::sync::mpsc::channel();
+            tokio::spawn(async move { sender.send(()) });
+            heavy(|| receiver.recv_timeout(Duration::from_secs(60)))
+        });
+        assert_eq!(runtime.block_on(work).unwrap(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn in_a_single_thread_heavy_work_is_done_where_it_is() {
+        let here = std::thread::current().id();
+        assert_eq!(heavy(|| std::thread::current().id()), here);
+    }
+}

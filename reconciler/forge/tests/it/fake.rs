@@ -32,6 +32,24 @@ pub(crate) enum Fault {
     CutShort,
 }
 
+/// A request is under way while this lives.
+struct UnderWay(Fake);
+
+impl UnderWay {
+    fn at(fake: &Fake) -> Self {
+        let mut inner = fake.inner();
+        inner.busy += 1;
+        inner.busiest = inner.busiest.max(inner.busy);
+        Self(fake.clone())
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.inner().busy -= 1;
+    }
+}
+
 /// What the fake knows.
 #[derive(Default)]
 pub(crate) struct Inner {
@@ -44,6 +62,9 @@ pub(crate) struct Inner {
     pub(crate) login: Option<String>,
     /// Who writes what is written.
     pub(crate) writer: String,
+    /// How many requests were under way at most.
+    pub(crate) busiest: usize,
+    busy: usize,
     next: u64,
 }
 
@@ -191,6 +212,7 @@ impl Inner {
 }
 
 async fn answer(State(fake): State<Fake>, request: Request) -> Response {
+    let _under_way = UnderWay::at(&fake);
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
     let (method, path) = (parts.method.as_str(), parts.uri.path());

@@ -195,3 +195,33 @@ async fn a_repository_that_is_not_there_is_not_tried_again() {
     assert!(matches!(error, ForgeError::Missing { .. }), "{error}");
     assert_eq!(fake.count("GET /repos"), 1);
 }
+
+/// GitHub refuses whoever sends many at once, so the client is held for as long as a request takes.
+#[tokio::test]
+async fn one_request_is_under_way_at_a_time() {
+    let fake = Fake::start().await;
+    let mut settings = fake.settings();
+    settings.timeout = Duration::from_secs(60);
+    let client = GitHub::new(settings).unwrap();
+    fake.fails(vec![Fault::Late(Duration::from_millis(50)); 6]);
+    let status = status();
+    let all = (0..6).map(|_| client.status(&status));
+    for told in futures_util::future::join_all(all).await {
+        told.unwrap();
+    }
+    assert_eq!(fake.inner().busiest, 1);
+}
+
+/// Who waits behind one that is not answered waits for the time of that one, and no longer.
+#[tokio::test]
+async fn a_request_that_is_not_answered_holds_up_the_next_for_its_time_only() {
+    let fake = Fake::start().await;
+    let mut settings = fake.settings();
+    settings.patience = Duration::ZERO;
+    let client = GitHub::new(settings).unwrap();
+    fake.fails([Fault::Late(Duration::from_secs(3600))]);
+    let status = status();
+    let (slow, next) = tokio::join!(client.status(&status), client.status(&status));
+    assert!(matches!(slow, Err(ForgeError::Slow { .. })), "{slow:?}");
+    next.unwrap();
+}
