@@ -92,6 +92,51 @@ fn what_got_stuck_is_led_out_of_by_a_revert() {
 }
 
 #[test]
+fn what_is_nobodys_is_discovered_and_taken_over_by_its_id() {
+    let ground = Ground::with_a_file();
+    ground.write(
+        "infra/staging.ncl",
+        "{ local_file.a = { path = \"./d//a\", content = \"1\" } }\n",
+    );
+    ground.push("one");
+    ground.once().ends_with(0);
+    fs::write(ground.made("staging/d/found"), "2").unwrap();
+    std::os::unix::fs::symlink("found", ground.made("staging/d/link")).unwrap();
+    let there = |more: &[&str]| {
+        let words = ["discover", "local_file", "--env", "staging", "--json"];
+        let said = ground.stratum(&[&words[..], more].concat());
+        said.ends_with(0).json()["there"].clone()
+    };
+    assert_eq!(
+        there(&[]),
+        serde_json::json!([
+            { "id": "d/a", "address": "staging/local_file.a" },
+            { "id": "d/found", "address": null },
+        ])
+    );
+    let nobodys = there(&["--unknown"]);
+    let id = nobodys[0]["id"].as_str().unwrap();
+    let both = format!(
+        "{{ local_file.a = {{ path = \"d/a\", content = \"1\" }}, local_file.b = {{ path = \"d/found\", \
+         content = \"3\", meta.adopt = \"{id}\" }} }}\n"
+    );
+    ground.write("infra/staging.ncl", &both);
+    ground.push("take it over");
+    ground.once().ends_with(0);
+    assert_eq!(
+        fs::read_to_string(ground.made("staging/d/found")).unwrap(),
+        "3"
+    );
+    assert_eq!(there(&["--unknown"]), serde_json::json!([]));
+    ground
+        .stratum(&["discover", "local_data", "--env", "staging"])
+        .ends_with(1);
+    ground
+        .stratum(&["discover", "no_type", "--env", "staging"])
+        .ends_with(1);
+}
+
+#[test]
 fn what_is_adopted_becomes_what_is_wanted() {
     let ground = Ground::with_a_file();
     fs::create_dir_all(ground.made("staging")).unwrap();

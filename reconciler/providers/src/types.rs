@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use stratum_core::ids::{IdError, ProviderName, TypeName};
 use stratum_core::ports::{
-    ApplyCall, ApplyError, Call, CheckpointCall, Complaint, ImportCall, LocateCall, Located,
-    PlanCall, Proposal, Provider, ProviderError, ProviderSchema, ReadCall, Reading, RestoreCall,
-    TypeSchema,
+    ApplyCall, ApplyError, Call, CheckpointCall, Complaint, ImportCall, ListCall, Listed,
+    LocateCall, Located, PlanCall, Proposal, Provider, ProviderError, ProviderSchema, ReadCall,
+    Reading, RestoreCall, TypeSchema,
 };
 use stratum_core::resource::{Instance, Opaque};
 use stratum_core::value::Record;
@@ -31,6 +31,13 @@ pub(crate) trait ResourceType: Send + Sync {
     async fn restore(&self, call: RestoreCall<'_>) -> Result<Option<Instance>, ApplyError>;
     async fn locate(&self, call: LocateCall<'_>) -> Result<Located, ProviderError>;
     async fn import(&self, call: ImportCall<'_>) -> Result<Instance, ProviderError>;
+    async fn list(&self, call: ListCall<'_>) -> Result<Listed, ProviderError> {
+        Err(not_listed(call.r#type))
+    }
+}
+
+fn not_listed(r#type: &TypeName) -> ProviderError {
+    ProviderError::input(format!("what there is of `{type}` cannot be listed"))
 }
 
 /// A provider with a fixed list of types.
@@ -161,6 +168,13 @@ impl Provider for TypedProvider {
             ..call
         };
         found.locate(call).await
+    }
+
+    async fn list(&self, call: ListCall<'_>) -> Result<Listed, ProviderError> {
+        match self.types.get(call.r#type) {
+            Some(found) => found.list(call).await,
+            None => Err(not_listed(call.r#type)),
+        }
     }
 
     async fn import(&self, call: ImportCall<'_>) -> Result<Instance, ProviderError> {

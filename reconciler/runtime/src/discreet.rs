@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use stratum_core::ids::TypeName;
 use stratum_core::ports::{
     ApplyCall, ApplyError, Call, Capabilities, CheckpointCall, ConfigureCall, Diagnostic,
-    FetchCall, ImportCall, LocateCall, Located, Notes, PlanCall, Proposal, Provider, ProviderError,
-    ProviderSchema, ReadCall, Reading, RenewCall, RestoreCall, Secrets, TypeSchema, UpgradeCall,
+    FetchCall, ImportCall, ListCall, Listed, LocateCall, Located, Notes, PlanCall, Proposal,
+    Provider, ProviderError, ProviderSchema, ReadCall, Reading, RenewCall, RestoreCall, Secrets,
+    TypeSchema, UpgradeCall,
 };
 use stratum_core::redact::Redactor;
 use stratum_core::resource::{Instance, Opaque};
@@ -272,6 +273,11 @@ impl Provider for Discreet {
 
     async fn locate(&self, call: LocateCall<'_>) -> Result<Located, ProviderError> {
         heard!(self.locate, call: LocateCall)
+    }
+
+    async fn list(&self, call: ListCall<'_>) -> Result<Listed, ProviderError> {
+        // No secret is opened for it.
+        self.inner.list(call).await
     }
 
     async fn import(&self, call: ImportCall<'_>) -> Result<Instance, ProviderError> {

@@ -15,6 +15,7 @@ mod bring;
 mod calls;
 mod charter;
 mod compose;
+mod discover;
 mod discreet;
 mod drift;
 mod driver;
@@ -64,6 +65,7 @@ mod words;
 mod world;
 
 pub use admit::admit;
+pub use discover::discover;
 pub use error::RuntimeError;
 pub use options::Options;
 pub use ports::{Ports, Providers};

@@ -106,6 +106,12 @@ impl Providers {
             })
     }
 
+    /// The provider that has a type, before it is configured.
+    pub(crate) fn of_type(&self, r#type: &TypeName) -> Option<&Arc<dyn Provider>> {
+        let mut all = self.handles.values();
+        all.find(|provider| provider.types().contains(r#type))
+    }
+
     /// A type of a provider, if it is built in or was learned; `None` when there is no such.
     pub fn type_schema(
         &self,

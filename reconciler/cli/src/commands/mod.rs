@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod diff;
+pub(crate) mod discover;
 pub(crate) mod doctor;
 pub(crate) mod drift;
 pub(crate) mod events;

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use crate::ports::{AttributeSchema, Located, Proposal, Reading, TypeSchema};
+use crate::ids::Address;
+use crate::ports::{AttributeSchema, Listed, Located, Proposal, Reading, TypeSchema};
 use crate::resource::Instance;
 use crate::value::{Path, Record, Value};
 
@@ -60,6 +61,9 @@ pub enum Breach {
         "the provider broke its contract: it now plans another `{0}` than when the plan was made"
     )]
     PlansOther(Path),
+    /// It listed something that nobody asked for.
+    #[error("the provider broke its contract: it listed {0}")]
+    Listed(&'static str),
     /// It would replace what it said it would change.
     #[error(
         "the provider broke its contract: now that its inputs are known, `{0}` would need a replacement"
@@ -82,6 +86,7 @@ impl Breach {
             | Self::PlannedGone(_)
             | Self::RestoredOther(_)
             | Self::RestoredNothing
+            | Self::Listed(_)
             | Self::Replaces(_) => false,
         }
     }
@@ -251,6 +256,29 @@ pub fn made(
             }
         }
     }
+}
+
+/// Whether a provider lists what it may.
+pub fn listed(listed: &Listed, known: &[(Address, Instance)], most: usize) -> Result<(), Breach> {
+    let there = &listed.there;
+    if there.len() > most {
+        return Err(Breach::Listed("more than was asked for"));
+    }
+    if there
+        .windows(2)
+        .any(|two| matches!(two, [one, next] if one.id >= next.id))
+    {
+        return Err(Breach::Listed("one thing twice, or not sorted by id"));
+    }
+    let is_known = |address: &Address| known.iter().any(|(known, _)| known == address);
+    let named: Vec<&Address> = there
+        .iter()
+        .filter_map(|found| found.known.as_ref())
+        .collect();
+    if !named.iter().all(|address| is_known(address)) {
+        return Err(Breach::Listed("as known what the state does not have"));
+    }
+    Ok(())
 }
 
 /// Whether a provider says of a lost step what it may.

@@ -42,9 +42,10 @@ pub use loader::{EvaluationCache, LoadError, Loaded, Loader};
 pub use probe::{Probe, ProbeError};
 pub use provider::{
     ApplyCall, ApplyError, AttributeSchema, Call, Capabilities, Certainty, CheckpointCall,
-    Complaint, ConfigureCall, Diagnostic, Effect, FetchCall, ImportCall, Isolation, LocateCall,
-    Located, Misfit, Notes, PlanCall, Proposal, Provider, ProviderError, ProviderSchema, ReadCall,
-    Reading, RenewCall, RestoreCall, Severity, Site, Stopping, TypeSchema, UpgradeCall, ValueType,
+    Complaint, ConfigureCall, Diagnostic, Effect, FetchCall, Found, ImportCall, Isolation,
+    ListCall, Listed, LocateCall, Located, Misfit, Notes, PlanCall, Proposal, Provider,
+    ProviderError, ProviderSchema, ReadCall, Reading, RenewCall, RestoreCall, Severity, Site,
+    Stopping, TypeSchema, UpgradeCall, ValueType,
 };
 pub use repository::{Changed, CommitSigner, Publication, Repository, RepositoryError, Tips, Wake};
 pub use retry::Retry;

@@ -1,5 +1,7 @@
 //! `local_directory`: a folder, removed only when it is empty.
 
+use std::fs::FileType;
+
 use stratum_core::ports::{Effect, TypeSchema, ValueType};
 use stratum_core::value::Record;
 
@@ -42,6 +44,10 @@ impl Shape for Directory {
         let mut record = known.clone();
         describe_access(&mut record, entry);
         (entry.content == Content::Folder).then_some(record)
+    }
+
+    fn is(&self, kind: FileType) -> bool {
+        kind.is_dir()
     }
 
     fn default_mode(&self) -> u32 {

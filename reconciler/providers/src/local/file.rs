@@ -1,5 +1,7 @@
 //! `local_file`: a file with a content, a mode and an owner.
 
+use std::fs::FileType;
+
 use stratum_core::digest::Digest;
 use stratum_core::ports::{Effect, TypeSchema, ValueType};
 use stratum_core::value::{Record, Value};
@@ -74,6 +76,10 @@ impl Shape for File {
         record.insert("bytes".to_owned(), size);
         describe_access(&mut record, entry);
         Some(record)
+    }
+
+    fn is(&self, kind: FileType) -> bool {
+        kind.is_file()
     }
 
     fn default_mode(&self) -> u32 {

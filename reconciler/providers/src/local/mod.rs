@@ -55,6 +55,7 @@ mod opened;
 mod owner;
 mod place;
 mod placed;
+mod search;
 mod service;
 mod steps;
 mod supervised;

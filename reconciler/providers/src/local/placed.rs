@@ -9,14 +9,16 @@
 //!   Other names of a file (hard links) are not kept: every change makes a new file, and the plan
 //!   says so.
 
+use std::fs::FileType;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use stratum_core::ids::Address;
 use stratum_core::plan::Reversibility;
 use stratum_core::ports::{
-    ApplyCall, ApplyError, Call, CheckpointCall, Complaint, ImportCall, LocateCall, Located,
-    PlanCall, Proposal, ProviderError, ReadCall, Reading, RestoreCall, SecretError, TypeSchema,
+    ApplyCall, ApplyError, Call, CheckpointCall, Complaint, ImportCall, ListCall, Listed,
+    LocateCall, Located, PlanCall, Proposal, ProviderError, ReadCall, Reading, RestoreCall,
+    SecretError, TypeSchema,
 };
 use stratum_core::resource::{Instance, Opaque};
 use stratum_core::value::{Path, Record, Value};
@@ -29,6 +31,7 @@ use super::kept::{Kept, Wrap};
 use super::lanes::Lanes;
 use super::owner::{is_owner_text, parse_mode};
 use super::place::{self, Spot};
+use super::search;
 use super::thing::{Thing, hides};
 use crate::schema::{complain_about_secrets, complaint, text, with_defaults};
 use crate::sound;
@@ -50,6 +53,9 @@ pub(crate) trait Shape: Send + Sync + 'static {
 
     /// The mode of what says nothing about it.
     fn default_mode(&self) -> u32;
+
+    /// Whether an entry is of this type.
+    fn is(&self, kind: FileType) -> bool;
 
     /// Fills in what a person did not write, where it is not always the same.
     fn assume(&self, _desired: &mut Record) {}
@@ -260,6 +266,11 @@ impl<S: Shape> ResourceType for Placed<S> {
             })
         });
         located.await.map_err(unreadable)
+    }
+
+    async fn list(&self, call: ListCall<'_>) -> Result<Listed, ProviderError> {
+        let shape = Arc::clone(&self.shape);
+        search::list(call, move |kind| shape.is(kind)).await
     }
 
     async fn import(&self, call: ImportCall<'_>) -> Result<Instance, ProviderError> {

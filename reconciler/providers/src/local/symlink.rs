@@ -1,5 +1,7 @@
 //! `local_symlink`: a symlink, made and never followed.
 
+use std::fs::FileType;
+
 use stratum_core::ports::{Effect, TypeSchema, ValueType};
 use stratum_core::value::{Record, Value};
 
@@ -46,6 +48,10 @@ impl Shape for Symlink {
         let target = String::from_utf8_lossy(target).into_owned();
         record.insert("target".to_owned(), Value::Text(target));
         Some(record)
+    }
+
+    fn is(&self, kind: FileType) -> bool {
+        kind.is_symlink()
     }
 
     fn default_mode(&self) -> u32 {

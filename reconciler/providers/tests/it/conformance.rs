@@ -119,6 +119,7 @@ async fn file() {
             record(r#"{"path": "a", "content": "", "owner": "a:b:c"}"#),
         ],
         import: Some("a/b/c".to_owned()),
+        lists: true,
         ..case(
             "a file in folders",
             "t/local_file.a",
@@ -168,6 +169,7 @@ async fn directory() {
         replace: Some(record(r#"{"path": "c"}"#)),
         invalid: vec![record(r#"{"path": "a/../../b"}"#)],
         import: Some("./a/b".to_owned()),
+        lists: true,
         ..case(
             "a folder",
             "t/local_directory.a",
@@ -186,6 +188,7 @@ async fn symlink() {
         replace: Some(record(r#"{"path": "now", "target": "releases/1"}"#)),
         invalid: vec![record(r#"{"path": "..", "target": "x"}"#)],
         import: Some("a/now".to_owned()),
+        lists: true,
         ..case(
             "a link",
             "t/local_symlink.a",

@@ -1,14 +1,17 @@
 //! A provider that breaks its contract, sentence by sentence: the step fails with the sentence, what
 //! it left is tainted, and the world is put back.
 
+use std::sync::Arc;
+
 use stratum_core::condition::Condition;
 use stratum_core::ids::Address;
 use stratum_core::journal::Event;
-use stratum_core::ports::{Journals, Observations, Retry, RunOutcome, States};
+use stratum_core::ports::{Journals, Observations, Provider, Retry, RunOutcome, Site, States};
 use stratum_core::resource::Resource;
 use stratum_core::value::{Path, Reference, Value};
+use stratum_runtime::{Providers, discover};
 use stratum_testkit::script::{Content, environment, thing};
-use stratum_testkit::world::{Fault, Lie, Operation};
+use stratum_testkit::world::{Fault, Lie, MemoryProvider, Operation};
 
 use crate::desk::Desk;
 use crate::killing::Kill;
@@ -288,4 +291,37 @@ async fn what_is_adopted_brings_in_no_secret() {
         assert!(sentence.contains(BROKE), "{lie:?}: {sentence}");
         assert_no_secret(&desk, &format!("{lie:?}")).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_listed_twice_is_no_list() {
+    let desk = Desk::new(1);
+    desk.script.push(Content::of(vec![thing("a", "1", &[])]));
+    desk.look().await;
+    let base = desk.store.base(&environment()).await.unwrap();
+    let known: Vec<_> = base
+        .resources
+        .into_iter()
+        .map(|(address, state)| (address, state.instance))
+        .collect();
+    let r#type = a().r#type().clone();
+    let memory: Arc<dyn Provider> = Arc::new(MemoryProvider::new(desk.world.clone()).unwrap());
+    let providers = Providers::new([memory]);
+    let site = Site {
+        root: "/".into(),
+        roots: Vec::new(),
+        own: "/nowhere".into(),
+        user: None,
+        isolation: None,
+    };
+    let clock = desk.clock.as_ref();
+    let list = || discover(&providers, clock, &r#type, &site, &known, 10);
+    let listed = list().await.unwrap();
+    assert_eq!(listed.there.len(), 1);
+    assert_eq!(listed.there[0].known, Some(a()));
+    desk.world
+        .inject(&a(), Operation::List, Fault::Lie(Lie::Twice));
+    let said = list().await.unwrap_err();
+    assert!(said.message.contains(BROKE), "{said:?}");
+    assert_eq!(said.retry, Retry::NeedsPerson);
 }

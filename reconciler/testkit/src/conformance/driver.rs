@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use stratum_core::ids::{RunId, StepId, Token};
+use stratum_core::ids::{Address, RunId, StepId, Token};
 use stratum_core::plan::Reversibility;
 use stratum_core::ports::{
-    ApplyCall, ApplyError, Call, CheckpointCall, Effect, ImportCall, LocateCall, Located, PlanCall,
-    Proposal, Provider, ReadCall, RestoreCall, Secrets, Site, TypeSchema, contract,
+    ApplyCall, ApplyError, Call, CheckpointCall, Effect, ImportCall, ListCall, Listed, LocateCall,
+    Located, PlanCall, Proposal, Provider, ReadCall, RestoreCall, Secrets, Site, TypeSchema,
+    contract,
 };
 use stratum_core::resource::{Checkpoint, Instance, Opaque, ResourceState};
 use stratum_core::value::{Record, Value};
@@ -249,6 +250,21 @@ impl<'a> Driver<'a> {
             .locate(call)
             .await
             .map_err(|error| format!("locate failed: {error}"))
+    }
+
+    /// What there is of the type; keeps to what the port says of it.
+    pub(super) async fn list(&self, known: &[(Address, Instance)], most: usize) -> Outcome<Listed> {
+        let call = ListCall {
+            r#type: self.case.address.r#type(),
+            site: &self.site,
+            timeout: self.call().timeout,
+            known,
+            most,
+        };
+        let listed = self.provider.list(call).await;
+        let listed = listed.map_err(|error| format!("list failed: {error}"))?;
+        contract::listed(&listed, known, most).map_err(|breach| breach.to_string())?;
+        Ok(listed)
     }
 
     pub(super) async fn import(&self, id: &str, desired: &Record) -> Outcome<Instance> {

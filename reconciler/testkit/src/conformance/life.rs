@@ -46,6 +46,7 @@ pub(super) async fn check(provider: &dyn Provider, case: &Case, failures: &mut V
         scenario!(provider, case, failures, "replace", replace);
     }
     scenario!(provider, case, failures, "import", import);
+    scenario!(provider, case, failures, "list", list);
 }
 
 /// It is there, reads as it was made, and a plan finds nothing to do.
@@ -195,6 +196,38 @@ async fn delete_never_ran(driver: &Driver<'_>) -> Outcome {
     let world = driver.world();
     let step = driver.prepare(Some(&made), None).await?;
     never_ran(driver, &step, &world).await
+}
+
+async fn list(driver: &Driver<'_>) -> Outcome {
+    let desired = &driver.case.create;
+    if !driver.case.lists {
+        return match driver.list(&[], 10).await {
+            Err(_) => Ok(()),
+            Ok(listed) => Err(format!("it lists after all: {listed:?}")),
+        };
+    }
+    let address = &driver.case.address;
+    let before = driver.list(&[], 1_000).await?;
+    let made = driver.make(None, desired).await?;
+    let world = driver.world();
+    let state = [(address.clone(), made.clone())];
+    let all = driver.list(&state, 1_000).await?;
+    driver.world_is(&world)?;
+    let own: Vec<_> = all.there.iter().filter(|one| one.known.is_some()).collect();
+    let [own] = own.as_slice() else {
+        return Err(format!("what was made is not listed once: {all:?}"));
+    };
+    let nobodys = driver.list(&[], 1_000).await?;
+    let gained = nobodys.there.len().checked_sub(before.there.len());
+    if gained.is_none_or(|gained| gained == 0) || nobodys.there.len() != all.there.len() {
+        return Err(format!("of {before:?} came {nobodys:?}"));
+    }
+    let none = driver.list(&state, 0).await?;
+    if !none.there.is_empty() || !none.more {
+        return Err(format!("of none that were asked for came {none:?}"));
+    }
+    let found = driver.import(&own.id, desired).await?;
+    driver.same(&made, &found)
 }
 
 async fn import(driver: &Driver<'_>) -> Outcome {

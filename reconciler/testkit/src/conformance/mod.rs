@@ -43,6 +43,8 @@ pub struct Case {
     pub invalid: Vec<Record>,
     /// The id under which it can be adopted.
     pub import: Option<String>,
+    /// What there is of the type can be listed.
+    pub lists: bool,
     /// Computed attributes that are others when the resource is put back, such as a start time.
     pub volatile: Vec<String>,
     /// Where it may lie.
@@ -64,6 +66,7 @@ impl Case {
             replace: None,
             invalid: Vec::new(),
             import: None,
+            lists: false,
             volatile: Vec::new(),
             sites,
             world: None,

@@ -26,6 +26,8 @@ pub enum Lie {
     StillThere,
     /// An error, with a secret in what is known.
     FailsWithSecret,
+    /// One thing twice.
+    Twice,
     /// A plan that replaces what it had said it would change.
     Replaces,
 }
@@ -94,7 +96,7 @@ impl Lie {
                 resource: "memory_thing.other".parse().ok()?,
                 path: Path::of("id"),
             }),
-            Self::Gone | Self::StillThere | Self::Replaces => return None,
+            Self::Gone | Self::StillThere | Self::Replaces | Self::Twice => return None,
         })
     }
 }

@@ -32,6 +32,8 @@ pub enum Operation {
     Locate,
     /// `Provider::import`.
     Import,
+    /// `Provider::list`.
+    List,
 }
 
 /// What goes wrong in a call.

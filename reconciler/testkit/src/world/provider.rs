@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use stratum_core::ids::{IdError, ProviderName, Token, TypeName};
 use stratum_core::plan::Reversibility;
 use stratum_core::ports::{
-    ApplyCall, ApplyError, AttributeSchema, Call, CheckpointCall, Diagnostic, Effect, ImportCall,
-    LocateCall, Located, PlanCall, Proposal, Provider, ProviderError, ProviderSchema, ReadCall,
-    Reading, RestoreCall, Severity, TypeSchema, ValueType,
+    ApplyCall, ApplyError, AttributeSchema, Call, CheckpointCall, Diagnostic, Effect, Found,
+    ImportCall, ListCall, Listed, LocateCall, Located, PlanCall, Proposal, Provider, ProviderError,
+    ProviderSchema, ReadCall, Reading, RestoreCall, Severity, TypeSchema, ValueType,
 };
 use stratum_core::resource::{Instance, Opaque};
 use stratum_core::value::{Path, Record, Value};
@@ -275,6 +275,33 @@ impl Provider for MemoryProvider {
         )
     }
 
+    async fn list(&self, call: ListCall<'_>) -> Result<Listed, ProviderError> {
+        let id = |thing: &Record| thing.get("id").and_then(Value::as_text).map(str::to_owned);
+        let known = |id: &str| {
+            let mut all = call.known.iter();
+            let found = all.find(|(_, one)| one.attributes.get("id") == Some(&Value::text(id)));
+            found.map(|(address, _)| address.clone())
+        };
+        let mut ids: Vec<String> = self.world.things().values().filter_map(id).collect();
+        ids.sort();
+        let all = self.world.things().into_keys();
+        let faults = all.filter_map(|address| self.world.meet(&address, Operation::List));
+        if faults
+            .into_iter()
+            .any(|fault| fault == Fault::Lie(Lie::Twice))
+        {
+            ids.extend(ids.last().cloned());
+        }
+        let found = ids.iter().take(call.most).map(|id| Found {
+            id: id.clone(),
+            known: known(id),
+        });
+        Ok(Listed {
+            there: found.collect(),
+            more: ids.len() > call.most,
+        })
+    }
+
     async fn import(&self, call: ImportCall<'_>) -> Result<Instance, ProviderError> {
         let lie = self.ask(call.call, Operation::Import).await?;
         let id = Value::text(call.id);
@@ -331,6 +358,7 @@ mod tests {
         let case = Case {
             update: Some(record(r#"{"value": {"b": 2}}"#)),
             replace: Some(record(r#"{"value": 1, "fixed": "new"}"#)),
+            lists: true,
             invalid: vec![record(r#"{"value": "invalid"}"#)],
             world: Some(Arc::new(move |_| format!("{:?}", seen.things()))),
             ..Case::new("a thing", address(), record(r#"{"value": 1}"#), sites)

@@ -1,5 +1,6 @@
 //! What a provider answers.
 
+use crate::ids::Address;
 use crate::plan::Reversibility;
 use crate::ports::Diagnostic;
 use crate::resource::{Instance, Opaque};
@@ -55,6 +56,24 @@ pub struct Proposal {
     pub legacy: bool,
     /// What it minds, and goes on.
     pub warnings: Vec<Diagnostic>,
+}
+
+/// What is there of a type, whoever made it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Listed {
+    /// Each once, sorted by id.
+    pub there: Vec<Found>,
+    /// There is more than was asked for.
+    pub more: bool,
+}
+
+/// One of what is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The id by which it can be adopted, in the provider's own terms.
+    pub id: String,
+    /// The resource of the state that it is.
+    pub known: Option<Address>,
 }
 
 /// What became of a step whose answer was lost.

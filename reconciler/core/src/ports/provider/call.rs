@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::ids::{Address, ProviderName, Token};
+use crate::ids::{Address, ProviderName, Token, TypeName};
 use crate::ports::{Diagnostic, Secrets};
 use crate::resource::{Checkpoint, Instance, Opaque};
 use crate::value::Record;
@@ -208,6 +208,21 @@ pub struct ImportCall<'a> {
     pub id: &'a str,
     /// What is wanted of it, all known.
     pub desired: &'a Record,
+}
+
+/// Arguments of [`super::Provider::list`].
+#[derive(Clone, Copy)]
+pub struct ListCall<'a> {
+    /// The type.
+    pub r#type: &'a TypeName,
+    /// Where local resources may lie.
+    pub site: &'a Site,
+    /// The time the caller will wait.
+    pub timeout: Duration,
+    /// What the state has of the type: the answer says which is which.
+    pub known: &'a [(Address, Instance)],
+    /// The most that are answered.
+    pub most: usize,
 }
 
 /// Arguments of [`super::Provider::configure`].

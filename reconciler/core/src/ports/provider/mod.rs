@@ -18,10 +18,10 @@ use crate::plan::Reversibility;
 use crate::resource::{Instance, Opaque};
 use crate::value::Record;
 
-pub use answer::{Located, Proposal, Reading};
+pub use answer::{Found, Listed, Located, Proposal, Reading};
 pub use call::{
-    ApplyCall, Call, CheckpointCall, ConfigureCall, FetchCall, ImportCall, Isolation, LocateCall,
-    Notes, PlanCall, ReadCall, RenewCall, RestoreCall, Site, Stopping, UpgradeCall,
+    ApplyCall, Call, CheckpointCall, ConfigureCall, FetchCall, ImportCall, Isolation, ListCall,
+    LocateCall, Notes, PlanCall, ReadCall, RenewCall, RestoreCall, Site, Stopping, UpgradeCall,
 };
 pub use error::{ApplyError, Certainty, Complaint, Diagnostic, ProviderError, Severity};
 pub use fit::Misfit;
@@ -96,6 +96,18 @@ pub trait Provider: Send + Sync {
         Err(ProviderError::input(format!(
             "`{}` is not only read",
             call.call.address.r#type()
+        )))
+    }
+
+    /// What is there of a type, whether stratum made it or not. Changes nothing; may be called any
+    /// number of times.
+    ///
+    /// *Guarantees*: an id that nothing of the state is can be given to [`Provider::import`]. At most
+    /// as many as were asked for, and the answer says when there are more.
+    async fn list(&self, call: ListCall<'_>) -> Result<Listed, ProviderError> {
+        Err(ProviderError::input(format!(
+            "what there is of `{}` cannot be listed",
+            call.r#type
         )))
     }
 
