@@ -12,6 +12,7 @@ use std::path::{Component, Path};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
+use stratum_core::kinds::sealed_place::is_git;
 
 /// How a folder is opened.
 const FOLDER: OFlags = OFlags::DIRECTORY
@@ -88,7 +89,7 @@ fn folder<'a>(top: &Path, path: &'a str, make: bool) -> io::Result<(OwnedFd, &'a
         let Component::Normal(name) = part else {
             return Err(io::Error::other(format!("`{path}` leads out of the clone")));
         };
-        if is_git(name) {
+        if is_git(&name.to_string_lossy()) {
             return Err(io::Error::other(format!(
                 "`{path}` lies in git's own folder"
             )));
@@ -125,21 +126,6 @@ fn refuse_link(folder: &OwnedFd, name: &OsStr, path: &str) -> io::Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// Whether some file system or git itself takes a name for `.git`.
-///
-/// *Source*: git, `path.c` `is_ntfs_dotgit`, `utf8.c` `is_hfs_dotgit`: case, trailing dots and
-/// blanks, what follows a colon, the short name, and characters that are passed over.
-pub(crate) fn is_git(name: &OsStr) -> bool {
-    let name = name.to_string_lossy();
-    let seen: String = name
-        .chars()
-        .filter(|c| !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'))
-        .flat_map(char::to_lowercase)
-        .collect();
-    let seen = seen.split(':').next().unwrap_or_default();
-    matches!(seen.trim_end_matches(['.', ' ']), ".git" | "git~1")
 }
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
 //! What every command starts from: the terminal, the repository, the state.
 
-use std::ffi::OsStr;
 use std::future::Future;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::time::Duration;
 
-use stratum_core::digest::Digest;
-use stratum_core::ports::StoreError;
-use stratum_repo::{Fresh, GitRepository, Options};
-use stratum_store::{Access, SqliteStore};
+pub(crate) use stratum_assembly::Place;
+use stratum_assembly::seal_check::{self, InForce};
+use stratum_core::ids::EnvironmentName;
+use stratum_core::ports::{SealReport, Tree};
+use stratum_core::settings::Settings;
+use stratum_repo::Fresh;
 
 use crate::arguments::GlobalArguments;
 use crate::failure::CommandError;
@@ -27,14 +27,6 @@ pub(crate) struct Context {
     pub(crate) ui: Ui,
     /// Options of every command.
     pub(crate) global: GlobalArguments,
-}
-
-/// A repository and where its state is.
-pub(crate) struct Place {
-    /// The repository.
-    pub(crate) repository: Arc<GitRepository>,
-    /// The file of the state; absolute.
-    pub(crate) state: PathBuf,
 }
 
 impl Context {
@@ -75,26 +67,8 @@ impl Context {
     }
 
     fn open(&self, fresh: Fresh) -> Result<Place, CommandError> {
-        let location = self.location();
-        let options = Options {
-            mirror: Some(remote_folder(&location)?.join("mirror.git")),
-            fresh,
-            ..Options::default()
-        };
-        let repository = GitRepository::open(&location, options)?;
-        let folder = if repository.is_mirror() {
-            remote_folder(&location)?
-        } else {
-            repository.state_folder()
-        };
-        let state = match &self.global.state {
-            Some(path) => absolute(path)?,
-            None => folder.join("state.db"),
-        };
-        Ok(Place {
-            repository: Arc::new(repository),
-            state,
-        })
+        let state = self.global.state.as_deref();
+        Ok(Place::open(&self.location(), state, fresh)?)
     }
 
     /// The repository as it was named: `--repo`, else what git told a hook, else this folder.
@@ -112,6 +86,31 @@ impl Context {
             .unwrap_or_else(|| ".".to_owned())
     }
 
+    /// The sealed values of one environment, verified as the reconciler here would
+    /// ([`seal_check::verify`]); the repository is opened where there are any.
+    pub(crate) fn sealed(
+        &self,
+        tree: &dyn Tree,
+        settings: &Settings,
+        environment: &EnvironmentName,
+    ) -> Result<SealReport, CommandError> {
+        let there = tree
+            .entry(&format!("secrets/{environment}"))
+            .map_err(|error| CommandError::machine("the files cannot be read").because(&error))?;
+        if there.is_none() {
+            return Ok(SealReport::default());
+        }
+        let place = self.place()?;
+        let known = self.block_on(async { Ok(InForce::read(&place, environment).await?) })?;
+        Ok(seal_check::verify(
+            &place,
+            &known,
+            tree,
+            settings,
+            environment,
+        )?)
+    }
+
     /// Carries out asynchronous work to its end, on this thread: what blocks has threads of its own.
     pub(crate) fn block_on<T>(
         &self,
@@ -126,88 +125,6 @@ impl Context {
         work: impl Future<Output = Result<T, CommandError>>,
     ) -> Result<T, CommandError> {
         run(tokio::runtime::Builder::new_multi_thread(), work)
-    }
-}
-
-impl Place {
-    /// The folder of the state.
-    pub(crate) fn state_folder(&self) -> &Path {
-        self.state.parent().unwrap_or(Path::new("/"))
-    }
-
-    /// Where providers write down what they must remember: named after the state.
-    pub(crate) fn own_folder(&self) -> PathBuf {
-        self.beside(".local")
-    }
-
-    /// The file in which the operator names places for environments.
-    pub(crate) fn roots_file(&self) -> PathBuf {
-        self.beside(".roots")
-    }
-
-    /// The places that are given to environments on this machine: on the command line and in the
-    /// file.
-    pub(crate) fn named_roots(&self, given: &[PathBuf]) -> Result<Vec<PathBuf>, CommandError> {
-        let file = self.roots_file();
-        let text = match std::fs::read_to_string(&file) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(error) => {
-                let path = file.display();
-                let failed = CommandError::given(format!("could not read `{path}`"));
-                return Err(failed.because(&error));
-            }
-        };
-        let lines = text.lines().map(str::trim);
-        let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let mut named = Vec::new();
-        for line in lines {
-            if !line.starts_with('/') {
-                let path = file.display();
-                let wrong = format!("`{path}` names `{line}`, which is not an absolute path");
-                return Err(CommandError::given(wrong));
-            }
-            named.push(PathBuf::from(line));
-        }
-        for path in given {
-            named.push(absolute(path)?);
-        }
-        Ok(named)
-    }
-
-    fn beside(&self, ending: &str) -> PathBuf {
-        let mut path = self.state.clone().into_os_string();
-        path.push(ending);
-        path.into()
-    }
-
-    /// The state, for reading; `None` when nothing was reconciled yet.
-    pub(crate) async fn state(&self) -> Result<Option<SqliteStore>, StoreError> {
-        self.state_as(None).await
-    }
-
-    /// The same, with the identity of a file; without one, with that of whoever asks.
-    pub(crate) async fn state_as(
-        &self,
-        identity: Option<&Path>,
-    ) -> Result<Option<SqliteStore>, StoreError> {
-        match SqliteStore::open(&self.state, Access::ReadOnly).await {
-            Ok(store) => Ok(Some(match identity {
-                Some(file) => crate::identity::readable_with(store, &self.state, file).await,
-                None => crate::identity::readable(store, &self.state).await,
-            })),
-            Err(StoreError::Missing { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The state, for reading, where something was reconciled already.
-    ///
-    /// *Errors*: [`StoreError::Missing`] where nothing was.
-    pub(crate) async fn known_state(&self) -> Result<SqliteStore, StoreError> {
-        self.state().await?.ok_or_else(|| StoreError::Missing {
-            path: self.state.display().to_string(),
-        })
     }
 }
 
@@ -239,58 +156,8 @@ fn is_given(option: &str) -> bool {
     })
 }
 
-/// The path from the root.
-pub(crate) fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
-    std::path::absolute(path).map_err(|error| {
-        CommandError::given(format!("`{}` is not a usable path", path.display())).because(&error)
-    })
-}
-
 /// The folder this process stands in, where its name is text.
 fn here() -> Option<String> {
     let folder = std::env::current_dir().ok()?;
     folder.into_os_string().into_string().ok()
-}
-
-/// Where the mirror and the state of a remote are.
-///
-/// *Source*: XDG Base Directory Specification 0.8, `XDG_STATE_HOME`.
-fn remote_folder(location: &str) -> Result<PathBuf, CommandError> {
-    let variable = |name| std::env::var_os(name).filter(|value| is_absolute(value));
-    let state = variable("XDG_STATE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".local/state")))
-        .unwrap_or_else(|| PathBuf::from("/var/lib"));
-    let name: String = location
-        .trim_end_matches('/')
-        .trim_end_matches(".git")
-        .rsplit(['/', ':'])
-        .next()
-        .unwrap_or_default()
-        .chars()
-        .filter(|c| c.is_ascii_alphanumeric() || *c == '-' || *c == '_')
-        .collect();
-    let digest = Digest::of_bytes(location.as_bytes()).short();
-    absolute(&state.join("stratum").join(format!("{name}-{digest}")))
-}
-
-fn is_absolute(value: &OsStr) -> bool {
-    Path::new(value).is_absolute()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn remotes_have_folders_of_their_own() {
-        let name = |location| {
-            let folder = remote_folder(location).unwrap();
-            folder.file_name().unwrap().to_string_lossy().into_owned()
-        };
-        let one = name("https://example.org/a/shop.git");
-        assert!(one.starts_with("shop-"), "{one}");
-        assert_ne!(one, name("https://example.org/b/shop.git"));
-        assert!(name("git@example.org:../../x").starts_with("x-"));
-    }
 }

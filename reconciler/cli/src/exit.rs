@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use stratum_core::finding::{Finding, any_error};
+
 /// How a command ended.
 ///
 /// *Guarantees*: the numbers are a contract with scripts and never change.
@@ -35,6 +37,14 @@ impl Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())
+    }
+}
+
+/// Whether any finding is an error: the commands that only read then end with 1.
+pub(crate) fn exit_of(findings: &[Finding]) -> Exit {
+    match any_error(findings) {
+        true => Exit::Wrong,
+        false => Exit::Done,
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::error::Error;
 
+use stratum_assembly::AssemblyError;
 use stratum_core::ports::{
     AuditError, LeaseError, LoadError, RepositoryError, StoreError, TreeError,
 };
 use stratum_runtime::RuntimeError;
+use stratum_seal::keeper::UnsealError;
 
 use crate::exit::Exit;
 use crate::style::{Role, Theme, one_line};
@@ -321,6 +323,87 @@ impl From<AuditError> for CommandError {
             }
         }
     }
+}
+
+impl From<AssemblyError> for CommandError {
+    fn from(error: AssemblyError) -> Self {
+        use AssemblyError as E;
+        match error {
+            E::Store(error) => error.into(),
+            E::Repository(error) => error.into(),
+            E::Runtime(error) => error.into(),
+            E::Program(_) | E::Provider(_) | E::Listener(_) | E::Request(_) | E::LogKeys(_) => {
+                Self::of(Fault::Machine, &error)
+            }
+            E::Path { .. } | E::Roots { .. } | E::RelativeRoot { .. } => {
+                Self::of(Fault::Given, &error)
+            }
+            E::Harden(_) => Self::of(Fault::Machine, &error)
+                .hint("`stratum doctor` says what the system refuses"),
+            E::NoAnswer => {
+                Self::of(Fault::Machine, &error).hint("it hears its own user and root only")
+            }
+            E::Crypto(_)
+            | E::NoSealer
+            | E::SealerFile { .. }
+            | E::NoIdentity
+            | E::IdentityFile { .. }
+            | E::KeyFile { .. }
+            | E::Unseal(_)
+            | E::SealedFile { .. }
+            | E::Stranger { .. }
+            | E::NobodyListens { .. } => {
+                let hint = of_secrets(&error);
+                Self::of(Fault::Given, &error).hint_if(hint)
+            }
+        }
+    }
+}
+
+/// What to do where a key, an identity or what they open is not what is needed.
+fn of_secrets(error: &AssemblyError) -> Option<String> {
+    use AssemblyError as E;
+    let hint = match error {
+        E::Crypto(_) => {
+            "`STRATUM_CRYPTO` names backends, for example `openssl`; unset it for the default"
+        }
+        E::NoSealer => {
+            "name one with `--sealer FILE` or `STRATUM_SEALER`; `stratum secrets keygen sealer \
+             --name YOU --out YOU.sealer --trust` makes one"
+        }
+        E::SealerFile { .. } => "`stratum secrets keygen sealer` makes one",
+        E::NoIdentity => {
+            "name one with `--identity FILE` or `STRATUM_IDENTITY`; `stratum secrets keygen \
+             identity --out FILE` makes one"
+        }
+        E::IdentityFile { .. } => {
+            "`stratum secrets keygen identity` makes one; those of age can be read too"
+        }
+        E::KeyFile { path, .. } => {
+            return Some(format!("`ls -l {}` shows who may read it", path.display()));
+        }
+        E::Unseal(UnsealError::OpensNothing) => {
+            "start it with the identity that the values are sealed to; a new one is named first: \
+             `stratum secrets keygen identity --trust`"
+        }
+        E::Unseal(_) => {
+            "start it with the identity that it had; to change it, give both: `--identity NEW \
+             --identity OLD`; if it is lost, `reconciler/docs/lost-identity.md` says what can \
+             still be done"
+        }
+        E::SealedFile { .. } => "`stratum check` shows what is wrong",
+        E::Stranger { folder, .. } => {
+            return Some(format!(
+                "run this as the user of the reconciler; `ls -ld {}` says who may write there",
+                folder.display()
+            ));
+        }
+        E::NobodyListens { .. } => {
+            "start it with `stratum reconcile`; `--state PATH` names a state elsewhere"
+        }
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }
 
 impl From<serde_json::Error> for CommandError {

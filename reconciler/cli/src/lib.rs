@@ -1,13 +1,11 @@
-//! The command line: one file per command, the terminal, the wiring.
+//! The command line: one file per command, and the terminal.
 //!
 //! *Guarantees*: stdout is the answer, stderr is everything else, and each failure ends with the
-//! next command to try. Nothing here decides anything about the world: it builds every adapter and
-//! hands them to the runtime as core's ports.
+//! next command to try. Nothing here decides anything about the world, and what builds the
+//! adapters is `assembly`.
 
 mod arguments;
-mod attendance;
 mod beneath;
-mod clock;
 mod commands;
 mod context;
 mod dotenv;
@@ -16,24 +14,13 @@ mod failure;
 mod files;
 mod forge;
 mod git;
-mod identity;
-mod keys;
 mod leaks;
 mod log;
-mod maker;
-mod note;
 mod objects;
-mod proposals;
-mod records;
-mod sealed_file;
 mod serve;
 mod show;
 mod style;
-mod telling;
 mod ui;
-mod unsealing;
-mod vault;
-mod wiring;
 mod words;
 mod work_tree;
 
@@ -41,6 +28,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+
+use stratum_assembly::adapters;
 
 use crate::arguments::Arguments;
 use crate::context::Context;
@@ -51,7 +40,7 @@ use crate::ui::{ColorChoice, Loudness, Ui};
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let first = arguments.get(1).and_then(|word| word.to_str());
-    if let Some(code) = wiring::helper_process(first) {
+    if let Some(code) = adapters::helper_process(first) {
         return code;
     }
     if let Some(code) = stratum_providers::init::in_a_child() {
@@ -65,7 +54,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(arguments: Arguments) -> Exit {
     let ui = Ui::new(arguments.global.color, arguments.global.loudness());
-    wiring::take_bounds(arguments.global.bounds.as_ref());
+    adapters::take_bounds(arguments.global.bounds.as_ref());
     let context = Context::new(ui.clone(), arguments.global);
     match arguments.command.run(&context) {
         Ok(exit) => exit,

@@ -19,7 +19,8 @@ pub(crate) fn somebody_may_speak(repository: &GitRepository, row: &EnvironmentRo
         .as_ref()
         .or(pin)
         .and_then(|base| repository.tree(base).ok());
-    let people = tree.and_then(|tree| crate::vault::files(tree.as_ref(), "trust/people").ok());
+    let people = tree
+        .and_then(|tree| stratum_assembly::seal_check::files(tree.as_ref(), "trust/people").ok());
     people.is_some_and(|people| people.iter().any(|(file, _)| file.ends_with(".toml")))
 }
 

@@ -3,16 +3,18 @@
 use std::io;
 use std::path::PathBuf;
 use std::str::FromStr as _;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
+use stratum_assembly::adapters;
+use stratum_assembly::sealed_file::parsed;
 use stratum_core::finding::{Finding, any_error};
 use stratum_core::ids::EnvironmentName;
-use stratum_core::kinds::secret::{SUFFIX, SealedDocument};
+use stratum_core::kinds::sealed_place::SealedPlace;
+use stratum_core::kinds::secret::SealedDocument;
 use stratum_core::ports::{Loader, Tree};
 use stratum_core::settings::Settings;
 use stratum_core::suggest;
 use stratum_core::trust::Trust;
-use stratum_seal::Crypto;
 use stratum_seal::age::Recipient;
 
 use crate::beneath;
@@ -20,7 +22,6 @@ use crate::context::Context;
 use crate::failure::CommandError;
 use crate::files::Files;
 use crate::git;
-use crate::wiring;
 
 /// A work tree with what it says.
 pub(crate) struct WorkTree {
@@ -34,70 +35,14 @@ pub(crate) struct WorkTree {
     pub(crate) trust: Trust,
 }
 
-/// Where a sealed file belongs: `ENV/PATH` as people write it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct SealedPlace {
-    /// The environment.
-    pub(crate) environment: EnvironmentName,
-    /// The path below `secrets/<environment>/`, without its ending.
-    pub(crate) path: String,
-}
-
-impl SealedPlace {
-    /// The file, from the top of the work tree.
-    pub(crate) fn file(&self) -> String {
-        format!("secrets/{}/{}{SUFFIX}", self.environment, self.path)
-    }
-
-    /// The place of a file; `None` when it is none of a sealed file.
-    pub(crate) fn of_file(file: &str) -> Option<Self> {
-        let rest = file.strip_prefix("secrets/")?.strip_suffix(SUFFIX)?;
-        let (environment, path) = rest.split_once('/')?;
-        Some(Self {
-            environment: EnvironmentName::new(environment).ok()?,
-            path: path.to_owned(),
-        })
-    }
-}
-
-impl std::fmt::Display for SealedPlace {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.environment, self.path)
-    }
-}
-
-impl std::str::FromStr for SealedPlace {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let text = text.strip_prefix("secrets/").unwrap_or(text);
-        let text = text.strip_suffix(SUFFIX).unwrap_or(text);
-        let wrong = || format!("`{text}` is not ENV/PATH, for example production/payments/db");
-        let (environment, path) = text.split_once('/').ok_or_else(wrong)?;
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        let sound =
-            |part: &str| !part.is_empty() && part != "." && part != ".." && part.chars().all(plain);
-        if path.split('/').any(|part| beneath::is_git(part.as_ref())) {
-            return Err(format!("`{text}` would lie in a folder of git's own"));
-        }
-        if !path.split('/').all(sound) {
-            return Err(wrong());
-        }
-        Ok(Self {
-            environment: EnvironmentName::new(environment).map_err(|error| error.to_string())?,
-            path: path.to_owned(),
-        })
-    }
-}
-
 impl WorkTree {
     /// The work tree that was named, or the one this process stands in.
     pub(crate) fn open(context: &Context) -> Result<Self, CommandError> {
         let folder = PathBuf::from(context.location());
         let top = git::top(&folder)?;
         let files = Arc::new(Files::of_work_tree(&folder)?);
-        let providers = wiring::providers()?;
-        let loader = wiring::loader(&providers, None)?;
+        let providers = adapters::providers()?;
+        let loader = adapters::loader(&providers, None)?;
         let settings = loader.settings(files.as_ref())?;
         let settings = usable(settings.value, &settings.findings, "stratum.ncl")?;
         let trust = trust(loader.as_ref(), files.as_ref(), &settings)?;
@@ -168,7 +113,7 @@ impl WorkTree {
         let Some(text) = self.read(file)? else {
             return Ok(None);
         };
-        parsed(file, &text).map(Some)
+        Ok(Some(parsed(file, &text)?))
     }
 
     /// Replaces a file as a whole, or makes it. No link of the work tree is followed.
@@ -218,62 +163,6 @@ fn usable<T>(value: Option<T>, findings: &[Finding], what: &str) -> Result<T, Co
                 Some(finding) => error.because(&io::Error::other(finding.message.clone())),
                 None => error,
             })
-        }
-    }
-}
-
-/// The text of a sealed file, read.
-pub(crate) fn parsed(file: &str, text: &str) -> Result<SealedDocument, CommandError> {
-    stratum_load::read_sealed(file, text).map_err(|findings| {
-        let message = format!("`{file}` is not a sealed file that can be read");
-        let error = CommandError::given(message).hint("`stratum check` shows what is wrong");
-        match findings.first() {
-            Some(finding) => error.because(&io::Error::other(finding.message.clone())),
-            None => error,
-        }
-    })
-}
-
-/// The crypto backends that `STRATUM_CRYPTO` names, or the default; the same for the whole process.
-pub(crate) fn crypto() -> Result<Crypto, CommandError> {
-    static CHOSEN: OnceLock<Crypto> = OnceLock::new();
-    if let Some(crypto) = CHOSEN.get() {
-        return Ok(crypto.clone());
-    }
-    let names = std::env::var("STRATUM_CRYPTO").ok();
-    let names = names.filter(|names| !names.is_empty());
-    let names = names.as_deref().unwrap_or(stratum_seal::backend::DEFAULT);
-    let chosen = Crypto::choose(names).map_err(|error| {
-        CommandError::given("the crypto backend cannot be used")
-            .because(&error)
-            .hint(
-                "`STRATUM_CRYPTO` names backends, for example `openssl`; unset it for the default",
-            )
-    })?;
-    Ok(CHOSEN.get_or_init(|| chosen).clone())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_are_written_in_several_ways_and_never_lead_out() {
-        let place: SealedPlace = "production/payments/db".parse().unwrap();
-        assert_eq!(place.file(), "secrets/production/payments/db.sealed.yaml");
-        assert_eq!(place.file().parse::<SealedPlace>().unwrap(), place);
-        assert_eq!(SealedPlace::of_file(&place.file()), Some(place));
-        for wrong in [
-            "production",
-            "production/",
-            "production/../x",
-            "a/b c",
-            "a//b",
-            "staging/.git/x",
-            "staging/.GIT/x",
-            "staging/x/.git",
-        ] {
-            assert!(wrong.parse::<SealedPlace>().is_err(), "{wrong}");
         }
     }
 }

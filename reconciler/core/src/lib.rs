@@ -2,7 +2,7 @@
 //!
 //! *Guarantees*: nothing here touches a file, a clock, a network or a thread. The same arguments
 //! give the same answers, on every machine. Everything that touches the world stands behind a
-//! trait in [`ports`] and is built by the command line.
+//! trait in [`ports`] and is built by `assembly`.
 
 pub mod approve;
 pub mod audit;

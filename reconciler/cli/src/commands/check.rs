@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use stratum_assembly::adapters;
 use stratum_core::beside;
 use stratum_core::desired::Revision;
 use stratum_core::duration;
@@ -12,13 +13,11 @@ use stratum_core::ports::{LoadError, Loader, Repository as _, RepositoryError, T
 use stratum_core::settings::Limits;
 
 use crate::context::{Context, Place};
-use crate::exit::Exit;
+use crate::exit::{Exit, exit_of};
 use crate::failure::CommandError;
 use crate::files::{Files, top};
 use crate::leaks;
 use crate::show;
-use crate::vault;
-use crate::wiring;
 
 /// Checks everything that can be known without touching the world
 ///
@@ -54,8 +53,8 @@ pub(crate) fn run(context: &Context, arguments: &CheckArguments) -> Result<Exit,
     };
     let place = context.place()?;
     let (tree, revision) = choose(context, arguments, &place)?;
-    let providers = wiring::providers()?;
-    let loader = wiring::loader(&providers, None)?;
+    let providers = adapters::providers()?;
+    let loader = adapters::loader(&providers, None)?;
     let mut findings = check(loader.as_ref(), tree.as_ref(), &revision)?;
     findings.extend(leaked(context, arguments, &place)?);
     sealed(context, loader.as_ref(), tree.as_ref(), &mut findings)?;
@@ -63,12 +62,12 @@ pub(crate) fn run(context: &Context, arguments: &CheckArguments) -> Result<Exit,
         say_what_is_out_of_bounds(context, &settings.limits);
     }
     answer(context, arguments, &findings, tree.as_ref())?;
-    Ok(wiring::exit_of(&findings))
+    Ok(exit_of(&findings))
 }
 
 /// A repository may ask for less than the operator's bounds; what asks for more gets the bounds.
 fn say_what_is_out_of_bounds(context: &Context, wanted: &Limits) {
-    let given = wiring::bounds().within(wanted);
+    let given = adapters::bounds().within(wanted);
     let default = Limits::default();
     let say = |name: &str, wanted: String, given: String| {
         context.ui.say(&format!(
@@ -160,7 +159,7 @@ fn sealed(
         return Ok(());
     };
     for environment in loader.environments(tree, &settings)? {
-        let report = vault::verify(context, tree, &settings, &environment)?;
+        let report = context.sealed(tree, &settings, &environment)?;
         findings.extend(report.findings);
     }
     let place = |finding: &Finding| (finding.source.clone(), finding.code.clone());
@@ -190,7 +189,7 @@ pub(crate) fn check(
         findings.extend(trust.findings);
         let trust = trust.value.unwrap_or_default();
         findings.extend(
-            wiring::gate()
+            adapters::gate()
                 .check(tree, &trust, &settings)
                 .map_err(LoadError::Tree)?,
         );

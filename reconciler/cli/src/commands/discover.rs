@@ -1,12 +1,13 @@
 //! `stratum discover`
 
 use serde::Serialize;
+use stratum_assembly::adapters;
+use stratum_assembly::clock::SystemClock;
 use stratum_core::ids::{Address, EnvironmentName, TypeName};
 use stratum_core::ports::{EnvironmentRow, Listed, Retry, Site, States as _};
 use stratum_core::resource::Instance;
 use stratum_runtime::{Roots, discover, site_of};
 
-use crate::clock::SystemClock;
 use crate::commands::plan::known_environments;
 use crate::context::{Context, Place};
 use crate::exit::Exit;
@@ -14,7 +15,6 @@ use crate::failure::CommandError;
 use crate::show::json::VERSION;
 use crate::show::table::Table;
 use crate::style::harmless;
-use crate::wiring;
 
 /// Lists what there is of a type in an environment, whether stratum made it or not
 ///
@@ -70,7 +70,7 @@ pub(crate) fn run(context: &Context, arguments: &DiscoverArguments) -> Result<Ex
             .map(|(address, state)| (address, state.instance))
             .collect();
         let site = site(&place, name, rows.pop().as_ref());
-        let (providers, clock) = (wiring::providers()?, SystemClock::new());
+        let (providers, clock) = (adapters::providers()?, SystemClock::new());
         let listed = discover(&providers, &clock, r#type, &site, &known, arguments.most).await;
         listed.map_err(|error| match error.retry {
             Retry::WhenInputChanges => CommandError::given(error.message),

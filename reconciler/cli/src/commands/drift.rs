@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use stratum_assembly::adapters;
 use stratum_core::ids::{Address, EnvironmentName};
 use stratum_core::observed::Report;
 use stratum_core::ports::{Journals as _, Observation, Observations as _, States as _};
@@ -18,7 +19,6 @@ use crate::show::json::VERSION;
 use crate::show::value::line;
 use crate::show::when;
 use crate::style::{Role, Theme, harmless};
-use crate::wiring;
 
 /// What can be done about it.
 const WAYS: &str = "
@@ -72,7 +72,7 @@ struct FieldView {
 /// Carries out the command.
 pub(crate) fn run(context: &Context, arguments: &DriftArguments) -> Result<Exit, CommandError> {
     let place = context.known_place()?;
-    let providers = wiring::providers()?;
+    let providers = adapters::providers()?;
     context.block_on(async {
         let store = place.known_state().await?;
         let sensitive = |address: &Address, attribute: &str| {

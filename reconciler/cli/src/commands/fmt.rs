@@ -149,7 +149,7 @@ fn files(top: &Path, paths: &[PathBuf]) -> Result<Vec<(PathBuf, Language)>, Comm
     let mut found = Vec::new();
     let mut folders = Vec::new();
     for path in paths {
-        let full = crate::context::absolute(path)?;
+        let full = stratum_assembly::absolute(path)?;
         match fs::symlink_metadata(&full) {
             Ok(data) if data.is_dir() => folders.push(full.display().to_string()),
             Ok(data) if data.is_file() => {

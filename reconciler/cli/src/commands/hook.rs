@@ -3,6 +3,7 @@
 use std::io::{self, BufRead as _};
 use std::path::{Path, PathBuf};
 
+use stratum_assembly::adapters;
 use stratum_core::finding::{Finding, any_error, codes};
 use stratum_core::ids::{BranchName, EnvironmentName};
 use stratum_core::ports::{Loader, Repository as _, Tree};
@@ -20,7 +21,6 @@ use crate::git;
 use crate::leaks;
 use crate::show;
 use crate::style::Role;
-use crate::wiring;
 
 /// Does what a hook of git does; the files in `hooks/` call it
 ///
@@ -126,7 +126,7 @@ fn head_is_kept(place: &Place) -> bool {
 }
 
 fn loader() -> Result<std::sync::Arc<dyn Loader>, CommandError> {
-    wiring::loader(&wiring::providers()?, None)
+    Ok(adapters::loader(&adapters::providers()?, None)?)
 }
 
 /// Says what is wrong, on stderr, where it is an error; otherwise what was not looked at.

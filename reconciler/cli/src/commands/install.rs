@@ -8,9 +8,10 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use stratum_assembly::adapters;
+
 use crate::failure::CommandError;
 use crate::git;
-use crate::wiring;
 
 /// The hooks of a clone.
 const OF_CLONES: &[(&str, &str)] = &[
@@ -115,7 +116,7 @@ impl Place {
         if self.committed {
             return Ok(text.to_owned());
         }
-        let program = wiring::this_program()?;
+        let program = adapters::this_program()?;
         let program = program.to_string_lossy().replace('\'', "'\\''");
         Ok(text.replacen(PROGRAM, &format!("\nprogram='{program}'\n"), 1))
     }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde_json::json;
+use stratum_assembly::adapters;
 use stratum_core::audit::{Named, Role as Part};
 use stratum_core::ids::EnvironmentName;
 use stratum_core::ports::{Break, HeldLease, LeaseError, Leases as _, Life, StoreError, who};
@@ -11,7 +12,6 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::CommandError;
 use crate::show::table::Table;
-use crate::wiring;
 
 /// Shows which process reconciles which environment, and takes that right away from one
 ///
@@ -137,7 +137,7 @@ fn break_one(context: &Context, arguments: &BreakArguments) -> Result<Exit, Comm
         return Err(StoreError::Missing { path }.into());
     }
     let broken = context.block_on(async {
-        let store = SqliteStore::open_logged(&place.state, wiring::note_signer()?).await?;
+        let store = SqliteStore::open_logged(&place.state, adapters::note_signer()?).await?;
         let broken = store.break_lease(environment, &how).await;
         store.close().await;
         broken.map_err(|error| refusal(environment, error))

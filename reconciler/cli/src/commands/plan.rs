@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use stratum_assembly::adapters;
+use stratum_assembly::clock::SystemClock;
+use stratum_assembly::seal_check::NothingSealed;
 use stratum_core::finding::any_error;
 use stratum_core::ids::{CommitId, EnvironmentName};
 use stratum_core::ports::{
@@ -20,15 +23,12 @@ use stratum_runtime::{Preview, PreviewBase, PreviewRequest, Providers, Roots, pr
 use stratum_store::SqliteStore;
 
 pub(crate) use self::gathered::Gathered;
-use crate::clock::SystemClock;
 use crate::commands::check;
 use crate::context::{Context, Place};
 use crate::exit::Exit;
 use crate::failure::CommandError;
 use crate::show;
 use crate::style::Role;
-use crate::vault::NothingSealed;
-use crate::wiring;
 
 /// Shows what would change, and what policy says
 ///
@@ -124,10 +124,10 @@ impl<'a> Planner<'a> {
             Some(head) => head.clone(),
             None => repository.resolve("HEAD")?,
         };
-        let providers = wiring::providers()?;
+        let providers = adapters::providers()?;
         Ok(Self {
             place,
-            loader: wiring::loader(&providers, None)?,
+            loader: adapters::loader(&providers, None)?,
             providers,
             store: place.state_as(arguments.identity.as_deref()).await?,
             head,
@@ -303,8 +303,8 @@ impl<'a> Planner<'a> {
             &own,
             row.as_ref().and_then(|row| row.root.as_deref()),
         );
-        let (clock, gate) = (SystemClock::new(), wiring::gate());
-        let signatures = wiring::signatures();
+        let (clock, gate) = (SystemClock::new(), adapters::gate());
+        let signatures = adapters::signatures();
         let request = PreviewRequest {
             repository: self.place.repository.as_ref(),
             loader: self.loader.as_ref(),
@@ -372,7 +372,7 @@ impl<'a> Planner<'a> {
             .entry(&format!("secrets/{environment}"))
             .map_err(|error| CommandError::machine("the files cannot be read").because(&error))?;
         match folder {
-            Some(_) => wiring::sealing(),
+            Some(_) => Ok(adapters::sealing()?),
             None => Ok(Arc::new(NothingSealed)),
         }
     }

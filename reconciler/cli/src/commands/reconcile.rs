@@ -6,39 +6,32 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use stratum_assembly::identity::{Guarded, NOT_LOCKED};
+use stratum_assembly::telling::{self, TELLING, Telling};
+use stratum_assembly::{absolute, engine, keys};
 use stratum_core::condition::Condition;
 use stratum_core::ids::EnvironmentName;
-use stratum_core::ports::{
-    Audit, EvaluationCache, Leases as _, Loader, RunOutcome, SecretStore, Store,
-};
-use stratum_providers::probe::HealthProbe;
+use stratum_core::ports::{Leases as _, Loader, RunOutcome};
 use stratum_repo::RefWatcher;
 use stratum_runtime::{
-    EnvironmentReport, Options, Ports, Progress, ProgressSink, Reconciler, Roots, Stop,
+    EnvironmentReport, Options, Progress, ProgressSink, Reconciler, Roots, Stop,
 };
-use stratum_store::{CommitKey, SqliteStore};
+use stratum_store::SqliteStore;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::clock::{SystemClock, SystemRandomness};
 use crate::commands::status;
-use crate::context::{Context, Place, absolute};
+use crate::context::{Context, Place};
 use crate::exit::Exit;
 use crate::failure::CommandError;
 use crate::forge::ForgeArguments;
 use crate::git;
-use crate::identity::{Guarded, NOT_LOCKED};
-use crate::keys;
 use crate::log;
-use crate::proposals::Proposals;
 use crate::serve::{self, Desk, Sources, Webhook};
 use crate::show;
 use crate::show::live::Board;
 use crate::style::{Theme, one_line};
-use crate::telling::{self, TELLING, Telling};
 use crate::ui::{Loudness, Ui};
-use crate::wiring;
-use crate::work_tree::crypto;
 
 /// Refs are looked at this often even when nothing woke the reconciler.
 const POLL: Duration = Duration::from_secs(30);
@@ -181,8 +174,7 @@ async fn open(
     voice: &Voice,
     place: &Place,
 ) -> Result<Guarded, CommandError> {
-    let store = SqliteStore::open_logged(&place.state, wiring::note_signer()?).await?;
-    let guarded = Guarded::open(store, place, &arguments.identity).await?;
+    let guarded = engine::open(place, &arguments.identity).await?;
     if !guarded.hardening.keys_locked {
         voice.say(NOT_LOCKED);
     }
@@ -206,8 +198,6 @@ async fn work(
         None => None,
     };
     let guarded = open(arguments, voice, place).await?;
-    let key = CommitKey::open(&place.state, wiring::note_signer()?)?;
-    place.repository.sign_with(Arc::new(key));
     let store = Arc::clone(&guarded.store);
     let stop = Stop::default();
     let wake = Arc::new(match arguments.once {
@@ -226,7 +216,7 @@ async fn work(
     let told = announcer.clone().map(telling::telling);
     let sink = sink(voice, Arc::clone(&desk), told);
     let options = options(arguments, place)?;
-    let ports = ports(arguments, place, &guarded, Arc::clone(&wake))?;
+    let ports = engine::ports(place, &guarded, arguments.sealer.clone(), Arc::clone(&wake))?;
     let loader = Arc::clone(&ports.loader);
     let reconciler = Reconciler::new(ports, options, sink, stop.clone());
     listen(voice, &desk, wake, stop.clone(), loader)?;
@@ -271,39 +261,6 @@ async fn finish_once(
     answer(context, place, store, reports).await?;
     store.close().await;
     Ok(exit_of(reports))
-}
-
-fn ports(
-    arguments: &ReconcileArguments,
-    place: &Place,
-    guarded: &Guarded,
-    wake: Arc<RefWatcher>,
-) -> Result<Ports, CommandError> {
-    let store = &guarded.store;
-    let proposals = Proposals {
-        repository: place.repository.clone(),
-        crypto: crypto()?,
-        sealer: arguments.sealer.clone(),
-    };
-    let providers = wiring::providers()?;
-    let cache: Arc<dyn EvaluationCache> = store.clone();
-    Ok(Ports {
-        store: Arc::clone(store) as Arc<dyn Store>,
-        audit: Arc::clone(store) as Arc<dyn Audit>,
-        loader: wiring::loader(&providers, Some(cache))?,
-        gate: wiring::gate(),
-        signatures: wiring::signatures(),
-        providers,
-        sealing: wiring::sealing()?,
-        vault: Arc::clone(store) as Arc<dyn SecretStore>,
-        secrets: Arc::new(guarded.keeper.clone()),
-        proposals: Arc::new(proposals),
-        probe: Arc::new(HealthProbe),
-        clock: Arc::new(SystemClock::new()),
-        randomness: Arc::new(SystemRandomness),
-        wake,
-        repository: place.repository.clone(),
-    })
 }
 
 fn options(arguments: &ReconcileArguments, place: &Place) -> Result<Options, CommandError> {

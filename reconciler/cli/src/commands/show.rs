@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use serde_json::json;
+use stratum_assembly::adapters;
 use stratum_core::ids::{Address, RunId};
 use stratum_core::journal::Event;
 use stratum_core::plan::Step;
@@ -26,7 +27,6 @@ use crate::show::json::{HistoryView, PlanView, VERSION};
 use crate::show::status::look;
 use crate::show::{value, when};
 use crate::style::{Role, Theme, harmless, one_line};
-use crate::wiring;
 
 /// Runs that are searched.
 pub(crate) const RUNS: u32 = 500;
@@ -68,7 +68,7 @@ async fn show_resource(
     };
     let last = last_run(store, address).await?;
     let condition = seen_condition(store, state).await?;
-    let providers = wiring::providers()?;
+    let providers = adapters::providers()?;
     let hidden = |name: &str| {
         state.sensitive.touches(&Path::of(name)) || is_sensitive(&providers, state, name)
     };

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use stratum_assembly::adapters;
+use stratum_assembly::attendance::{Attendance, Branches};
+use stratum_assembly::records;
 use stratum_core::condition::Condition;
 use stratum_core::ids::EnvironmentName;
 use stratum_core::ports::{
@@ -13,16 +16,14 @@ use stratum_core::remembered::AGAIN;
 use stratum_core::run::RunSummary;
 use stratum_store::{Counts, SqliteStore};
 
-use crate::attendance::{Attendance, Branches};
 use crate::commands::audit;
 use crate::commands::watch::{self, Answer, WatchArguments};
 use crate::context::{Context, Place};
 use crate::exit::Exit;
 use crate::failure::CommandError;
-use crate::records;
 use crate::show;
 use crate::show::json::{AgainView, EnvironmentView, StatusView, VERSION};
-use crate::{wiring, words};
+use crate::words;
 
 /// Shows how every environment is, and whether somebody reconciles
 #[derive(Debug, clap::Args)]
@@ -213,8 +214,8 @@ fn next_try(entry: &QueueEntry) -> String {
 fn named(place: &Place) -> Result<Vec<EnvironmentName>, CommandError> {
     let head = place.repository.resolve("HEAD")?;
     let tree = place.repository.tree(&head)?;
-    let providers = wiring::providers()?;
-    let loader = wiring::loader(&providers, None)?;
+    let providers = adapters::providers()?;
+    let loader = adapters::loader(&providers, None)?;
     match loader.settings(tree.as_ref())?.value {
         Some(settings) => Ok(loader.environments(tree.as_ref(), &settings)?),
         None => {

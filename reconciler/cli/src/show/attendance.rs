@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use crate::attendance::Attendance;
+use stratum_assembly::attendance::Attendance;
+
 use crate::show::when;
 use crate::style::{Mark, Role, Theme};
 

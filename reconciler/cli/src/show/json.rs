@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
+use stratum_assembly::attendance::{Attendance, Behind};
+use stratum_assembly::records::RecordsView;
 use stratum_core::digest::Digest;
 use stratum_core::finding::{Finding, Severity};
 use stratum_core::ids::{Address, CommitId, EnvironmentName, ProviderName, RunId};
@@ -19,8 +21,6 @@ use stratum_core::source::Source;
 use stratum_core::value::shown;
 use stratum_core::verdict::{Judgement, Policy, Verdict};
 
-use crate::attendance::{Attendance, Behind};
-use crate::records::RecordsView;
 use crate::show::audit::AuditView;
 use crate::show::plan::judgement;
 

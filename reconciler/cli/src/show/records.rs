@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use crate::records::{RecordsView, Signatures};
+use stratum_assembly::records::{RecordsView, Signatures};
+
 use crate::show::when;
 use crate::style::{Mark, Role, Theme, one_line};
 

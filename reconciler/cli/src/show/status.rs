@@ -229,8 +229,8 @@ pub(crate) mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::attendance::Behind;
     use crate::show::json::AgainView;
+    use stratum_assembly::attendance::Behind;
     use stratum_core::ids::{BranchName, CommitId, EnvironmentName, RunId};
 
     pub(crate) fn environment(name: &str, condition: &'static str) -> EnvironmentView {

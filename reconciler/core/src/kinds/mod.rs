@@ -8,6 +8,7 @@ pub mod form;
 pub mod knowledge;
 pub mod pipeline;
 pub mod problem;
+pub mod sealed_place;
 pub mod secret;
 
 pub use circle::circles;

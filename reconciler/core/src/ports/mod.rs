@@ -1,6 +1,6 @@
 //! The ports: everything the engine needs from outside, as traits, one file each.
 //!
-//! Adapters implement them in the crates beside this one; the command line wires them together;
+//! Adapters implement them in the crates beside this one; `assembly` builds them;
 //! the testkit has in-memory twins.
 
 mod audit;

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde_json::json;
+use stratum_assembly::absolute;
 use stratum_store::ExportError;
 
 use super::{Source, moment, open};
-use crate::context::{Context, absolute};
+use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::CommandError;
 

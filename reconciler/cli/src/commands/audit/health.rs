@@ -1,11 +1,11 @@
 //! How the log beside a state is, for `status` and `doctor`.
 
+use stratum_assembly::adapters;
 use stratum_store::{Health, LogReader, SqliteStore, log_folder};
 
 use crate::context::Place;
 use crate::failure::CommandError;
 use crate::show::audit::AuditView;
-use crate::wiring;
 
 /// The log beside a state; `None` when there is none yet.
 pub(crate) async fn health(
@@ -13,7 +13,7 @@ pub(crate) async fn health(
     store: &SqliteStore,
 ) -> Result<Option<AuditView>, CommandError> {
     let (expected, waiting) = store.expected_log().await?;
-    let reader = LogReader::new(log_folder(&place.state), wiring::note_signer()?);
+    let reader = LogReader::new(log_folder(&place.state), adapters::note_signer()?);
     let (health, problem) = match reader.health() {
         Ok(None) if expected.is_empty() && waiting == 0 => return Ok(None),
         Ok(None) if !expected.is_empty() => {

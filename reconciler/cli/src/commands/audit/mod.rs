@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use stratum_assembly::{absolute, adapters};
 use stratum_store::{Expected, LogReader, log_folder};
 
-use crate::context::{Context, absolute};
+use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::CommandError;
-use crate::wiring;
 
 pub(crate) use health::health;
 
@@ -62,7 +62,7 @@ struct Opened {
 }
 
 fn open(context: &Context, source: &Source) -> Result<Opened, CommandError> {
-    let signer = wiring::note_signer()?;
+    let signer = adapters::note_signer()?;
     if let Some(folder) = &source.log {
         let folder = absolute(folder)?;
         there(&folder)?;

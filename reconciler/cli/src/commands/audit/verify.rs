@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use stratum_assembly::records::{self, Signatures};
 use stratum_store::{PartReport, Report, key_words};
 
 use super::{Opened, Source, open};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::CommandError;
-use crate::records::{self, Signatures};
 use crate::show;
 use crate::style::{Role, Theme};
 
@@ -80,7 +80,7 @@ fn signatures(context: &Context) -> Result<Option<Signatures>, CommandError> {
     let place = context.known_place()?;
     context.block_on(async {
         match place.state().await? {
-            Some(store) => records::verify(&place, &store).await,
+            Some(store) => Ok(records::verify(&place, &store).await?),
             None => Ok(None),
         }
     })

@@ -6,6 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use stratum_assembly::adapters;
+use stratum_assembly::identity::readable_with;
 use stratum_core::condition::Condition;
 use stratum_core::ids::CommitId;
 use stratum_core::ports::{Journals as _, RunOutcome, States as _, StoreError, Unfinished};
@@ -13,8 +15,6 @@ use stratum_core::run::RunSummary;
 use stratum_store::{Access, SqliteStore};
 
 use crate::failure::CommandError;
-use crate::identity::readable_with;
-use crate::wiring;
 
 /// The longest one push may take before the demo gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -90,7 +90,7 @@ impl Stage {
         };
         let identity = self.folder.join(identity);
         let log = File::create(self.folder.join("reconciler.log")).map_err(failed)?;
-        let child = without_git_variables(&mut Command::new(wiring::this_program()?))
+        let child = without_git_variables(&mut Command::new(adapters::this_program()?))
             .args(["--color", "never", "reconcile", "--repo"])
             .arg(self.bare())
             .arg("--root")
@@ -363,7 +363,7 @@ pub(crate) fn stratum(folder: &Path, arguments: &[&str]) -> Result<String, Comma
     let failed = |error: std::io::Error| {
         CommandError::machine("this program could not be run").because(&error)
     };
-    let mut command = Command::new(wiring::this_program()?);
+    let mut command = Command::new(adapters::this_program()?);
     let output = without_git_variables(&mut command)
         .args(["--color", "never"])
         .args(arguments)

@@ -1,10 +1,10 @@
 //! Whether protected environments and others share a user and an identity.
 
+use stratum_assembly::adapters;
 use stratum_core::ports::Repository as _;
 
 use super::Check;
 use crate::context::Place;
-use crate::wiring;
 
 /// A warning where an environment is protected and another is not; nothing where that cannot be
 /// told.
@@ -12,7 +12,7 @@ pub(super) fn check(place: &Place) -> Option<Check> {
     const NAME: &str = "separation";
     let commit = place.repository.resolve("HEAD").ok()?;
     let tree = place.repository.tree(&commit).ok()?;
-    let loader = wiring::loader(&wiring::providers().ok()?, None).ok()?;
+    let loader = adapters::loader(&adapters::providers().ok()?, None).ok()?;
     let settings = loader.settings(tree.as_ref()).ok()?.value?;
     let (protected, others): (Vec<_>, Vec<_>) = settings
         .environments

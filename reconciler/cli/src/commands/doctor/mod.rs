@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use serde_json::json;
+use stratum_assembly::adapters;
 use stratum_core::ports::{Repository as _, RepositoryError};
 use stratum_load::{Enforcement, Evaluators};
 
@@ -19,7 +20,6 @@ use crate::exit::Exit;
 use crate::failure::CommandError;
 use crate::git;
 use crate::style::{Mark, Role, Theme, one_line};
-use crate::wiring;
 
 /// Free space under which a state may soon be unable to grow, in bytes.
 const ROOM: u64 = 256 << 20;
@@ -164,7 +164,7 @@ fn check_evaluator() -> Result<Check, CommandError> {
     const NAME: &str = "confinement";
     let remedy = "use a kernel from 5.13 on with Landlock in its `lsm=` list, and a container \
                   runtime that allows it";
-    let evaluators = Evaluators::new(wiring::this_program()?);
+    let evaluators = Evaluators::new(adapters::this_program()?);
     let confinement = match evaluators.confinement() {
         Ok(confinement) => confinement,
         Err(error) => {
@@ -195,7 +195,7 @@ fn check_evaluator() -> Result<Check, CommandError> {
 fn check_clock() -> Check {
     const NAME: &str = "clock";
     let remedy = "set the clock, for example with `timedatectl set-ntp true`";
-    let built = wiring::this_program()
+    let built = adapters::this_program()
         .ok()
         .and_then(|program| std::fs::metadata(program).ok()?.modified().ok());
     let now = SystemTime::now();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use stratum_assembly::adapters;
 use stratum_core::desired::Desired;
 use stratum_core::ids::{BranchName, CommitId, EnvironmentName, TypeName};
 use stratum_core::ports::{Effect, Repository as _};
@@ -11,7 +12,6 @@ use stratum_runtime::Providers;
 use crate::context::Place;
 use crate::failure::CommandError;
 use crate::git;
-use crate::wiring;
 
 /// What is to be done, in one sentence.
 pub(super) const REMEDY: &str = "stratum does not touch the file; put back a copy of it, or make \
@@ -95,8 +95,8 @@ fn content(place: &Place) -> Result<Content, CommandError> {
     let repository = &place.repository;
     let head = repository.resolve("HEAD")?;
     let (tree, revision) = (repository.tree(&head)?, repository.revision(&head)?);
-    let providers = wiring::providers()?;
-    let loader = wiring::loader(&providers, None)?;
+    let providers = adapters::providers()?;
+    let loader = adapters::loader(&providers, None)?;
     let settings = loader.settings(tree.as_ref())?.value;
     let settings = settings.ok_or_else(|| CommandError::given("`stratum.ncl` cannot be used"))?;
     let mut environments = Vec::new();

@@ -1,10 +1,11 @@
 //! What secrets need of this machine: the algorithms, and memory that nobody else looks into.
 
+use stratum_assembly::crypto;
 use stratum_seal::memory::{Hardening, harden};
 
 use super::Check;
+use crate::failure::CommandError;
 use crate::style::one_line;
-use crate::work_tree::crypto;
 
 /// Every algorithm of the chosen backends, held to its known answers.
 pub(super) fn check_crypto() -> Check {
@@ -14,7 +15,7 @@ pub(super) fn check_crypto() -> Check {
     let crypto = match crypto() {
         Ok(crypto) => crypto,
         Err(error) => {
-            let sentence = one_line(&error.render(&crate::style::Theme::PLAIN));
+            let sentence = one_line(&CommandError::from(error).render(&crate::style::Theme::PLAIN));
             return Check::bad(NAME, sentence, remedy);
         }
     };

@@ -3,18 +3,19 @@
 use std::path::Path;
 
 use jiff::Timestamp;
+use stratum_assembly::attendance::{Attendance, Behind, Branches};
+use stratum_assembly::records;
 use stratum_core::ports::{
     HeldLease, Journals as _, Leases as _, Life, Retention as _, States as _, StoreError, who,
 };
 use stratum_store::{Access, SqliteStore};
 
 use super::{Check, rebuild};
-use crate::attendance::{Attendance, Behind, Branches};
 use crate::commands::audit;
 use crate::context::Place;
 use crate::failure::CommandError;
+use crate::show;
 use crate::style::{Theme, one_line};
-use crate::{records, show};
 
 /// So many environments are named whose branch went on.
 const BEHIND: usize = 3;
@@ -100,7 +101,7 @@ async fn records(place: &Place, store: &SqliteStore) -> Check {
         Ok(None) => return Check::good(NAME, "all are in git, and each follows the one before"),
         Ok(Some(view)) => view,
         Err(error) => {
-            let sentence = error.render(&Theme::PLAIN);
+            let sentence = CommandError::from(error).render(&Theme::PLAIN);
             let sentence = one_line(sentence.trim_start_matches("error: "));
             return Check::bad(NAME, sentence, "`git fsck`");
         }

@@ -8,6 +8,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
+use stratum_assembly::absolute;
 use stratum_core::digest::Digest;
 use stratum_core::finding::Finding;
 use stratum_core::ids::CommitId;
@@ -16,7 +17,6 @@ use stratum_forge::markdown::{Plans, SUMMARY_BYTES, Standing};
 
 use crate::commands::plan::Gathered;
 use crate::commands::pull_request::report::Told;
-use crate::context::absolute;
 use crate::failure::CommandError;
 use crate::forge::variable;
 use crate::show::json::{PlanView, VERSION, no_plan};
@@ -96,7 +96,7 @@ impl Workflow {
             (None, Some(temporary)) => temporary.join("stratum"),
             (None, None) => PathBuf::from("stratum-plan"),
         };
-        absolute(&folder)
+        Ok(absolute(&folder)?)
     }
 
     /// Adds the whole report to the page of the run.

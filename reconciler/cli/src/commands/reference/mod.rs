@@ -3,12 +3,12 @@
 mod contract;
 mod pages;
 
+use stratum_assembly::adapters;
 use stratum_load::provider_file;
 
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::CommandError;
-use crate::wiring;
 
 /// Prints a reference page, made from the program itself
 #[derive(Debug, clap::Args)]
@@ -50,7 +50,7 @@ pub(crate) fn run(context: &Context, arguments: &ReferenceArguments) -> Result<E
 
 /// The contracts of one provider, in Nickel.
 fn contracts(provider: &str) -> Result<String, CommandError> {
-    let providers = wiring::providers()?;
+    let providers = adapters::providers()?;
     let schemas = providers.schemas().into_iter();
     let wanted = schemas.filter(|schema| schema.provider.as_str() == provider);
     Ok(wanted.map(provider_file).collect())

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
 use clap::Args;
+use stratum_assembly::{crypto, sealed_file};
 use stratum_core::digest::Digest;
 use stratum_core::kinds::secret::{SealedFile, SealedValue};
 use stratum_seal::age::{Recipient, RecipientId};
@@ -14,8 +15,7 @@ use stratum_seal::signature::Signatures;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::CommandError;
-use crate::sealed_file;
-use crate::work_tree::{WorkTree, crypto};
+use crate::work_tree::WorkTree;
 
 /// Writes a sealed file as git should compare it: versions, sealers, recipients, digests; no key
 #[derive(Debug, Args)]

@@ -7,6 +7,9 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use stratum_assembly::sealed_file::parsed;
+use stratum_assembly::{keys, sealed_file};
+use stratum_core::kinds::sealed_place::SealedPlace;
 use stratum_core::secret::Secret;
 use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
@@ -17,9 +20,7 @@ use super::seal::{Sealing, Versions, check_key};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::CommandError;
-use crate::keys;
-use crate::sealed_file;
-use crate::work_tree::{SealedPlace, WorkTree, parsed};
+use crate::work_tree::WorkTree;
 
 /// Opens the values of a sealed file in $EDITOR, and seals again those that changed
 ///

@@ -6,13 +6,15 @@ use std::path::Path;
 use std::process::Stdio;
 use std::str::FromStr as _;
 
+use stratum_assembly::sealed_file::parsed;
+use stratum_core::kinds::sealed_place::SealedPlace;
 use stratum_seal::Crypto;
 use stratum_seal::age::{Recipient, RecipientId};
 use stratum_seal::signature::Signatures;
 
 use crate::failure::CommandError;
 use crate::git;
-use crate::work_tree::{SealedPlace, WorkTree, parsed};
+use crate::work_tree::WorkTree;
 
 /// Where recipients stand.
 const RECIPIENTS: &str = "trust/recipients";

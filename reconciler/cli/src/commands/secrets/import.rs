@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
+use stratum_assembly::{keys, sealed_file};
+use stratum_core::kinds::sealed_place::SealedPlace;
 use stratum_core::secret::Secret;
 use stratum_seal::age;
 use stratum_seal::sops::{self, Node};
@@ -16,9 +18,7 @@ use crate::context::Context;
 use crate::dotenv;
 use crate::exit::Exit;
 use crate::failure::CommandError;
-use crate::keys;
-use crate::sealed_file;
-use crate::work_tree::{SealedPlace, WorkTree};
+use crate::work_tree::WorkTree;
 
 /// The most bytes of a file that is imported.
 const LARGEST: u64 = 4 << 20;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::json;
+use stratum_assembly::crypto;
 use stratum_core::ids::EnvironmentName;
 use stratum_seal::age::Identity;
 use stratum_seal::keys::{self, FileError, Sealer};
@@ -12,7 +13,7 @@ use stratum_seal::keys::{self, FileError, Sealer};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::CommandError;
-use crate::work_tree::{WorkTree, crypto};
+use crate::work_tree::WorkTree;
 
 /// Makes a sealer's key or an identity
 #[derive(Debug, Args)]

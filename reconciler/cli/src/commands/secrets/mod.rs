@@ -64,9 +64,9 @@ pub(crate) fn tip(error: &clap::Error) -> Option<String> {
 
 /// Carries out the command.
 pub(crate) fn run(context: &Context, arguments: &SecretsArguments) -> Result<Exit, CommandError> {
-    let hardening = crate::identity::harden()?;
+    let hardening = stratum_assembly::identity::harden()?;
     if !hardening.keys_locked {
-        context.ui.say(crate::identity::NOT_LOCKED);
+        context.ui.say(stratum_assembly::identity::NOT_LOCKED);
     }
     private::clean();
     let standing = context.standing();

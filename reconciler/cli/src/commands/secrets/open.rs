@@ -4,6 +4,8 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
 use clap::Args;
+use stratum_assembly::{crypto, keys};
+use stratum_core::kinds::sealed_place::SealedPlace;
 use stratum_core::kinds::secret::SealedValue;
 use stratum_core::secret::Secret;
 use stratum_core::suggest;
@@ -13,8 +15,7 @@ use stratum_seal::{Crypto, Place, Policy, Verified};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::CommandError;
-use crate::keys;
-use crate::work_tree::{SealedPlace, WorkTree, crypto};
+use crate::work_tree::WorkTree;
 
 /// Prints one value, for a person who holds an identity
 ///

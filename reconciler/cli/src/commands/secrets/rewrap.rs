@@ -5,7 +5,9 @@ use std::str::FromStr as _;
 
 use clap::Args;
 use serde_json::json;
+use stratum_assembly::{keys, sealed_file};
 use stratum_core::ids::EnvironmentName;
+use stratum_core::kinds::sealed_place::SealedPlace;
 use stratum_seal::age::{Recipient, RecipientId};
 use stratum_seal::value::compare;
 
@@ -14,9 +16,7 @@ use super::seal::Sealing;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::CommandError;
-use crate::keys;
-use crate::sealed_file;
-use crate::work_tree::{SealedPlace, WorkTree};
+use crate::work_tree::WorkTree;
 
 /// Seals values again to the recipients that `trust/` names now
 ///
@@ -58,7 +58,7 @@ pub(crate) fn run(context: &Context, arguments: &RewrapArguments) -> Result<Exit
             continue;
         };
         let before = text.clone();
-        let document = crate::work_tree::parsed(&file, &text)?;
+        let document = stratum_assembly::sealed_file::parsed(&file, &text)?;
         for (key, value) in &document.file.values {
             let found = verified(&sealing.crypto, &work_tree, &place, key, value)?;
             let (beyond, lacking) = compare(&found, &ids);

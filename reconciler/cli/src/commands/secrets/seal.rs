@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::json;
+use stratum_assembly::{crypto, keys, sealed_file};
+use stratum_core::kinds::sealed_place::SealedPlace;
 use stratum_core::kinds::secret::SealedValue;
 use stratum_core::ports::SecretStore as _;
 use stratum_core::secret::Secret;
@@ -20,9 +22,7 @@ use super::history::History;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::CommandError;
-use crate::keys;
-use crate::sealed_file;
-use crate::work_tree::{SealedPlace, WorkTree, crypto};
+use crate::work_tree::WorkTree;
 
 /// The most bytes of a value; sealed to a few recipients it stays below what a file may have.
 const LARGEST: u64 = 192 << 10;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
+use stratum_assembly::{crypto, keys};
 use stratum_core::secret::Secret;
 use stratum_seal::{keys as files, share};
 
@@ -11,8 +12,6 @@ use super::keygen::{failed, unwritten};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::CommandError;
-use crate::keys;
-use crate::work_tree::crypto;
 
 /// Splits an identity into shares, of which some open a reconciler
 ///

@@ -5,6 +5,8 @@ use std::str::FromStr as _;
 
 use clap::Args;
 use serde::Serialize;
+use stratum_assembly::crypto;
+use stratum_core::kinds::sealed_place::SealedPlace;
 use stratum_core::kinds::secret::SealedValue;
 use stratum_seal::Crypto;
 use stratum_seal::age::{Recipient, RecipientId, RecipientKind};
@@ -14,7 +16,7 @@ use super::history::History;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::CommandError;
-use crate::work_tree::{SealedPlace, WorkTree, crypto};
+use crate::work_tree::WorkTree;
 
 /// Lists sealed values: who sealed them, who can read them, and what must be changed
 ///

@@ -4,6 +4,7 @@ use std::io::{IsTerminal as _, Read as _};
 use std::path::PathBuf;
 
 use clap::Args;
+use stratum_assembly::unsealing::{self, Answer, Ask};
 use stratum_core::secret::Secret;
 use stratum_seal::keys;
 
@@ -11,7 +12,6 @@ use super::seal::ask;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::CommandError;
-use crate::unsealing::{self, Answer, Ask};
 
 /// Brings a running reconciler to life that is sealed: with shares of its identity, or the whole
 ///

@@ -7,11 +7,9 @@ use stratum_core::ids::EnvironmentName;
 use stratum_core::ports::SealedSecret;
 
 use crate::context::Context;
-use crate::exit::Exit;
+use crate::exit::{Exit, exit_of};
 use crate::failure::CommandError;
 use crate::show;
-use crate::vault;
-use crate::wiring;
 use crate::work_tree::WorkTree;
 
 /// Verifies every sealed value of the work tree: place, signatures, sealer, recipients, version
@@ -38,12 +36,7 @@ pub(crate) fn run(context: &Context, arguments: &VerifyArguments) -> Result<Exit
         {
             continue;
         }
-        let report = vault::verify(
-            context,
-            work_tree.files.as_ref(),
-            &work_tree.settings,
-            &environment,
-        )?;
+        let report = context.sealed(work_tree.files.as_ref(), &work_tree.settings, &environment)?;
         let found = report.values.into_iter();
         values.extend(found.map(|value| (environment.clone(), value)));
         findings.extend(report.findings);
@@ -77,5 +70,5 @@ pub(crate) fn run(context: &Context, arguments: &VerifyArguments) -> Result<Exit
             first.code
         ));
     }
-    Ok(wiring::exit_of(&findings))
+    Ok(exit_of(&findings))
 }

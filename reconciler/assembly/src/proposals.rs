@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use stratum_core::digest::Digest;
 use stratum_core::ids::{BranchName, CommitId, RunId};
+use stratum_core::kinds::sealed_place::SealedPlace;
 use stratum_core::ports::{
     ProposalError, ProposalRequest, Proposer, Publication, Repository, RepositoryError, Tree,
     WantedSecret, generated_path,
@@ -16,12 +17,10 @@ use stratum_seal::age::Recipient;
 use stratum_seal::keys::Sealer;
 use stratum_seal::{Crypto, Place};
 
-use crate::failure::CommandError;
+use crate::error::{AssemblyError, chain};
 use crate::keys;
 use crate::maker::OpenSsl;
-use crate::sealed_file;
-use crate::unsealing::chain;
-use crate::work_tree::{SealedPlace, parsed};
+use crate::sealed_file::{self, parsed};
 
 /// What to do where the reconciler cannot seal.
 const NO_KEY: &str = "the reconciler has no key to seal with: make one with `stratum secrets keygen \
@@ -29,13 +28,13 @@ const NO_KEY: &str = "the reconciler has no key to seal with: make one with `str
                       start it with `--sealer FILE`";
 
 /// Seals what is made, and commits it.
-pub(crate) struct Proposals {
+pub struct Proposals {
     /// The repository.
-    pub(crate) repository: Arc<dyn Repository>,
+    pub repository: Arc<dyn Repository>,
     /// Seals.
-    pub(crate) crypto: Crypto,
+    pub crypto: Crypto,
     /// The file of the reconciler's own sealer key, where it was named.
-    pub(crate) sealer: Option<PathBuf>,
+    pub sealer: Option<PathBuf>,
 }
 
 /// A sealed value that the branch does not have yet.
@@ -227,6 +226,6 @@ fn said(error: &(dyn std::error::Error + 'static)) -> ProposalError {
     ProposalError::person(chain(error))
 }
 
-fn refused(error: &CommandError) -> ProposalError {
-    ProposalError::person(error.message())
+fn refused(error: &AssemblyError) -> ProposalError {
+    ProposalError::person(error.to_string())
 }

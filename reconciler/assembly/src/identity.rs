@@ -11,53 +11,50 @@ use stratum_core::ports::{Audit as _, Repository as _, SecretError, SecretStore,
 use stratum_repo::GitRepository;
 use stratum_seal::Crypto;
 use stratum_seal::age::{self, Identity};
-use stratum_seal::keeper::{Keeper, Permit, Reading, Trial, UnsealError, Unsealing, Witness};
+use stratum_seal::keeper::{Keeper, Permit, Reading, Trial, Unsealing, Witness};
 use stratum_seal::memory::Hardening;
 use stratum_seal::value::LARGEST;
 use stratum_store::{Access, SqliteStore};
 
-use crate::context::Place;
-use crate::failure::CommandError;
+use crate::crypto::crypto;
+use crate::error::{AssemblyError, chain};
 use crate::keys;
-use crate::unsealing::{self, chain};
-use crate::work_tree::crypto;
+use crate::place::Place;
+use crate::seal_check::files;
+use crate::unsealing;
 
 /// Why the reconciler is sealed, and what brings it to life.
 const SEALED: &str =
     "it has no identity: `stratum secrets unseal` gives it one, or start it with `--identity FILE`";
 
 /// What is said when keys could be swapped out.
-pub(crate) const NOT_LOCKED: &str = "keys are not locked into memory here (RLIMIT_MEMLOCK), so they \
+pub const NOT_LOCKED: &str = "keys are not locked into memory here (RLIMIT_MEMLOCK), so they \
                                      could be swapped out: `stratum doctor` says what to do";
 
 /// What opens secrets, and the store that it wraps.
-pub(crate) struct Guarded {
+pub struct Guarded {
     /// Opens secrets.
-    pub(crate) keeper: Keeper,
+    pub keeper: Keeper,
     /// The state.
-    pub(crate) store: Arc<SqliteStore>,
+    pub store: Arc<SqliteStore>,
     /// What the system granted to keep secrets in this process.
-    pub(crate) hardening: Hardening,
+    pub hardening: Hardening,
     crypto: Crypto,
 }
 
 /// Keeps secrets in this process, as far as the system grants it.
-pub(crate) fn harden() -> Result<Hardening, CommandError> {
-    stratum_seal::memory::harden().map_err(|error| {
-        CommandError::machine("this process cannot keep secrets to itself")
-            .because(&error)
-            .hint("`stratum doctor` says what the system refuses")
-    })
+pub fn harden() -> Result<Hardening, AssemblyError> {
+    stratum_seal::memory::harden().map_err(AssemblyError::Harden)
 }
 
 impl Guarded {
     /// Lets nobody look into this process, and gives the keeper the identities that were named, or
     /// the one that is found. What the state holds is wrapped then.
-    pub(crate) async fn open(
+    pub async fn open(
         store: SqliteStore,
         place: &Place,
         named: &[PathBuf],
-    ) -> Result<Self, CommandError> {
+    ) -> Result<Self, AssemblyError> {
         let hardening = harden()?;
         let crypto = crypto()?;
         let keeper = Keeper::new(crypto.clone(), SEALED);
@@ -82,7 +79,7 @@ impl Guarded {
     }
 
     /// Listens for whoever unseals it, or changes its data key; says why when it cannot.
-    pub(crate) fn listen(&self, place: &Place) -> Result<(), std::io::Error> {
+    pub fn listen(&self, place: &Place) -> Result<(), std::io::Error> {
         let store = Arc::clone(&self.store);
         let rewrap = move || {
             let store = Arc::clone(&store);
@@ -123,7 +120,7 @@ const TRIED: usize = 1000;
 fn is_of(tree: &dyn Tree, crypto: &Crypto, identities: &[Identity]) -> bool {
     let own = identities.iter().filter_map(Identity::recipient);
     let own: Vec<String> = own.map(|recipient| recipient.to_string()).collect();
-    let recipients = crate::vault::files(tree, "trust/recipients").unwrap_or_default();
+    let recipients = files(tree, "trust/recipients").unwrap_or_default();
     let text = |(file, id): &(String, ObjectId)| {
         let bytes = tree.blob(id, file).ok()?;
         String::from_utf8(bytes).ok()
@@ -132,7 +129,7 @@ fn is_of(tree: &dyn Tree, crypto: &Crypto, identities: &[Identity]) -> bool {
     if recipients.iter().filter_map(text).any(named) {
         return true;
     }
-    let files = crate::vault::files(tree, "secrets").unwrap_or_default();
+    let files = files(tree, "secrets").unwrap_or_default();
     let sealed = files.iter().filter(|(file, _)| file.ends_with(SUFFIX));
     let documents = sealed.filter_map(|file| stratum_load::read_sealed(&file.0, &text(file)?).ok());
     let values = documents.flat_map(|document| document.file.values.into_values());
@@ -203,7 +200,7 @@ async fn log(store: Weak<SqliteStore>, entry: AuditEntry) -> Result<(), SecretEr
 
 /// The state, for a command that reads: what is wrapped is read with the identity of whoever asks,
 /// where they have one that opens it; else it stays closed, and the command says so.
-pub(crate) async fn readable(store: SqliteStore, path: &Path) -> SqliteStore {
+pub async fn readable(store: SqliteStore, path: &Path) -> SqliteStore {
     match keys::identity_path(None) {
         Some(identity) => readable_with(store, path, &identity).await,
         None => store,
@@ -211,12 +208,9 @@ pub(crate) async fn readable(store: SqliteStore, path: &Path) -> SqliteStore {
 }
 
 /// The same, with the identity of this file.
-pub(crate) async fn readable_with(store: SqliteStore, path: &Path, identity: &Path) -> SqliteStore {
+pub async fn readable_with(store: SqliteStore, path: &Path, identity: &Path) -> SqliteStore {
     let wrapped = matches!(store.keys().await, Ok(keys) if !keys.is_empty());
-    let Ok(crypto) = crypto().and_then(|crypto| match wrapped {
-        true => Ok(crypto),
-        false => Err(CommandError::given("nothing is wrapped")),
-    }) else {
+    let Some(crypto) = wrapped.then(crypto).and_then(Result::ok) else {
         return store;
     };
     let Ok(identities) = keys::identities_of(&crypto, identity) else {
@@ -236,7 +230,7 @@ pub(crate) async fn readable_with(store: SqliteStore, path: &Path, identity: &Pa
 }
 
 /// Gives the keeper its identity, if there is one.
-async fn unseal(keeper: &Keeper, crypto: &Crypto, named: &[PathBuf]) -> Result<(), CommandError> {
+async fn unseal(keeper: &Keeper, crypto: &Crypto, named: &[PathBuf]) -> Result<(), AssemblyError> {
     let mut paths = named.to_vec();
     if paths.is_empty() {
         paths.extend(keys::identity_path(None));
@@ -250,19 +244,5 @@ async fn unseal(keeper: &Keeper, crypto: &Crypto, named: &[PathBuf]) -> Result<(
     }
     let by = Unsealing::by("file");
     let unsealed = keeper.unseal(identities, by, jiff::Timestamp::now()).await;
-    unsealed.map_err(|error| {
-        let failed = CommandError::given("the state could not be unsealed").because(&error);
-        if matches!(error, UnsealError::OpensNothing) {
-            return failed.hint(
-                "start it with the identity that the values are sealed to; a new one is named first: \
-                 `stratum secrets keygen identity --trust`",
-            );
-        }
-        failed
-            .hint(
-                "start it with the identity that it had; to change it, give both: \
-                 `--identity NEW --identity OLD`; if it is lost, `reconciler/docs/lost-identity.md` \
-                 says what can still be done",
-            )
-    })
+    unsealed.map_err(AssemblyError::Unseal)
 }

@@ -1,9 +1,22 @@
 //! Sealed files as text: one value is put or taken out, and no other is touched.
 
-use stratum_core::kinds::secret::{Context, FORMAT, SealedFile, SealedValue};
+use std::io;
 
-use crate::failure::CommandError;
-use crate::work_tree::{SealedPlace, parsed};
+use stratum_core::kinds::sealed_place::SealedPlace;
+use stratum_core::kinds::secret::{Context, FORMAT, SealedDocument, SealedFile, SealedValue};
+
+use crate::error::AssemblyError;
+
+/// The text of a sealed file, read.
+pub fn parsed(file: &str, text: &str) -> Result<SealedDocument, AssemblyError> {
+    stratum_load::read_sealed(file, text).map_err(|findings| {
+        let first = findings.into_iter().next();
+        AssemblyError::SealedFile {
+            file: file.to_owned(),
+            source: first.map(|finding| io::Error::other(finding.message)),
+        }
+    })
+}
 
 /// The text of a new sealed file without values.
 fn head(context: &Context) -> String {
@@ -21,7 +34,7 @@ fn head(context: &Context) -> String {
 }
 
 /// A text as YAML: bare where nothing can be misread, else as JSON, which is YAML too.
-pub(crate) fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '/' | '.');
     let bare = text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(letters)
@@ -44,13 +57,13 @@ fn block(key: &str, value: &SealedValue) -> String {
 }
 
 /// A whole file.
-pub(crate) fn whole(file: &SealedFile) -> String {
+pub fn whole(file: &SealedFile) -> String {
     let values = file.values.iter().map(|(key, value)| block(key, value));
     head(&file.context) + &values.collect::<String>()
 }
 
 /// The context of a place.
-pub(crate) fn context(repo: &str, place: &SealedPlace) -> Context {
+pub fn context(repo: &str, place: &SealedPlace) -> Context {
     Context {
         repo: repo.to_owned(),
         environment: place.environment.to_string(),
@@ -60,13 +73,13 @@ pub(crate) fn context(repo: &str, place: &SealedPlace) -> Context {
 
 /// The text of a file with one value put in, in place of an older one, or taken out. Every other
 /// line stays as it was where that can be done, and every other value always.
-pub(crate) fn with(
+pub fn with(
     file: &str,
     text: Option<&str>,
     context: &Context,
     key: &str,
     value: Option<&SealedValue>,
-) -> Result<String, CommandError> {
+) -> Result<String, AssemblyError> {
     let before = match text {
         Some(text) => parsed(file, text)?.file,
         None => SealedFile {

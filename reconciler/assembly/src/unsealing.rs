@@ -23,7 +23,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Mutex;
 
-use crate::failure::CommandError;
+use crate::error::{AssemblyError, chain};
 
 /// The most bytes of one request: a share of a set of 32 has about 2,000.
 const LARGEST: u64 = 64 << 10;
@@ -34,7 +34,7 @@ const LONGEST_PATH: usize = 107;
 /// What is asked.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Ask {
+pub enum Ask {
     /// How does it stand?
     Standing,
     /// Take a share.
@@ -49,25 +49,25 @@ pub(crate) enum Ask {
 
 /// What is answered.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Answer {
+pub struct Answer {
     /// Whether it is unsealed now.
-    pub(crate) open: bool,
+    pub open: bool,
     /// How many different shares it has.
-    pub(crate) have: u8,
+    pub have: u8,
     /// How many it needs; 0 before the first.
-    pub(crate) need: u8,
+    pub need: u8,
     /// Why not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) error: Option<String>,
+    pub error: Option<String>,
 }
 
 /// Where the socket is.
-pub(crate) fn path(state: &Path) -> PathBuf {
+pub fn path(state: &Path) -> PathBuf {
     state.parent().unwrap_or(Path::new("/")).join("unseal.sock")
 }
 
 /// What runs after the keeper was unsealed or its key rotated: the state is wrapped again.
-pub(crate) type Rewrap = Arc<dyn Fn() + Send + Sync>;
+pub type Rewrap = Arc<dyn Fn() + Send + Sync>;
 
 /// The shares so far, and the users of the machine who brought them.
 #[derive(Default)]
@@ -85,12 +85,7 @@ struct Desk {
 
 /// Listens until the process ends. Where the socket cannot be made, that is said, and the
 /// reconciler goes on without.
-pub(crate) fn listen(
-    state: &Path,
-    keeper: Keeper,
-    crypto: Crypto,
-    rewrap: Rewrap,
-) -> io::Result<()> {
+pub fn listen(state: &Path, keeper: Keeper, crypto: Crypto, rewrap: Rewrap) -> io::Result<()> {
     let path = path(state);
     if path.as_os_str().len() > LONGEST_PATH {
         return Err(io::Error::other(
@@ -242,17 +237,6 @@ fn refusal(error: String) -> Answer {
     }
 }
 
-/// An error with what is behind it, as one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
-}
-
 /// Refuses whoever listens at a socket without being the reconciler of that state: it would be given
 /// a share, or the whole identity.
 ///
@@ -262,25 +246,20 @@ fn trusted(
     stream: &std::os::unix::net::UnixStream,
     state: &Path,
     socket: &Path,
-) -> Result<(), CommandError> {
+) -> Result<(), AssemblyError> {
     let own = rustix::process::geteuid().as_raw();
-    let peer = rustix::net::sockopt::socket_peercred(stream).map_err(|error| {
-        CommandError::machine("the system does not say who listens")
-            .because(&io::Error::from(error))
-    })?;
+    let peer = rustix::net::sockopt::socket_peercred(stream)
+        .map_err(|error| AssemblyError::Listener(error.into()))?;
     let peer = peer.uid.as_raw();
     let folder = state.parent().unwrap_or(Path::new("/"));
     if peer == own || peer == 0 || (own == 0 && keeps(peer, state, folder)) {
         return Ok(());
     }
-    let message = format!(
-        "user {peer} listens at `{}`, which is neither you nor root: nothing was sent there",
-        socket.display()
-    );
-    Err(CommandError::given(message).hint(format!(
-        "run this as the user of the reconciler; `ls -ld {}` says who may write there",
-        folder.display()
-    )))
+    Err(AssemblyError::Stranger {
+        user: peer,
+        socket: socket.to_owned(),
+        folder: folder.to_owned(),
+    })
 }
 
 /// Whether a state and its folder are a user's, and nobody else may write to the folder.
@@ -293,26 +272,22 @@ fn keeps(user: u32, state: &Path, folder: &Path) -> bool {
 }
 
 /// Asks the reconciler that works on a state.
-pub(crate) fn ask(state: &Path, ask: &Ask) -> Result<Answer, CommandError> {
+pub fn ask(state: &Path, ask: &Ask) -> Result<Answer, AssemblyError> {
     use std::io::{BufRead as _, Write as _};
     let path = path(state);
-    let failed = |error: io::Error| {
-        CommandError::given(format!("no reconciler listens at `{}`", path.display()))
-            .because(&error)
-            .hint("start it with `stratum reconcile`; `--state PATH` names a state elsewhere")
+    let failed = |source: io::Error| AssemblyError::NobodyListens {
+        socket: path.clone(),
+        source,
     };
     let mut stream = std::os::unix::net::UnixStream::connect(&path).map_err(failed)?;
     trusted(&stream, state, &path)?;
-    let mut line = zeroize::Zeroizing::new(serde_json::to_vec(ask)?);
+    let mut line =
+        zeroize::Zeroizing::new(serde_json::to_vec(ask).map_err(AssemblyError::Request)?);
     line.push(b'\n');
     stream.write_all(&line).map_err(failed)?;
     let mut text = String::new();
     io::BufReader::new(stream)
         .read_line(&mut text)
         .map_err(failed)?;
-    let answer: Answer = serde_json::from_str(&text).map_err(|_| {
-        CommandError::machine("the reconciler did not answer")
-            .hint("it hears its own user and root only")
-    })?;
-    Ok(answer)
+    serde_json::from_str(&text).map_err(|_| AssemblyError::NoAnswer)
 }

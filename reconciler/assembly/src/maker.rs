@@ -4,7 +4,7 @@ use stratum_core::secret::Secret;
 use stratum_providers::generated::{Certificate, Maker, PublicKey};
 use stratum_seal::generate::{self, CertificateRequest, GenerateError};
 
-use crate::unsealing::chain;
+use crate::error::chain;
 
 /// Makes them with OpenSSL.
 pub(crate) struct OpenSsl;

@@ -1,4 +1,4 @@
-//! Builds every adapter, and hands it over as one of core's ports.
+//! Each adapter, built and handed over as one of core's ports.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use stratum_core::bounds::Bounds;
-use stratum_core::finding::Finding;
 use stratum_core::ids::{ProviderName, TypeName};
 use stratum_core::ports::{
     Complaint, EvaluationCache, Gate, Loader, NoteSigner, Provider, ProviderSchema, SealCheck,
@@ -20,15 +19,15 @@ use stratum_providers::registry::RegistryProvider;
 use stratum_providers::{generated, local};
 use stratum_runtime::Providers;
 
-use crate::failure::CommandError;
+use crate::crypto::crypto;
+use crate::error::AssemblyError;
 use crate::maker::OpenSsl;
-use crate::note::SealedNotes;
-use crate::vault::Checker;
-use crate::work_tree::crypto;
+use crate::notes::SealedNotes;
+use crate::seal_check::Checker;
 
 /// Carries out what this program does when it is executed again as a helper of itself: evaluating
 /// untrusted code, running one command, supervising one service. `None`: it is not a helper.
-pub(crate) fn helper_process(first_argument: Option<&str>) -> Option<ExitCode> {
+pub fn helper_process(first_argument: Option<&str>) -> Option<ExitCode> {
     if first_argument == Some(stratum_load::EVALUATE_ARGUMENT) {
         return Some(stratum_load::evaluate_main(TASKS));
     }
@@ -43,38 +42,34 @@ const TASKS: &[stratum_load::Task] =
 static BOUNDS: OnceLock<Bounds> = OnceLock::new();
 
 /// Takes the bounds that were given on the command line; before anything is read.
-pub(crate) fn take_bounds(bounds: Option<&Bounds>) {
+pub fn take_bounds(bounds: Option<&Bounds>) {
     let _taken_before = BOUNDS.set(bounds.cloned().unwrap_or_default());
 }
 
-pub(crate) fn bounds() -> Bounds {
+/// The bounds of reading that this process was started with.
+pub fn bounds() -> Bounds {
     BOUNDS.get().cloned().unwrap_or_default()
 }
 
 /// This program, for helpers.
-pub(crate) fn this_program() -> Result<PathBuf, CommandError> {
-    std::env::current_exe().map_err(|error| {
-        CommandError::machine("the path of this program cannot be found").because(&error)
-    })
+pub fn this_program() -> Result<PathBuf, AssemblyError> {
+    std::env::current_exe().map_err(AssemblyError::Program)
 }
 
 /// Everything that makes resources.
-pub(crate) fn providers() -> Result<Providers, CommandError> {
-    let defect = |error: stratum_core::ids::IdError| {
-        CommandError::machine("a provider could not be made").because(&error)
-    };
-    let local = local::provider(this_program()?).map_err(defect)?;
-    let registry = RegistryProvider::new().map_err(defect)?;
-    let generated = generated::provider(Arc::new(OpenSsl)).map_err(defect)?;
+pub fn providers() -> Result<Providers, AssemblyError> {
+    let local = local::provider(this_program()?).map_err(AssemblyError::Provider)?;
+    let registry = RegistryProvider::new().map_err(AssemblyError::Provider)?;
+    let generated = generated::provider(Arc::new(OpenSsl)).map_err(AssemblyError::Provider)?;
     let all: [Arc<dyn Provider>; 3] = [Arc::new(local), Arc::new(generated), Arc::new(registry)];
     Ok(Providers::new(all))
 }
 
 /// The reader of repositories; results of evaluation are kept in `cache`, if there is one.
-pub(crate) fn loader(
+pub fn loader(
     providers: &Providers,
     cache: Option<Arc<dyn EvaluationCache>>,
-) -> Result<Arc<dyn Loader>, CommandError> {
+) -> Result<Arc<dyn Loader>, AssemblyError> {
     let evaluators = Arc::new(Evaluators::new(this_program()?));
     let schemas: Vec<ProviderSchema> = providers.schemas().into_iter().cloned().collect();
     let asked = providers.clone();
@@ -115,12 +110,12 @@ impl EvaluationCache for NoCache {
 }
 
 /// What verifies sealed values.
-pub(crate) fn sealing() -> Result<Arc<dyn SealCheck>, CommandError> {
+pub fn sealing() -> Result<Arc<dyn SealCheck>, AssemblyError> {
     Ok(Arc::new(Checker::new(crypto()?)))
 }
 
 /// What judges plans.
-pub(crate) fn gate() -> Arc<dyn Gate> {
+pub fn gate() -> Arc<dyn Gate> {
     let Ok(program) = this_program() else {
         return Arc::new(CedarGate::default());
     };
@@ -130,19 +125,11 @@ pub(crate) fn gate() -> Arc<dyn Gate> {
 }
 
 /// What verifies signatures.
-pub(crate) fn signatures() -> Arc<dyn Signatures> {
+pub fn signatures() -> Arc<dyn Signatures> {
     Arc::new(InProcess)
 }
 
 /// What signs the audit log.
-pub(crate) fn note_signer() -> Result<Arc<dyn NoteSigner>, CommandError> {
+pub fn note_signer() -> Result<Arc<dyn NoteSigner>, AssemblyError> {
     Ok(Arc::new(SealedNotes::new(crypto()?)))
-}
-
-/// Whether any finding is an error: the commands that only read then end with 1.
-pub(crate) fn exit_of(findings: &[Finding]) -> crate::exit::Exit {
-    match stratum_core::finding::any_error(findings) {
-        true => crate::exit::Exit::Wrong,
-        false => crate::exit::Exit::Done,
-    }
 }

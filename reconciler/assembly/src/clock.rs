@@ -8,13 +8,13 @@ use stratum_core::ports::{Clock, Randomness};
 
 /// The clock of this machine.
 #[derive(Debug)]
-pub(crate) struct SystemClock {
+pub struct SystemClock {
     started: Instant,
 }
 
 impl SystemClock {
     /// The clock; its monotonic time counts from now.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             started: Instant::now(),
         }
@@ -38,7 +38,7 @@ impl Clock for SystemClock {
 
 /// Random numbers of the operating system.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct SystemRandomness;
+pub struct SystemRandomness;
 
 impl Randomness for SystemRandomness {
     fn next(&self) -> u64 {

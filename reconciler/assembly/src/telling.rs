@@ -16,13 +16,13 @@ use tokio::sync::mpsc;
 use crate::clock::SystemClock;
 
 /// How long the forge may take after a single look; a quarter of it for one thing.
-pub(crate) const TELLING: Duration = Duration::from_secs(60);
+pub const TELLING: Duration = Duration::from_secs(60);
 
 /// What waits on its way to the announcer.
 const TOLD_AT_ONCE: usize = 256;
 
 /// Who tells the forge, where one is named.
-pub(crate) async fn announcer(
+pub async fn announcer(
     forge: Option<&Arc<GitHub>>,
     store: &Arc<SqliteStore>,
 ) -> Result<Option<Arc<Announcer>>, StoreError> {
@@ -43,7 +43,7 @@ pub(crate) async fn announcer(
 
 /// After a single look the forge is told at once, as far as it answers; the rest is told by the
 /// next reconciler.
-pub(crate) async fn tell_once(announcer: Option<&Announcer>) {
+pub async fn tell_once(announcer: Option<&Announcer>) {
     let Some(announcer) = announcer else { return };
     match tokio::time::timeout(TELLING, announcer.tell_all()).await {
         Ok(Ok(_)) if announcer.waiting() == 0 => {}
@@ -58,7 +58,7 @@ pub(crate) async fn tell_once(announcer: Option<&Announcer>) {
 }
 
 /// Tells the announcer what the loop says, off the loop.
-pub(crate) fn telling(announcer: Arc<Announcer>) -> mpsc::Sender<Telling> {
+pub fn telling(announcer: Arc<Announcer>) -> mpsc::Sender<Telling> {
     let (sender, mut receiver) = mpsc::channel(TOLD_AT_ONCE);
     tokio::spawn(async move {
         while let Some(telling) = receiver.recv().await {
@@ -77,15 +77,18 @@ pub(crate) fn telling(announcer: Arc<Announcer>) -> mpsc::Sender<Telling> {
 }
 
 /// What the announcer is told.
-pub(crate) enum Telling {
+pub enum Telling {
+    /// A run of this commit began.
     Begun(EnvironmentName, CommitId),
+    /// This commit is not carried out, and why.
     Stalled(EnvironmentName, CommitId, String),
+    /// A run ended, or was recorded: how is in the store.
     Ended,
 }
 
 /// Passes on what people on the forge wait for. A full channel loses a "pending" and nothing else:
 /// how a run ended is in the store.
-pub(crate) fn tell(
+pub fn tell(
     told: &mpsc::Sender<Telling>,
     planned: &Mutex<BTreeMap<EnvironmentName, CommitId>>,
     progress: &Progress,

@@ -15,8 +15,8 @@ use stratum_core::finding::codes::{
 use stratum_core::ids::{CommitId, EnvironmentName, ObjectId};
 use stratum_core::kinds::secret::{SUFFIX, SealedValue};
 use stratum_core::ports::{
-    SealCheck, SealReport, SealRequest, SealedSecret, SecretKey, SecretStore, States as _, Tree,
-    TreeError, TreeKind,
+    Repository as _, SealCheck, SealReport, SealRequest, SealedSecret, SecretKey, SecretStore as _,
+    States as _, StoreError, Tree, TreeError, TreeKind,
 };
 use stratum_core::settings::Settings;
 use stratum_core::source::Source;
@@ -25,12 +25,12 @@ use stratum_runtime::guard::ROLLBACK_TAGS;
 use stratum_runtime::{Verification, verify_sealed};
 use stratum_seal::age::{Recipient, RecipientId};
 use stratum_seal::value::VerifyError;
-use stratum_seal::{Crypto, Place, Policy};
+use stratum_seal::{Crypto, Policy};
 
-use crate::context::Context;
-use crate::failure::CommandError;
-use crate::wiring;
-use crate::work_tree::crypto;
+use crate::adapters;
+use crate::crypto::crypto;
+use crate::error::AssemblyError;
+use crate::place::Place;
 
 /// The most files whose verdicts are remembered.
 const REMEMBERED: usize = 20_000;
@@ -38,7 +38,7 @@ const REMEMBERED: usize = 20_000;
 /// Verifies sealed values with the chosen crypto backends.
 ///
 /// *Guarantees*: a file whose bytes, place and trust are as before is not verified again.
-pub(crate) struct Checker {
+pub struct Checker {
     crypto: Crypto,
     seen: Mutex<BTreeMap<Digest, Arc<Verdicts>>>,
 }
@@ -60,7 +60,8 @@ struct Ground<'a> {
 }
 
 impl Checker {
-    pub(crate) fn new(crypto: Crypto) -> Self {
+    /// Verifies with these backends; nothing is remembered yet.
+    pub fn new(crypto: Crypto) -> Self {
         Self {
             crypto,
             seen: Mutex::default(),
@@ -120,7 +121,7 @@ impl Checker {
         source: Source,
     ) -> Result<(SealedSecret, bool), Finding> {
         let request = ground.request;
-        let place = Place {
+        let place = stratum_seal::Place {
             repo: request.repository,
             environment: request.environment.as_str(),
             path,
@@ -321,7 +322,7 @@ fn too_late(value: &SealedSecret, expired: Timestamp) -> Finding {
 }
 
 /// For an environment without sealed values.
-pub(crate) struct NothingSealed;
+pub struct NothingSealed;
 
 impl SealCheck for NothingSealed {
     fn check(&self, _: &SealRequest<'_>) -> Result<SealReport, TreeError> {
@@ -336,7 +337,7 @@ impl Checker {
 }
 
 /// The files below a folder, with their blobs.
-pub(crate) fn files(
+pub fn files(
     tree: &dyn Tree,
     folder: &str,
 ) -> Result<Vec<(String, stratum_core::ids::ObjectId)>, TreeError> {
@@ -356,29 +357,43 @@ pub(crate) fn files(
     Ok(found)
 }
 
+/// What the state knows of an environment: the commit that is applied, and the versions in force.
+#[derive(Debug, Default)]
+pub struct InForce {
+    base: Option<CommitId>,
+    highest: BTreeMap<SecretKey, u64>,
+}
+
+impl InForce {
+    /// What the state of a repository knows of `environment`; nothing where there is no state.
+    pub async fn read(place: &Place, environment: &EnvironmentName) -> Result<Self, StoreError> {
+        let Some(store) = place.state().await? else {
+            return Ok(Self::default());
+        };
+        let rows = store.environments().await?;
+        let row = rows.into_iter().find(|row| row.name == *environment);
+        Ok(Self {
+            base: row.and_then(|row| row.revision),
+            highest: store.highest(environment).await?,
+        })
+    }
+}
+
 /// Verifies the sealed values of one environment as the reconciler here would: by the trust of the
 /// commit that its state has applied, and by the versions that were in force. Where there is no
 /// state, the tree judges itself.
-pub(crate) fn verify(
-    context: &Context,
+pub fn verify(
+    place: &Place,
+    in_force: &InForce,
     tree: &dyn Tree,
     settings: &Settings,
     environment: &EnvironmentName,
-) -> Result<SealReport, CommandError> {
-    let folder = format!("secrets/{environment}");
-    let there = tree
-        .entry(&folder)
-        .map_err(|error| CommandError::machine("the files cannot be read").because(&error))?;
-    if there.is_none() {
-        return Ok(SealReport::default());
-    }
-    let place = context.place()?;
-    let (base, highest) = context.block_on(in_force(&place, environment))?;
+) -> Result<SealReport, AssemblyError> {
     // A base that this repository does not have, as of a state that was brought along, judges nobody.
-    use stratum_core::ports::Repository as _;
+    let base = in_force.base.as_ref();
     let base = base.filter(|base| place.repository.tree(base).is_ok());
-    let providers = wiring::providers()?;
-    let loader = wiring::loader(&providers, None)?;
+    let providers = adapters::providers()?;
+    let loader = adapters::loader(&providers, None)?;
     let checker = Checker::new(crypto()?);
     Ok(verify_sealed(Verification {
         repository: place.repository.as_ref(),
@@ -387,23 +402,9 @@ pub(crate) fn verify(
         tree,
         settings,
         environment,
-        base: base.as_ref(),
-        highest: &highest,
+        base,
+        highest: &in_force.highest,
         may_go_back: &|_, _, _| false,
         now: Timestamp::now(),
     })?)
-}
-
-/// What the state knows of an environment: the commit that is applied, and the versions in force.
-async fn in_force(
-    place: &crate::context::Place,
-    environment: &EnvironmentName,
-) -> Result<(Option<CommitId>, BTreeMap<SecretKey, u64>), CommandError> {
-    let Some(store) = place.state().await? else {
-        return Ok((None, BTreeMap::new()));
-    };
-    let rows = store.environments().await?;
-    let row = rows.into_iter().find(|row| row.name == *environment);
-    let highest = store.highest(environment).await?;
-    Ok((row.and_then(|row| row.revision), highest))
 }

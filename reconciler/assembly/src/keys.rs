@@ -7,7 +7,7 @@ use stratum_seal::Crypto;
 use stratum_seal::age::Identity;
 use stratum_seal::keys::{self, Sealer};
 
-use crate::failure::CommandError;
+use crate::error::AssemblyError;
 
 /// The variable that names a sealer's key.
 const SEALER: &str = "STRATUM_SEALER";
@@ -40,28 +40,18 @@ fn default(name: &str) -> Option<PathBuf> {
 }
 
 /// The sealer's key that was named, or the one of the variable or the configuration folder.
-pub(crate) fn sealer(crypto: &Crypto, named: Option<&PathBuf>) -> Result<Sealer, CommandError> {
+pub fn sealer(crypto: &Crypto, named: Option<&PathBuf>) -> Result<Sealer, AssemblyError> {
     let path = named
         .cloned()
         .or_else(|| variable(SEALER))
         .or_else(|| default("sealer"))
-        .ok_or_else(|| {
-            CommandError::given("there is no sealer key").hint(
-                "name one with `--sealer FILE` or `STRATUM_SEALER`; \
-                 `stratum secrets keygen sealer --name YOU --out YOU.sealer --trust` makes one",
-            )
-        })?;
+        .ok_or(AssemblyError::NoSealer)?;
     let text = read(&path)?;
-    Sealer::parse(crypto, &text).map_err(|error| {
-        let message = format!("`{}` is not a sealer key", path.display());
-        CommandError::given(message)
-            .because(&error)
-            .hint("`stratum secrets keygen sealer` makes one")
-    })
+    Sealer::parse(crypto, &text).map_err(|source| AssemblyError::SealerFile { path, source })
 }
 
 /// The file of identities that was named, or the one of the variable or the configuration folder.
-pub(crate) fn identity_path(named: Option<&PathBuf>) -> Option<PathBuf> {
+pub fn identity_path(named: Option<&PathBuf>) -> Option<PathBuf> {
     named
         .cloned()
         .or_else(|| variable(IDENTITY))
@@ -69,44 +59,36 @@ pub(crate) fn identity_path(named: Option<&PathBuf>) -> Option<PathBuf> {
 }
 
 /// The identities of a person.
-pub(crate) fn identities(
+pub fn identities(
     crypto: &Crypto,
     named: Option<&PathBuf>,
-) -> Result<Vec<Identity>, CommandError> {
-    let path = identity_path(named).ok_or_else(|| {
-        CommandError::given("there is no identity").hint(
-            "name one with `--identity FILE` or `STRATUM_IDENTITY`; \
-             `stratum secrets keygen identity --out FILE` makes one",
-        )
-    })?;
+) -> Result<Vec<Identity>, AssemblyError> {
+    let path = identity_path(named).ok_or(AssemblyError::NoIdentity)?;
     identities_of(crypto, &path)
 }
 
 /// The identities of a file.
-pub(crate) fn identities_of(
+pub fn identities_of(
     crypto: &Crypto,
     path: &std::path::Path,
-) -> Result<Vec<Identity>, CommandError> {
+) -> Result<Vec<Identity>, AssemblyError> {
     let text = read(path)?;
-    keys::identities(crypto, &text).map_err(|error| {
-        let message = format!("`{}` is not a file of identities", path.display());
-        CommandError::given(message)
-            .because(&error)
-            .hint("`stratum secrets keygen identity` makes one; those of age can be read too")
+    keys::identities(crypto, &text).map_err(|source| AssemblyError::IdentityFile {
+        path: path.to_owned(),
+        source,
     })
 }
 
-fn read(path: &std::path::Path) -> Result<Secret, CommandError> {
-    keys::read_private(path).map_err(|error| {
-        let message = format!("the key in `{}` cannot be used", path.display());
-        let hint = format!("`ls -l {}` shows who may read it", path.display());
-        CommandError::given(message).because(&error).hint(hint)
+fn read(path: &std::path::Path) -> Result<Secret, AssemblyError> {
+    keys::read_private(path).map_err(|source| AssemblyError::KeyFile {
+        path: path.to_owned(),
+        source,
     })
 }
 
 /// Where keys lie that this process finds by itself: what the variables name, and the
 /// configuration folder.
-pub(crate) fn private_places() -> Vec<PathBuf> {
+pub fn private_places() -> Vec<PathBuf> {
     let named = [variable(SEALER), variable(IDENTITY), folder()];
     named.into_iter().flatten().collect()
 }

@@ -9,9 +9,9 @@ use stratum_core::waiting::{LAST, LOST, Last, Lost, UNKEPT, Unkept, WAITS, Waits
 use stratum_repo::GitRepository;
 use stratum_store::{CommitKeys, SqliteStore};
 
-use crate::context::Place;
-use crate::failure::CommandError;
-use crate::wiring;
+use crate::adapters;
+use crate::error::AssemblyError;
+use crate::place::Place;
 
 /// How many commits of records are looked through.
 const MOST: usize = 200_000;
@@ -20,23 +20,23 @@ const TRAILER: &str = "Stratum-Run";
 
 /// What is wrong with the records.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub(crate) struct RecordsView {
+pub struct RecordsView {
     /// Why some are not in git yet.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) waits: Option<Waits>,
+    pub waits: Option<Waits>,
     /// Those that were there are not any more.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) lost: Option<Lost>,
+    pub lost: Option<Lost>,
     /// Why the applied commits are not kept alive.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) unkept: Option<Unkept>,
+    pub unkept: Option<Unkept>,
 }
 
 /// What is wrong with the records; `None` when nothing is.
-pub(crate) async fn health(
+pub async fn health(
     place: &Place,
     store: &SqliteStore,
-) -> Result<Option<RecordsView>, CommandError> {
+) -> Result<Option<RecordsView>, AssemblyError> {
     let facts = store.facts("records/").await?;
     let last: Option<Last> = fact(&facts, LAST);
     let lost = match fact(&facts, LOST) {
@@ -96,29 +96,28 @@ fn tip(
 
 /// How the commits of records are signed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub(crate) struct Signatures {
+pub struct Signatures {
     /// Commits that the key of the audit log signed.
-    pub(crate) signed: usize,
+    pub signed: usize,
     /// Those from before commits were signed.
-    pub(crate) before: usize,
+    pub before: usize,
     /// The public keys, as in an `allowed_signers` file.
-    pub(crate) keys: Vec<String>,
+    pub keys: Vec<String>,
     /// What is wrong with the records, in one sentence.
-    pub(crate) problem: Option<String>,
+    pub problem: Option<String>,
 }
 
 /// Verifies every commit of records by the keys of the audit log, and that none is missing.
-pub(crate) async fn verify(
+pub async fn verify(
     place: &Place,
     store: &SqliteStore,
-) -> Result<Option<Signatures>, CommandError> {
+) -> Result<Option<Signatures>, AssemblyError> {
     let facts = store.facts(LAST).await?;
     let Some(last) = fact::<Last>(&facts, LAST) else {
         return Ok(None);
     };
-    let keys = CommitKeys::open(&place.state, wiring::note_signer()?).map_err(|error| {
-        CommandError::machine("the keys of the audit log cannot be read").because(&error)
-    })?;
+    let keys =
+        CommitKeys::open(&place.state, adapters::note_signer()?).map_err(AssemblyError::LogKeys)?;
     let mut found = Signatures {
         keys: keys.lines(),
         ..Signatures::default()
@@ -137,7 +136,7 @@ fn signed(
     tip: &CommitId,
     keys: &CommitKeys,
     found: &mut Signatures,
-) -> Result<(), CommandError> {
+) -> Result<(), AssemblyError> {
     let mut revisions = repository.between(None, tip, MOST)?;
     // The oldest first: what is unsigned after something signed was not made here.
     revisions.reverse();

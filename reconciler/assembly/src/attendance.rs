@@ -17,19 +17,19 @@ const SILENCE: SignedDuration = SignedDuration::from_secs(120);
 
 /// Whether somebody reconciles.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Attendance {
+pub struct Attendance {
     /// Whether a process reconciles; `null` where only its word within two minutes says so, as of
     /// one on another machine.
-    pub(crate) alive: Option<bool>,
+    pub alive: Option<bool>,
     /// Which, for people, where it holds a lease.
-    pub(crate) process: Option<String>,
+    pub process: Option<String>,
     /// When one last wrote how an environment is, where it is known that none lives (UTC).
-    pub(crate) seen_at: Option<Timestamp>,
+    pub seen_at: Option<Timestamp>,
 }
 
 impl Attendance {
     /// What the store knows of those who reconcile.
-    pub(crate) async fn of(store: &SqliteStore) -> Result<Self, StoreError> {
+    pub async fn of(store: &SqliteStore) -> Result<Self, StoreError> {
         let held = store.leases().await?;
         let named = |life: Life| {
             let counts = |held: &&HeldLease| {
@@ -54,7 +54,7 @@ impl Attendance {
     }
 
     /// Whether it is known that nobody reconciles.
-    pub(crate) fn is_nobody(&self) -> bool {
+    pub fn is_nobody(&self) -> bool {
         self.alive == Some(false)
     }
 }
@@ -73,21 +73,22 @@ fn spoke(renewed_at: Timestamp) -> bool {
 
 /// The commit that a branch is at, and of which nothing is applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Behind {
+pub struct Behind {
     /// The branch.
-    pub(crate) branch: BranchName,
+    pub branch: BranchName,
     /// Its commit.
-    pub(crate) commit: CommitId,
+    pub commit: CommitId,
 }
 
 /// Where the branches are, each read once.
-pub(crate) struct Branches<'r> {
+pub struct Branches<'r> {
     repository: &'r GitRepository,
     tips: BTreeMap<BranchName, Option<CommitId>>,
 }
 
 impl<'r> Branches<'r> {
-    pub(crate) fn of(repository: &'r GitRepository) -> Self {
+    /// The branches of a repository; none is read yet.
+    pub fn of(repository: &'r GitRepository) -> Self {
         let tips = BTreeMap::new();
         Self { repository, tips }
     }
@@ -96,7 +97,7 @@ impl<'r> Branches<'r> {
     /// nothing to apply.
     ///
     /// One that is not settled says itself what it should come to.
-    pub(crate) fn behind(&mut self, row: &EnvironmentRow) -> Option<Behind> {
+    pub fn behind(&mut self, row: &EnvironmentRow) -> Option<Behind> {
         let (branch, applied) = (row.follows.as_ref()?, row.revision.as_ref()?);
         let repository = self.repository;
         let tip = self.tips.entry(branch.clone()).or_insert_with(|| {
