@@ -31,8 +31,10 @@ PROGRAM = $(or $(CARGO_TARGET_DIR),target)/$(PROFILE)/stratum
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
-demo: install-tools build ## the whole story, narrated, in a temporary folder
-	@$(PROGRAM) demo
+# Built as the tests are: soon, and `make test` builds none of its libraries again.
+demo: install-tools ## the whole story, narrated, in a temporary folder
+	$(CARGO) build --locked
+	@$(or $(CARGO_TARGET_DIR),target)/debug/stratum demo
 
 build: install-tools
 	$(CARGO) build --locked --profile $(PROFILE)
