@@ -8,6 +8,7 @@ use stratum_core::ports::{
 };
 use stratum_runtime::RuntimeError;
 use stratum_seal::keeper::UnsealError;
+use stratum_server::ServerError;
 
 use crate::exit::Exit;
 use crate::style::{Role, Theme, one_line};
@@ -404,6 +405,23 @@ fn of_secrets(error: &AssemblyError) -> Option<String> {
         _ => return None,
     };
     Some(hint.to_owned())
+}
+
+impl From<ServerError> for CommandError {
+    fn from(error: ServerError) -> Self {
+        let bare = Self::of(Fault::Given, &error);
+        match error {
+            ServerError::Address { .. } => {
+                bare.hint("`ss -ltnp` shows who listens where; another port may be free")
+            }
+            ServerError::Token { .. } => bare,
+            ServerError::ShortToken { .. } => bare.hint("`openssl rand -hex 32` makes a good one"),
+            ServerError::Secret { .. } | ServerError::UnfitSecret { .. } => bare.hint(
+                "`openssl rand -hex 32` makes a good one; the same text goes into the settings of \
+                 the webhook",
+            ),
+        }
+    }
 }
 
 impl From<serde_json::Error> for CommandError {

@@ -17,7 +17,6 @@ mod git;
 mod leaks;
 mod log;
 mod objects;
-mod serve;
 mod show;
 mod style;
 mod ui;

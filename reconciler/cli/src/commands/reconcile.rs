@@ -12,11 +12,15 @@ use stratum_assembly::{absolute, engine, keys};
 use stratum_core::condition::Condition;
 use stratum_core::ids::EnvironmentName;
 use stratum_core::ports::{Leases as _, Loader, RunOutcome};
+use stratum_forge::announce::Announcer;
+use stratum_forge::github::GitHub;
 use stratum_repo::RefWatcher;
 use stratum_runtime::{
     EnvironmentReport, Options, Progress, ProgressSink, Reconciler, Roots, Stop,
 };
+use stratum_server::{Engine, Parts, Webhook};
 use stratum_store::SqliteStore;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -27,7 +31,6 @@ use crate::failure::CommandError;
 use crate::forge::ForgeArguments;
 use crate::git;
 use crate::log;
-use crate::serve::{self, Desk, Sources, Webhook};
 use crate::show;
 use crate::show::live::Board;
 use crate::style::{Theme, one_line};
@@ -189,12 +192,12 @@ async fn work(
 ) -> Result<Exit, CommandError> {
     let patience = arguments.once.then_some(TELLING / 4);
     let forge = arguments.forge.client(patience)?;
-    let webhook = Webhook::new(
+    let webhook = Arc::new(Webhook::new(
         arguments.webhook_secret_file.clone(),
         arguments.forge.repository().map(str::to_owned),
-    )?;
+    )?);
     let listener = match arguments.listen {
-        Some(address) => Some(serve::bind(address).await?),
+        Some(address) => Some(stratum_server::bind(address).await?),
         None => None,
     };
     let guarded = open(arguments, voice, place).await?;
@@ -205,35 +208,25 @@ async fn work(
         false => RefWatcher::new(&place.repository),
     });
     let announcer = telling::announcer(forge.as_ref(), &store).await?;
-    let sources = Sources {
-        store: Arc::clone(&store),
-        state: place.state.clone(),
-        wake: Arc::clone(&wake),
-        forge: forge.zip(announcer.clone()),
-    };
-    let token = serve::token(arguments.metrics_token_file.as_deref())?;
-    let desk = Desk::new(webhook, token, sources);
+    let token = stratum_server::token(arguments.metrics_token_file.as_deref())?;
+    let engine = Engine::new(Arc::clone(&store), place.state.clone());
     let told = announcer.clone().map(telling::telling);
-    let sink = sink(voice, Arc::clone(&desk), told);
+    let sink = sink(voice, Arc::clone(&engine), told);
     let options = options(arguments, place)?;
     let ports = engine::ports(place, &guarded, arguments.sealer.clone(), Arc::clone(&wake))?;
     let loader = Arc::clone(&ports.loader);
     let reconciler = Reconciler::new(ports, options, sink, stop.clone());
-    listen(voice, &desk, wake, stop.clone(), loader)?;
+    let parts = parts(engine, webhook, &wake, forge.zip(announcer.clone()));
+    listen(voice, &parts, wake, stop.clone(), loader)?;
     if arguments.once {
         let reports = reconciler.run_once().await?;
         telling::tell_once(announcer.as_deref()).await;
         return finish_once(context, place, &store, &reports).await;
     }
-    if let Some(listener) = listener {
-        if let Ok(address) = listener.local_addr() {
-            voice.say(&format!("answering at http://{address}"));
-        }
-        serve::start(listener, desk, stop);
+    if let Some(Ok(address)) = listener.as_ref().map(TcpListener::local_addr) {
+        voice.say(&format!("answering at http://{address}"));
     }
-    if let Some(announcer) = announcer {
-        tokio::spawn(async move { announcer.run().await });
-    }
+    let answering = stratum_server::compose(token, parts).start(listener, stop.clone());
     if let Err(error) = guarded.listen(place) {
         voice.say(&format!(
             "`stratum secrets unseal` will not be heard: {error}"
@@ -244,11 +237,29 @@ async fn work(
     let where_from = place.repository.location();
     voice.say(&format!("watching `{where_from}`; Ctrl-C ends it"));
     let ended = reconciler.run().await;
+    stop.stop();
     context.ui.redraw(Vec::new());
+    answering.ended().await;
     store.close().await;
     ended?;
     voice.say("stopped; nothing is left in flight");
     Ok(Exit::Done)
+}
+
+/// The subsystems of this process, for its server.
+fn parts(
+    engine: Arc<Engine>,
+    webhook: Arc<Webhook>,
+    wake: &Arc<RefWatcher>,
+    forge: Option<(Arc<GitHub>, Arc<Announcer>)>,
+) -> Parts {
+    let wake = Arc::clone(wake);
+    Parts {
+        engine,
+        webhook,
+        poke: Arc::new(move || wake.poke()),
+        forge,
+    }
 }
 
 async fn finish_once(
@@ -301,12 +312,12 @@ fn hidden(arguments: &ReconcileArguments, place: &Place) -> Result<Vec<PathBuf>,
 }
 
 /// Shows what happens: lines that stay, and on a terminal a tree that is redrawn.
-fn sink(voice: &Voice, desk: Arc<Desk>, told: Option<mpsc::Sender<Telling>>) -> ProgressSink {
+fn sink(voice: &Voice, engine: Arc<Engine>, told: Option<mpsc::Sender<Telling>>) -> ProgressSink {
     let voice = voice.clone();
     let board = Mutex::new(Board::new(voice.every_step));
     let planned = Mutex::new(BTreeMap::new());
     Arc::new(move |progress: &Progress| {
-        desk.take(progress);
+        engine.take(progress);
         if let Some(told) = &told {
             telling::tell(told, &planned, progress);
         }
@@ -363,7 +374,7 @@ impl Voice {
 /// SIGHUP reads secrets again, and the repository at once.
 fn listen(
     voice: &Voice,
-    desk: &Arc<Desk>,
+    parts: &Parts,
     wake: Arc<RefWatcher>,
     stop: Stop,
     loader: Arc<dyn Loader>,
@@ -375,7 +386,7 @@ fn listen(
     let mut terminate = take(SignalKind::terminate())?;
     let mut interrupt = take(SignalKind::interrupt())?;
     let mut hangup = take(SignalKind::hangup())?;
-    let (own, stopped) = (voice.clone(), Arc::clone(desk));
+    let (own, stopped) = (voice.clone(), Arc::clone(&parts.engine));
     tokio::spawn(async move {
         either(&mut terminate, &mut interrupt).await;
         own.say("stopping: what is in flight ends first (again to end at once)");
@@ -386,13 +397,13 @@ fn listen(
         own.say("ended at once; the next start goes on where this one was");
         std::process::exit(i32::from(Exit::Internal.code()));
     });
-    let (own, desk) = (voice.clone(), Arc::clone(desk));
+    let (own, webhook) = (voice.clone(), Arc::clone(&parts.webhook));
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            match desk.webhook.reload() {
+            match webhook.reload() {
                 Ok(()) => own.say("secrets are read again, and the repository is looked at"),
                 Err(error) => {
-                    let text = one_line(&error.render(&Theme::PLAIN));
+                    let text = one_line(&CommandError::from(error).render(&Theme::PLAIN));
                     own.say(&format!("{text}; the secrets from before stay"));
                 }
             }

@@ -185,7 +185,7 @@ pub(super) fn metrics() -> String {
          Labels are bounded: environments beyond the first 200 are counted together.",
     );
     text.push_str("\n| name | type | labels | what |\n| --- | --- | --- | --- |\n");
-    let sample = crate::serve::sample_of_metrics();
+    let sample = stratum_server::sample_of_metrics();
     let help = |name: &str| {
         let lead = format!("# HELP {name} ");
         sample.lines().find_map(|line| line.strip_prefix(&lead))

@@ -19,24 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Connections at once, in all.
-const IN_ALL: usize = 64;
-
-/// Connections at once from one address that is not this machine.
-const FROM_ONE: usize = 16;
-
-/// How long a whole request may take to come, since the connection began or since the last answer;
-/// so long also an idle connection lives.
-const REQUEST: Duration = Duration::from_secs(15);
-
-/// How long nothing of an answer may be taken.
-const ANSWER: Duration = Duration::from_secs(15);
-
-/// How long a connection may live.
-const LIFE: Duration = Duration::from_secs(5 * 60);
-
-/// The descriptors that this process wants.
-const DESCRIPTORS: u64 = 16_384;
+use crate::limits::{ANSWER, CONNECTIONS, CONNECTIONS_FROM_ONE, DESCRIPTORS, LIFE, REQUEST};
 
 /// Takes as many descriptors as the system allows, so that connections leave enough of them.
 pub(crate) fn take_descriptors() {
@@ -63,16 +46,16 @@ fn in_all() -> usize {
     let quarter = limit.current.map_or(usize::MAX, |current| {
         usize::try_from(current / 4).unwrap_or(usize::MAX)
     });
-    IN_ALL.min(quarter).max(2)
+    CONNECTIONS.min(quarter).max(2)
 }
 
 /// Who asks.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
+pub struct Peer(pub SocketAddr);
 
 impl Peer {
     /// Whether it is on this machine.
-    pub(crate) fn is_here(self) -> bool {
+    pub fn is_here(self) -> bool {
         canonical(self.0.ip()).is_loopback()
     }
 }
@@ -143,7 +126,7 @@ impl Door {
         let from_one = if ip.is_loopback() {
             self.in_all
         } else {
-            FROM_ONE
+            CONNECTIONS_FROM_ONE
         };
         let own = guests.all.iter().filter(|guest| guest.ip == ip).count();
         if own >= from_one && !guests.send_away(|guest| guest.ip == ip) {
@@ -311,11 +294,11 @@ mod tests {
     #[tokio::test]
     async fn from_one_address_come_few_and_the_one_that_waited_longest_makes_room() {
         let door = door().await;
-        let mut places: Vec<Place> = (0..FROM_ONE)
+        let mut places: Vec<Place> = (0..CONNECTIONS_FROM_ONE)
             .map(|_| door.admit(peer("192.0.2.1")).unwrap())
             .collect();
         let mut more = door.admit(peer("[::ffff:192.0.2.1]")).unwrap();
-        assert_eq!(count(&door), FROM_ONE);
+        assert_eq!(count(&door), CONNECTIONS_FROM_ONE);
         assert!(
             places[0]
                 .ends
@@ -342,7 +325,7 @@ mod tests {
         let held: Vec<_> = (0..1000)
             .filter_map(|n| door.admit(peer(&format!("[2001:db8::{n:x}]"))))
             .collect();
-        assert_eq!(count(&door), FROM_ONE);
+        assert_eq!(count(&door), CONNECTIONS_FROM_ONE);
         let others: Vec<_> = (0..1000)
             .filter_map(|n| door.admit(peer(&format!("10.{}.{}.1", n / 200, n % 200))))
             .collect();

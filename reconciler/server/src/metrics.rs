@@ -3,12 +3,12 @@
 //! *Guarantees*: labels are bounded. Environments beyond a number are counted together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -18,11 +18,7 @@ use stratum_core::condition::Condition;
 use stratum_core::ids::EnvironmentName;
 use stratum_core::ports::{States as _, StoreError, Work as _};
 use stratum_runtime::Progress;
-
-use crate::serve::Sources;
-
-/// *Source*: OpenMetrics 1.0, section "Protocol Negotiation".
-pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+use stratum_store::SqliteStore;
 
 /// Environments that have numbers of their own; the rest is one.
 const ENVIRONMENTS: usize = 200;
@@ -34,21 +30,6 @@ const REST: &str = "(others)";
 const SECONDS: [f64; 11] = [
     0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 14_400.0,
 ];
-
-/// What became of a delivery of the webhook.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub(crate) enum Delivery {
-    /// The repository is looked at.
-    Accepted,
-    /// It is of no concern.
-    Ignored,
-    /// It was seen before.
-    Repeated,
-    /// It is not genuine or not readable.
-    Refused,
-    /// It is longer than any of GitHub's.
-    TooLong,
-}
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfEnvironment {
@@ -68,23 +49,12 @@ struct OfOutcome {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfResult {
-    result: Delivery,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfKind {
-    kind: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfVersion {
     version: &'static str,
 }
 
 /// All numbers.
-pub(super) struct Metrics {
-    registry: Registry,
+pub(crate) struct Metrics {
     conditions: Family<OfCondition, Gauge>,
     resources: Family<OfEnvironment, Gauge>,
     drifted: Family<OfEnvironment, Gauge>,
@@ -99,19 +69,13 @@ pub(super) struct Metrics {
     queue: Gauge,
     state: Gauge,
     audit: Gauge,
-    deliveries: Family<OfResult, Counter>,
-    forge_requests: Gauge,
-    forge_failures: Family<OfKind, Gauge>,
-    forge_remaining: Gauge,
-    waiting: Gauge,
     begun: Mutex<BTreeMap<EnvironmentName, Instant>>,
     named: Mutex<BTreeSet<EnvironmentName>>,
 }
 
 impl Metrics {
-    pub(super) fn new() -> Self {
-        let mut metrics = Self {
-            registry: Registry::with_prefix("stratum"),
+    pub(crate) fn new() -> Self {
+        Self {
             conditions: Family::default(),
             resources: Family::default(),
             drifted: Family::default(),
@@ -126,52 +90,38 @@ impl Metrics {
             queue: Gauge::default(),
             state: Gauge::default(),
             audit: Gauge::default(),
-            deliveries: Family::default(),
-            forge_requests: Gauge::default(),
-            forge_failures: Family::default(),
-            forge_remaining: Gauge::default(),
-            waiting: Gauge::default(),
             begun: Mutex::default(),
             named: Mutex::default(),
-        };
-        metrics.register_environments();
-        metrics.register_loop();
-        metrics.register_forge();
-        metrics
+        }
     }
 
-    /// All numbers with one of each label, for the reference page.
-    pub(super) fn sample() -> String {
-        let metrics = Self::new();
+    /// Names all numbers.
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        self.register_environments(registry);
+        self.register_loop(registry);
+    }
+
+    /// Names all numbers, with one of each label.
+    pub(crate) fn sample(&self, registry: &mut Registry) {
+        self.register(registry);
         let environment = || "production".to_owned();
         let of = OfEnvironment {
             environment: environment(),
         };
-        drop(metrics.conditions.get_or_create(&OfCondition {
+        drop(self.conditions.get_or_create(&OfCondition {
             environment: environment(),
             condition: Condition::Ready.as_str(),
         }));
-        drop(metrics.resources.get_or_create(&of));
-        drop(metrics.drifted.get_or_create(&of));
-        drop(metrics.observed.get_or_create(&of));
-        drop(metrics.runs.get_or_create(&OfOutcome {
+        drop(self.resources.get_or_create(&of));
+        drop(self.drifted.get_or_create(&of));
+        drop(self.observed.get_or_create(&of));
+        drop(self.runs.get_or_create(&OfOutcome {
             environment: environment(),
             outcome: "applied",
         }));
-        let result = Delivery::Accepted;
-        drop(metrics.deliveries.get_or_create(&OfResult { result }));
-        drop(
-            metrics
-                .forge_failures
-                .get_or_create(&OfKind { kind: "server" }),
-        );
-        let mut text = String::new();
-        let _infallible = encode(&mut text, &metrics.registry);
-        text
     }
 
-    fn register_environments(&mut self) {
-        let registry = &mut self.registry;
+    fn register_environments(&self, registry: &mut Registry) {
         let build: Family<OfVersion, Gauge> = Family::default();
         let version = env!("CARGO_PKG_VERSION");
         build.get_or_create(&OfVersion { version }).set(1);
@@ -198,8 +148,7 @@ impl Metrics {
         );
     }
 
-    fn register_loop(&mut self) {
-        let registry = &mut self.registry;
+    fn register_loop(&self, registry: &mut Registry) {
         registry.register("runs", "Runs that ended, by outcome", self.runs.clone());
         registry.register(
             "run_duration_seconds",
@@ -244,38 +193,8 @@ impl Metrics {
         );
     }
 
-    fn register_forge(&mut self) {
-        let registry = &mut self.registry;
-        registry.register(
-            "webhook_deliveries",
-            "Deliveries to the webhook, by what became of them",
-            self.deliveries.clone(),
-        );
-        registry.register(
-            "forge_requests",
-            "Requests to the forge since the start, tries included",
-            self.forge_requests.clone(),
-        );
-        registry.register(
-            "forge_failures",
-            "Requests to the forge that failed since the start, by kind",
-            self.forge_failures.clone(),
-        );
-        registry.register(
-            "forge_limit_remaining",
-            "Requests that the forge still allows; -1 until it said",
-            self.forge_remaining.clone(),
-        );
-        registry.register(
-            "forge_waiting_runs",
-            "Runs whose outcome the forge was not told yet",
-            self.waiting.clone(),
-        );
-        self.forge_remaining.set(-1);
-    }
-
     /// Takes in what the loop says.
-    pub(super) fn take(&self, progress: &Progress) {
+    pub(crate) fn take(&self, progress: &Progress) {
         match progress {
             Progress::Turned => {
                 self.turns.inc();
@@ -317,21 +236,9 @@ impl Metrics {
         }
     }
 
-    /// Counts a delivery.
-    pub(super) fn delivery(&self, result: Delivery) {
-        self.deliveries.get_or_create(&OfResult { result }).inc();
-    }
-
-    /// All numbers as they are now.
-    pub(super) async fn text(&self, sources: &Sources) -> Result<String, StoreError> {
-        self.look(sources).await?;
-        let mut text = String::new();
-        let _infallible = encode(&mut text, &self.registry);
-        Ok(text)
-    }
-
-    async fn look(&self, sources: &Sources) -> Result<(), StoreError> {
-        let rows = sources.store.environments().await?;
+    /// Brings all numbers up to date with the state.
+    pub(crate) async fn look(&self, store: &SqliteStore, state: &Path) -> Result<(), StoreError> {
+        let rows = store.environments().await?;
         self.conditions.clear();
         self.resources.clear();
         self.drifted.clear();
@@ -346,7 +253,7 @@ impl Metrics {
                 let one = i64::from(row.condition == condition);
                 self.conditions.get_or_create(&of).inc_by(one);
             }
-            let counts = sources.store.counts(&row.name).await?;
+            let counts = store.counts(&row.name).await?;
             let of = OfEnvironment { environment };
             let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
             self.resources
@@ -359,21 +266,9 @@ impl Metrics {
                 self.observed.get_or_create(&of).set(at.as_second() as f64);
             }
         }
-        self.queue.set(sources.store.queue().await?.len() as i64);
-        self.state.set(bytes(&sources.state));
-        self.audit
-            .set(entries(&stratum_store::log_folder(&sources.state)));
-        if let Some((forge, announcer)) = &sources.forge {
-            let counts = forge.counts();
-            self.forge_requests.set(counts.requests as i64);
-            for (kind, count) in counts.failures {
-                let of = OfKind { kind };
-                self.forge_failures.get_or_create(&of).set(count as i64);
-            }
-            let remaining = counts.remaining.map_or(-1, |left| left as i64);
-            self.forge_remaining.set(remaining);
-            self.waiting.set(announcer.waiting() as i64);
-        }
+        self.queue.set(store.queue().await?.len() as i64);
+        self.state.set(bytes(state));
+        self.audit.set(entries(&stratum_store::log_folder(state)));
         Ok(())
     }
 
@@ -403,7 +298,7 @@ const CONDITIONS: [Condition; 5] = [
 /// The entries of all parts of the audit log: the second line of each checkpoint.
 ///
 /// *Source*: C2SP tlog-checkpoint.
-fn entries(folder: &std::path::Path) -> i64 {
+fn entries(folder: &Path) -> i64 {
     let Ok(parts) = std::fs::read_dir(folder) else {
         return 0;
     };
@@ -415,8 +310,8 @@ fn entries(folder: &std::path::Path) -> i64 {
 }
 
 /// The size of the state and its log.
-fn bytes(state: &std::path::Path) -> i64 {
+fn bytes(state: &Path) -> i64 {
     let log = std::path::PathBuf::from(format!("{}-wal", state.display()));
-    let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |data| data.len());
+    let size = |path: &Path| std::fs::metadata(path).map_or(0, |data| data.len());
     i64::try_from(size(state) + size(&log)).unwrap_or(i64::MAX)
 }

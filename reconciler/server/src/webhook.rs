@@ -6,39 +6,103 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
+use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::post;
 use futures_util::StreamExt as _;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
 use stratum_forge::webhook::{Event, LONGEST, Secrets, Seen, WebhookError, is_form};
 
-use crate::failure::CommandError;
-use crate::serve::Desk;
-use crate::serve::door::Peer;
-use crate::serve::metrics::Delivery;
+use crate::door::Peer;
+use crate::error::ServerError;
+use crate::limits::{BODIES, BODIES_FROM_ONE, BODY, DISCARDED, LONGEST_ID, PAUSE};
+use crate::part::{Numbers, Part, Unread};
 
-/// Bodies that are read at once: each may take 25 MB.
-const AT_ONCE: usize = 6;
+/// Makes the reconciler look at its repository.
+pub type Poke = Arc<dyn Fn() + Send + Sync>;
 
-/// Of these, from one address that is not this machine.
-const FROM_ONE: usize = 2;
+/// What became of a delivery of the webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+enum Delivery {
+    /// The repository is looked at.
+    Accepted,
+    /// It is of no concern.
+    Ignored,
+    /// It was seen before.
+    Repeated,
+    /// It is not genuine or not readable.
+    Refused,
+    /// It is longer than any of GitHub's.
+    TooLong,
+}
 
-/// The least time between two looks that deliveries ask for.
-const PAUSE: Duration = Duration::from_secs(1);
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfResult {
+    result: Delivery,
+}
 
-/// How long a body may take. *Source*: GitHub gives up after ten seconds itself.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// What became of all deliveries.
+#[derive(Default)]
+pub(crate) struct Deliveries(Family<OfResult, Counter>);
 
-/// Bytes of a body that is too long which are read and thrown away, so that whoever sends them
-/// comes to read the answer.
-const DISCARDED: usize = 4 * LONGEST;
+impl Deliveries {
+    fn count(&self, result: Delivery) {
+        self.0.get_or_create(&OfResult { result }).inc();
+    }
 
-/// The longest id of a delivery.
-const LONGEST_ID: usize = 100;
+    /// Names them, with one of each label.
+    pub(crate) fn sample(&self, registry: &mut Registry) {
+        self.register(registry);
+        let result = Delivery::Accepted;
+        drop(self.0.get_or_create(&OfResult { result }));
+    }
+}
+
+#[async_trait]
+impl Numbers for Deliveries {
+    fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "webhook_deliveries",
+            "Deliveries to the webhook, by what became of them",
+            self.0.clone(),
+        );
+    }
+
+    async fn look(&self) -> Result<(), Unread> {
+        Ok(())
+    }
+}
+
+/// What `/webhook` answers from.
+struct Desk {
+    webhook: Arc<Webhook>,
+    poke: Poke,
+    deliveries: Arc<Deliveries>,
+}
+
+/// What the webhook gives the server.
+pub(crate) fn part(webhook: Arc<Webhook>, poke: Poke) -> Part {
+    let deliveries = Arc::new(Deliveries::default());
+    let desk = Arc::new(Desk {
+        webhook,
+        poke,
+        deliveries: Arc::clone(&deliveries),
+    });
+    let routes = Router::new()
+        .route("/webhook", post(receive))
+        .with_state(desk);
+    Part::default().answering(routes).counted(deliveries)
+}
 
 /// The secrets, and the deliveries that were seen.
-pub(crate) struct Webhook {
+pub struct Webhook {
     file: Option<PathBuf>,
     /// The only repository that counts, where it is known.
     repository: Option<String>,
@@ -66,10 +130,7 @@ impl Drop for Room<'_> {
 
 impl Webhook {
     /// A receiver with the secrets in `file`; without one nothing is received.
-    pub(crate) fn new(
-        file: Option<PathBuf>,
-        repository: Option<String>,
-    ) -> Result<Self, CommandError> {
+    pub fn new(file: Option<PathBuf>, repository: Option<String>) -> Result<Self, ServerError> {
         let webhook = Self {
             file,
             repository,
@@ -83,22 +144,18 @@ impl Webhook {
     }
 
     /// Reads the secrets again. What cannot be used leaves those in place that were there.
-    pub(crate) fn reload(&self) -> Result<(), CommandError> {
+    pub fn reload(&self) -> Result<(), ServerError> {
         let Some(file) = &self.file else {
             return Ok(());
         };
-        let name = format!("the secret of the webhook in `{}`", file.display());
-        let hint = "`openssl rand -hex 32` makes a good one; the same text goes into the settings \
-                    of the webhook";
-        let bytes = std::fs::read(file).map_err(|error| {
-            CommandError::given(format!("{name} cannot be read"))
-                .because(&error)
-                .hint(hint)
+        let named = || file.clone();
+        let bytes = std::fs::read(file).map_err(|source| ServerError::Secret {
+            file: named(),
+            source,
         })?;
-        let secrets = Secrets::read(&bytes).map_err(|error| {
-            CommandError::given(format!("{name} cannot be used"))
-                .because(&error)
-                .hint(hint)
+        let secrets = Secrets::read(&bytes).map_err(|source| ServerError::UnfitSecret {
+            file: named(),
+            source,
         })?;
         *self.secrets.write().unwrap_or_else(PoisonError::into_inner) = Some(secrets);
         Ok(())
@@ -128,8 +185,12 @@ impl Webhook {
         let ip = peer.0.ip().to_canonical();
         let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
         let own = room.get(&ip).copied().unwrap_or(0);
-        let from_one = if peer.is_here() { AT_ONCE } else { FROM_ONE };
-        if room.values().sum::<usize>() >= AT_ONCE || own >= from_one {
+        let from_one = if peer.is_here() {
+            BODIES
+        } else {
+            BODIES_FROM_ONE
+        };
+        if room.values().sum::<usize>() >= BODIES || own >= from_one {
             return None;
         }
         room.insert(ip, own + 1);
@@ -154,7 +215,7 @@ impl Webhook {
 type Said = (Delivery, StatusCode, String);
 
 /// Receives one delivery.
-pub(super) async fn receive(
+async fn receive(
     State(desk): State<Arc<Desk>>,
     ConnectInfo(peer): ConnectInfo<Peer>,
     request: Request,
@@ -162,7 +223,7 @@ pub(super) async fn receive(
     let (delivery, status, sentence) = match take(&desk, peer, request).await {
         Ok(said) | Err(said) => said,
     };
-    desk.metrics.delivery(delivery);
+    desk.deliveries.count(delivery);
     if status.is_client_error() {
         tracing::warn!(status = status.as_u16(), reason = %sentence, "a delivery was refused");
     }
@@ -226,12 +287,12 @@ async fn take(desk: &Arc<Desk>, peer: Peer, request: Request) -> Result<Said, Sa
 fn poke(desk: &Arc<Desk>) {
     match desk.webhook.turn() {
         None => {}
-        Some(wait) if wait.is_zero() => desk.sources.wake.poke(),
+        Some(wait) if wait.is_zero() => (desk.poke)(),
         Some(wait) => {
             let desk = Arc::clone(desk);
             tokio::spawn(async move {
                 tokio::time::sleep(wait).await;
-                desk.sources.wake.poke();
+                (desk.poke)();
             });
         }
     }
@@ -255,7 +316,7 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Said> {
     let announced =
         text(headers, header::CONTENT_LENGTH.as_str()).and_then(|text| text.parse().ok());
     let reading = collect(announced.unwrap_or(0), body);
-    match tokio::time::timeout(PATIENCE, reading).await {
+    match tokio::time::timeout(BODY, reading).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(said)) => Err(said),
         Err(_) => Err(refused(
@@ -308,7 +369,7 @@ mod tests {
         let here: Vec<_> = (0..10)
             .filter_map(|_| webhook.take_room(peer("127.0.0.1")))
             .collect();
-        assert_eq!(here.len(), AT_ONCE);
+        assert_eq!(here.len(), BODIES);
     }
 
     #[test]
