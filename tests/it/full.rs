@@ -97,6 +97,29 @@ impl Tight {
     }
 }
 
+/// Whoever asks is told why nothing moves, while the rows are as old as the last room.
+#[test]
+fn a_full_disk_is_said_by_status() {
+    let Some(tight) = Tight::new("state", 8 << 10, "state/state.db") else {
+        return;
+    };
+    let troubles = || tight.call(&["status", "--json"]).json()["troubles"].clone();
+    assert_eq!(troubles(), serde_json::json!([]));
+    let fill = tight.ground.made("state/fill");
+    // It ends with an error, for there is no more room.
+    let _full = fs::write(&fill, vec![7; 9 << 20]);
+    let said = troubles();
+    assert_eq!(said[0]["about"], "disk", "{said}");
+    let status = tight.call(&["status"]).ends_with(0).out;
+    assert!(
+        status.contains("the disk is full where the state is"),
+        "{status}"
+    );
+    tight.call(&["status", "--detailed-exitcode"]).ends_with(2);
+    fs::remove_file(&fill).unwrap();
+    assert_eq!(troubles(), serde_json::json!([]));
+}
+
 const STEPS: usize = 30;
 
 /// Commands in a chain, each with an input of `noise` words that packing does not make smaller, and

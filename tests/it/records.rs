@@ -342,3 +342,22 @@ fn a_lock_left_in_the_way_of_the_commits_that_are_kept_is_named() {
     ground.once().ends_with(0);
     assert_eq!(doctor(&ground).0, 0);
 }
+
+/// Locks that somebody left, each where git would take it.
+#[test]
+fn locks_that_were_left_are_named_and_what_waits_is_written_when_they_are_gone() {
+    for lock in ["refs/notes/stratum.lock", "refs/heads/stratum/records.lock"] {
+        let ground = applied();
+        let lock = ground.bare().join(lock);
+        std::fs::write(&lock, "").unwrap();
+        change(&ground, "two");
+        ground.once().ends_with(0);
+        let (code, records) = doctor(&ground);
+        let said = records.to_string();
+        let name = lock.file_name().unwrap().to_str().unwrap();
+        assert!(code == 1 && said.contains(name), "{said}");
+        std::fs::remove_file(&lock).unwrap();
+        ground.once().ends_with(0);
+        assert_eq!(doctor(&ground).0, 0);
+    }
+}

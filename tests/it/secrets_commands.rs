@@ -162,6 +162,44 @@ fn editing_seals_what_changed_and_leaves_nothing_behind() {
 }
 
 /// Runs a command on a terminal, and types each answer when its question stands there.
+/// What an editor does to the file is nothing that was done to the values.
+#[test]
+fn what_editors_do_to_a_file_changes_no_value() {
+    let mut scene = Scene::new();
+    let file = scene.home.join("pem");
+    let pem = "-----BEGIN X-----\nabc=\n-----END X-----\n";
+    fs::write(&file, pem).unwrap();
+    let from = ["secrets", "seal", "staging/payments/db", "zz", "--file"];
+    let words = [&from[..], &[file.to_str().unwrap()]].concat();
+    scene.clone(&words, "").ends_with(0);
+    let before = scene.sealed();
+    for (script, what) in [
+        ("sed -i 's/$/\\r/' \"$1\"", "lines of DOS"),
+        (
+            "printf '\\357\\273\\277' > \"$1.x\"; cat \"$1\" >> \"$1.x\"; cp \"$1.x\" \"$1\"; rm \"$1.x\"",
+            "a mark",
+        ),
+        (
+            "printf %s \"$(cat \"$1\")\" > \"$1.x\"; cp \"$1.x\" \"$1\"; rm \"$1.x\"",
+            "no last line end",
+        ),
+        ("printf '\\n\\n' >> \"$1\"", "empty lines"),
+        ("sed -i 's/^# .*//' \"$1\"", "no comments"),
+    ] {
+        said(scene.edit(script)).ends_with(0);
+        assert_eq!(scene.sealed(), before, "{what}");
+    }
+    assert_eq!(scene.value("zz"), pem);
+    for (script, what) in [
+        ("printf 'zz: again\\n' >> \"$1\"", "a key twice"),
+        ("printf 'new:\\n\\ttab: x\\n' >> \"$1\"", "a tab"),
+    ] {
+        let refused = said(scene.edit(script));
+        assert_ne!(refused.code, 0, "{what}: {}", refused.out);
+        assert_eq!(scene.sealed(), before, "{what}");
+    }
+}
+
 fn typed(scene: &Scene, line: &str, answers: &[(&str, &str)]) -> (i32, String) {
     let mut child = Command::new("script")
         .args(["-qec", line, "/dev/null"])

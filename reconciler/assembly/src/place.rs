@@ -26,7 +26,7 @@ impl Place {
     /// *Errors*: also when it is a remote that cannot be reached, where that is [`Fresh::Required`].
     pub fn open(location: &str, state: Option<&Path>, fresh: Fresh) -> Result<Self, AssemblyError> {
         let options = Options {
-            mirror: Some(remote_folder(location)?.join("mirror.git")),
+            mirror: Some(mirror_of(location, state)?),
             fresh,
             ..Options::default()
         };
@@ -128,6 +128,20 @@ pub fn absolute(path: &Path) -> Result<PathBuf, AssemblyError> {
         path: path.to_owned(),
         source,
     })
+}
+
+/// Where the mirror of a remote is: beside a state that was named, unless it is where it would be
+/// without that, as before states took theirs along.
+fn mirror_of(location: &str, state: Option<&Path>) -> Result<PathBuf, AssemblyError> {
+    let usual = remote_folder(location)?.join("mirror.git");
+    match state {
+        Some(state) if !usual.exists() => {
+            let mut path = absolute(state)?.into_os_string();
+            path.push(".mirror.git");
+            Ok(path.into())
+        }
+        Some(_) | None => Ok(usual),
+    }
 }
 
 /// Where the mirror and the state of a remote are.

@@ -18,7 +18,9 @@ use crate::style::Role;
 use crate::ui::Ui;
 
 /// What only reads waits this long for a remote.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Who reconciles waits this long before it begins with what was fetched before.
+const BEFORE_WORK: Duration = Duration::from_secs(10);
 
 /// What every command starts from.
 #[derive(Debug, Clone)]
@@ -56,7 +58,16 @@ impl Context {
     /// The same, for what must work while a remote is down: one that cannot be reached is named
     /// on stderr, and all is as it was last fetched.
     pub(crate) fn known_place(&self) -> Result<Place, CommandError> {
-        let place = self.open(Fresh::Wanted(PATIENCE))?;
+        self.known_place_within(PATIENCE)
+    }
+
+    /// The same, for whoever reconciles.
+    pub(crate) fn place_to_work_on(&self) -> Result<Place, CommandError> {
+        self.known_place_within(BEFORE_WORK)
+    }
+
+    fn known_place_within(&self, patience: Duration) -> Result<Place, CommandError> {
+        let place = self.open(Fresh::Wanted(patience))?;
         if let Some(error) = place.repository.unreached() {
             let text = self.ui.side_theme().paint(Role::Warning, "not up to date");
             self.ui.complain(&format!(

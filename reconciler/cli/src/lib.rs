@@ -19,7 +19,9 @@ mod log;
 mod objects;
 mod show;
 mod style;
+mod troubles;
 mod ui;
+mod users;
 mod words;
 mod work_tree;
 

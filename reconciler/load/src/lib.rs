@@ -22,6 +22,7 @@ mod knowledge;
 mod loader;
 #[cfg(test)]
 mod memory;
+mod oddities;
 mod outline;
 mod paths;
 mod pipeline;

@@ -8,6 +8,7 @@ use stratum_core::source::Source;
 
 use crate::evaluate::node::{Node, Places};
 use crate::evaluate::{Evaluator, Output};
+use crate::oddities::oddities;
 use crate::outline::{Check, Key, Outline, key, required};
 
 /// The file.
@@ -156,6 +157,7 @@ pub(crate) fn load(evaluator: &Evaluator<'_>) -> Result<Loaded<Settings>, LoadEr
         match serde_json::from_value(node.to_json()) {
             Ok(settings) => {
                 findings.extend(shared_places(&settings, &node, Places(&files)));
+                findings.extend(oddities(&settings, &node, Places(&files)));
                 Some(settings)
             }
             Err(error) => {

@@ -23,3 +23,8 @@ mod sound;
 mod types;
 
 pub use types::TypedProvider;
+
+/// Users of this machine.
+pub mod user {
+    pub use crate::process::is_known;
+}

@@ -62,6 +62,12 @@ pub enum GitError {
         /// The limit.
         seconds: u64,
     },
+    /// It was ended because the process is to end.
+    #[error("`git {command}` was ended, for stratum was told to stop")]
+    Stopped {
+        /// The subcommand.
+        command: String,
+    },
     /// The operating system refused.
     #[error("`git {command}` could not be run")]
     Run {
@@ -82,4 +88,10 @@ pub trait GitCommand: Send + Sync {
     ///
     /// *Errors*: [`GitError`]; an exit code other than 0 is an output, not an error.
     fn run(&self, call: &GitCall) -> Result<GitOutput, GitError>;
+
+    /// The process is to end: calls that run, and later ones, get some seconds each and no more.
+    fn hurry(&self) {}
+
+    /// The process ends now: no call outlives this by more than seconds.
+    fn end(&self) {}
 }

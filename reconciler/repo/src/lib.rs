@@ -10,6 +10,7 @@
 //!                \-> a remote --mirror--> its mirror /    publish: build, compare-and-swap, again
 //! ```
 
+mod asked;
 mod changed;
 mod compare;
 mod durable;

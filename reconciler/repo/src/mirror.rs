@@ -22,6 +22,9 @@ const REFS: [&str; 3] = [
     "+refs/notes/*:refs/notes/*",
 ];
 
+/// How long a push waits for another stratum on this machine that fetches or pushes.
+const TURN: Duration = Duration::from_secs(10);
+
 /// What became of a push.
 #[derive(Debug)]
 pub(crate) enum Pushed {
@@ -84,7 +87,7 @@ impl Mirror {
 
     /// The same, with another time for each call of git.
     pub(crate) fn fetch_within(&self, timeout: Duration) -> Result<(), RepositoryError> {
-        let _turn = turn::take(&self.folder)?;
+        let _turn = turn::take_within(&self.folder, "fetch", timeout)?;
         let first = !self.has_commits();
         if first {
             self.learn(timeout)?;
@@ -108,7 +111,7 @@ impl Mirror {
         arguments.extend(leases.iter().map(String::as_str));
         arguments.push("origin");
         arguments.extend(refs.iter().map(String::as_str));
-        let _turn = turn::take(&self.folder)?;
+        let _turn = turn::take_within(&self.folder, "push", self.timeout.min(TURN))?;
         let output = self.call("push", &arguments, self.timeout)?;
         if output.code == Some(0) {
             return Ok(Pushed::Moved);

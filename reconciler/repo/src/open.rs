@@ -8,6 +8,7 @@ use gix::ThreadSafeRepository;
 use gix::sec::trust::Mapping;
 use stratum_core::ports::{CommitSigner, RepositoryError};
 
+use crate::asked::Asked;
 use crate::failure::git as failed;
 use crate::folder::Folders;
 use crate::git::GitCommand;
@@ -69,7 +70,7 @@ impl Default for Options {
             fresh: Fresh::Required,
             committer: Committer::default(),
             timeout: Duration::from_secs(120),
-            git: Arc::new(SystemGit),
+            git: Arc::<SystemGit>::default(),
         }
     }
 }
@@ -82,7 +83,8 @@ impl Default for Options {
 pub struct GitRepository {
     pub(crate) pool: Arc<Pool>,
     pub(crate) folders: Arc<Folders>,
-    pub(crate) mirror: Option<Mirror>,
+    pub(crate) mirror: Option<Arc<Mirror>>,
+    pub(crate) asked: Asked,
     unreached: Option<RepositoryError>,
     pub(crate) committer: Committer,
     pub(crate) signer: OnceLock<Arc<dyn CommitSigner>>,
@@ -160,7 +162,8 @@ impl GitRepository {
             git_dir: absolute(repository.common_dir())?,
             bare: repository.is_bare(),
             pool,
-            mirror,
+            mirror: mirror.map(Arc::new),
+            asked: Asked::default(),
             unreached: None,
             committer: options.committer,
             signer: OnceLock::new(),
@@ -168,6 +171,17 @@ impl GitRepository {
             timeout: options.timeout,
             location,
         })
+    }
+
+    /// What the `git` command does now, and all it is asked to do from now on, gets seconds and no
+    /// more: the process is to end, and a remote may never answer.
+    pub fn hurry(&self) {
+        self.git.hurry();
+    }
+
+    /// Ends what the `git` command still does, so that nothing outlives the process.
+    pub fn end(&self) {
+        self.git.end();
     }
 
     /// Signs every commit that is made from now on. The first key that is given counts.

@@ -78,7 +78,9 @@ impl GitRepository {
                 return Err(reason);
             }
             std::thread::sleep(pause(tried));
-            self.mirror.as_ref().map_or(Ok(()), Mirror::fetch)?;
+            self.mirror
+                .as_ref()
+                .map_or(Ok(()), |mirror| mirror.fetch())?;
         }
     }
 

@@ -62,9 +62,14 @@ impl GitRepository {
         Ok(tips)
     }
 
+    /// The branch that HEAD names, as far as is known here; `None` when it is detached.
+    pub fn head_branch(&self) -> Option<BranchName> {
+        self.pool.with(|repository| head(repository)).ok()?
+    }
+
     pub(crate) fn read_tips(&self) -> Result<Tips, RepositoryError> {
         if let Some(mirror) = &self.mirror {
-            mirror.fetch()?;
+            self.asked.fetch(mirror)?;
         }
         self.pool.with(|repository| self.branches(repository))
     }

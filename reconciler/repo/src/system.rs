@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -43,17 +45,44 @@ const SETTINGS: [(&str, &str); 8] = [
 /// How long the output of a call that ended is waited for, when something it started keeps it open.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// How long a call may still take when the process is to end: enough for a push that is answered.
+const HURRY: Duration = Duration::from_secs(5);
+
 /// How long git may take to end when it is asked to.
 const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Runs the `git` found on the `PATH`, with the user's own configuration, credential helpers and
 /// ssh keys.
 #[derive(Debug, Clone, Default)]
-pub struct SystemGit;
+pub struct SystemGit {
+    shared: Arc<Shared>,
+}
+
+/// What all copies of one share.
+#[derive(Debug, Default)]
+struct Shared {
+    /// Since when calls are to hurry.
+    hurried: OnceLock<Instant>,
+    /// No call is waited for any more.
+    over: AtomicBool,
+    /// How many run.
+    running: AtomicUsize,
+}
+
+/// One call that runs.
+struct Running<'a>(&'a Shared);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
+    }
+}
 
 impl GitCommand for SystemGit {
     fn run(&self, call: &GitCall) -> Result<GitOutput, GitError> {
         let name = call.arguments.first().cloned().unwrap_or_default();
+        self.shared.running.fetch_add(1, Ordering::SeqCst);
+        let _running = Running(&self.shared);
         let child = command(call).spawn();
         let mut child = child.map_err(|source| match call.git_dir.is_dir() {
             true => refused(&name, source),
@@ -65,12 +94,64 @@ impl GitCommand for SystemGit {
         feed(&mut child, call.input.clone());
         let out = child.stdout.take().map(collect);
         let complaint = child.stderr.take().map(collect);
-        let status = wait(&mut child, call.timeout, &name)?;
+        let status = self.wait(&mut child, call.timeout, &name)?;
         Ok(GitOutput {
             code: status.code(),
             out: finish(out),
             complaint: finish(complaint),
         })
+    }
+
+    fn hurry(&self) {
+        self.shared.hurried.get_or_init(Instant::now);
+    }
+
+    fn end(&self) {
+        self.shared.over.store(true, Ordering::SeqCst);
+        let until = Instant::now() + GOODBYE * 2;
+        while self.shared.running.load(Ordering::SeqCst) > 0 && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Shared {
+    /// Whether a call that was begun then is to end, since the process is.
+    fn is_over(&self, begun: Instant) -> bool {
+        let hurried = self.hurried.get();
+        self.over.load(Ordering::SeqCst)
+            || hurried.is_some_and(|at| begun.max(*at).elapsed() >= HURRY)
+    }
+}
+
+impl SystemGit {
+    fn wait(
+        &self,
+        child: &mut Child,
+        timeout: Duration,
+        name: &str,
+    ) -> Result<ExitStatus, GitError> {
+        let begun = Instant::now();
+        let until = begun + timeout;
+        let mut pause = Duration::from_micros(500);
+        loop {
+            let command = name.to_owned();
+            match child.try_wait() {
+                Ok(Some(status)) => return Ok(status),
+                Ok(None) if self.shared.is_over(begun) => {
+                    end(child);
+                    return Err(GitError::Stopped { command });
+                }
+                Ok(None) if Instant::now() < until => std::thread::sleep(pause),
+                Ok(None) => {
+                    end(child);
+                    let seconds = timeout.as_secs();
+                    return Err(GitError::Timeout { command, seconds });
+                }
+                Err(source) => return Err(refused(name, source)),
+            }
+            pause = (pause * 2).min(Duration::from_millis(20));
+        }
     }
 }
 
@@ -152,26 +233,6 @@ fn finish(output: Option<Receiver<Vec<u8>>>) -> String {
     String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
 }
 
-fn wait(child: &mut Child, timeout: Duration, name: &str) -> Result<ExitStatus, GitError> {
-    let until = Instant::now() + timeout;
-    let mut pause = Duration::from_micros(500);
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) => return Ok(status),
-            Ok(None) if Instant::now() < until => std::thread::sleep(pause),
-            Ok(None) => {
-                end(child);
-                return Err(GitError::Timeout {
-                    command: name.to_owned(),
-                    seconds: timeout.as_secs(),
-                });
-            }
-            Err(source) => return Err(refused(name, source)),
-        }
-        pause = (pause * 2).min(Duration::from_millis(20));
-    }
-}
-
 /// Ends the command and what it started (ssh, a credential helper): git is asked first, so that
 /// it takes its locks away.
 fn end(child: &mut Child) {
@@ -192,7 +253,7 @@ mod tests {
     use super::*;
 
     fn call(arguments: &[&str], timeout: Duration) -> Result<GitOutput, GitError> {
-        SystemGit.run(&GitCall::new(std::env::temp_dir(), arguments, timeout))
+        SystemGit::default().run(&GitCall::new(std::env::temp_dir(), arguments, timeout))
     }
 
     #[test]
@@ -205,11 +266,34 @@ mod tests {
     }
 
     #[test]
+    fn whoever_is_to_end_waits_for_no_remote() {
+        let git = SystemGit::default();
+        let other = git.clone();
+        let sleep = ["-c", "alias.nap=!sleep 600", "nap"];
+        let long = Duration::from_secs(600);
+        let running = std::thread::spawn(move || {
+            other.run(&GitCall::new(std::env::temp_dir(), &sleep, long))
+        });
+        git.hurry();
+        let error = running.join().unwrap().unwrap_err();
+        assert!(matches!(error, GitError::Stopped { .. }), "{error}");
+        // Also what is begun from then on, and at the end nothing is waited for.
+        let other = git.clone();
+        let running = std::thread::spawn(move || {
+            other.run(&GitCall::new(std::env::temp_dir(), &sleep, long))
+        });
+        git.end();
+        let error = running.join().unwrap().unwrap_err();
+        assert!(matches!(error, GitError::Stopped { .. }), "{error}");
+        assert_eq!(git.shared.running.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
     fn output_input_and_exit_code_come_back() {
         let long = Duration::from_secs(20);
         let mut hash = GitCall::new(std::env::temp_dir(), &["hash-object", "--stdin"], long);
         hash.input = vec![b'x'; 1 << 20];
-        let output = SystemGit.run(&hash).unwrap();
+        let output = SystemGit::default().run(&hash).unwrap();
         assert_eq!((output.code, output.out.trim().len()), (Some(0), 40));
         let output = call(&["no-such-command"], long).unwrap();
         assert_eq!(output.code, Some(1));
@@ -227,8 +311,11 @@ mod tests {
             "remote.origin.url".to_owned(),
             "https://secret@h/x".to_owned(),
         )];
-        assert_eq!(SystemGit.run(&call).unwrap().out, "https://secret@h/x\n");
+        assert_eq!(
+            SystemGit::default().run(&call).unwrap().out,
+            "https://secret@h/x\n"
+        );
         call.arguments = vec!["config".to_owned(), "core.hooksPath".to_owned()];
-        assert_eq!(SystemGit.run(&call).unwrap().out, "/dev/null\n");
+        assert_eq!(SystemGit::default().run(&call).unwrap().out, "/dev/null\n");
     }
 }

@@ -32,9 +32,9 @@ mod writer;
 
 pub use log::{
     CommitKey, CommitKeys, Expected, ExportError, Exported, Health, LogReader, PartReport, Problem,
-    Proof, Report, Shown, key_words, log_folder, log_keys, within,
+    Proof, Report, Shown, key_words, log_folder, log_key_is_gone, log_keys, within,
 };
-pub use open::Access;
+pub use open::{Access, is_safe};
 pub use read::environment::Counts;
 pub use secrets::Wrapped;
 pub use store::SqliteStore;

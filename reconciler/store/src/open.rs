@@ -110,7 +110,19 @@ fn private_folder(folder: &Path) -> io::Result<()> {
 ///
 /// *Errors*: [`StoreError::Unsafe`].
 pub(crate) fn own(path: &Path) -> Result<(), StoreError> {
-    let own = rustix::process::geteuid().as_raw();
+    safe_for(path, rustix::process::geteuid().as_raw())
+}
+
+/// Whether a state could be another's than its owner's, whoever asks: what its reconciler refuses.
+///
+/// *Errors*: [`StoreError::Unsafe`].
+pub fn is_safe(path: &Path) -> Result<(), StoreError> {
+    let found = fs::metadata(path);
+    let found = found.map_err(|error| io_failure(error, "looking whose the state is"))?;
+    safe_for(path, found.uid())
+}
+
+fn safe_for(path: &Path, own: u32) -> Result<(), StoreError> {
     let unsafe_for = |path: &Path, what: String| StoreError::Unsafe {
         path: path.display().to_string(),
         what,
@@ -131,7 +143,10 @@ pub(crate) fn own(path: &Path) -> Result<(), StoreError> {
             return Err(unsafe_for(&file, "it is a link, or no file".to_owned()));
         }
         if found.uid() != own {
-            let what = format!("it belongs to user {}, and this is user {own}", found.uid());
+            let what = format!(
+                "it belongs to user {}, and whoever reconciles is user {own}",
+                found.uid()
+            );
             return Err(unsafe_for(&file, what));
         }
         if found.mode() & 0o022 != 0 {
@@ -144,7 +159,10 @@ pub(crate) fn own(path: &Path) -> Result<(), StoreError> {
     };
     for found in [look(folder, false)?, look(folder, true)?] {
         if found.uid() != own && found.uid() != 0 {
-            let what = format!("it belongs to user {}, and this is user {own}", found.uid());
+            let what = format!(
+                "it belongs to user {}, and whoever reconciles is user {own}",
+                found.uid()
+            );
             return Err(unsafe_for(folder, what));
         }
         if found.is_dir() && found.mode() & 0o1002 == 0o002 {

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{By, Guarded, begun};
-use crate::ground::{PROGRAM, stratum};
+use crate::ground::{PROGRAM, git, stratum};
 
 const ENDLESS: &str = "let rec f = fun x => f (x + 1) in { local_data.end.input = f 0 }\n";
 
@@ -18,6 +18,56 @@ fn wants_all(guarded: &Guarded) {
          staging = {} }, limits = { memory = 1000000, time = \"100h\" } }\n",
     );
     guarded.ground.write("infra/staging.ncl", ENDLESS);
+}
+
+const LITTLE: &str = "time=1s,environment-time=2s,memory=512";
+
+/// A memory bomb: a list that doubles.
+const BOMB: &str = "let rec f = fun n x => if n == 0 then x else f (n - 1) (x @ x) in\n\
+                    { local_data.end.input = std.array.length (f 40 [1, 2, 3, 4]) }\n";
+
+/// Each is refused for its own reason, and a third one is not kept from anything.
+#[test]
+fn two_hostile_environments_of_one_commit_keep_no_third_one() {
+    let guarded = begun(&["ada"]);
+    let settings = "{ name = \"t\", environments = { production = { labels = { protected = \"true\" } }, \
+                    staging = {}, other = {}, third = {} } }\n";
+    guarded.ground.write("stratum.ncl", settings);
+    guarded.ground.write("infra/staging.ncl", ENDLESS);
+    guarded.ground.write("infra/other.ncl", BOMB);
+    guarded.file("third", "a", "well");
+    guarded.push("ada", By::Ssh("ada"), "two that are hostile");
+    assert_ne!(once(&guarded).code, 0);
+    assert_eq!(guarded.world("third/a").as_deref(), Some("well\n"));
+    assert!(guarded.reason("staging").contains("took longer than 1s"));
+    assert_ne!(guarded.reason("other"), "");
+    // What was there before stays.
+    assert_eq!(guarded.world("staging/a").as_deref(), Some("one\n"));
+}
+
+/// Wherever it is read, it costs the limit, and is a finding with its file.
+#[test]
+fn what_never_ends_is_a_finding_in_the_index_and_in_a_plan_of_a_request() {
+    for (text, why) in [(ENDLESS, "took longer than 1s"), (BOMB, "")] {
+        let guarded = begun(&["ada"]);
+        let clone = guarded.ground.clone_folder();
+        guarded.ground.write("infra/staging.ncl", text);
+        git(&clone, &["add", "--all"]);
+        let staged = stratum(&clone, &["check", "--staged", "--bounds", LITTLE]).ends_with(1);
+        let at_the_file = staged.out.contains("infra/staging.ncl") && staged.out.contains(why);
+        assert!(at_the_file, "{}", staged.out);
+        git(&clone, &["commit", "-q", "-m", "hostile"]);
+        let base = ["plan", "--base", "HEAD~1", "--head", "HEAD"];
+        let words = [&base[..], &["--env", "staging", "--bounds", LITTLE]].concat();
+        let planned = stratum(&clone, &words);
+        let said = format!("{}{}", planned.out, planned.side);
+        assert!(
+            planned.code == 1 && said.contains(why),
+            "{}: {said}",
+            planned.code
+        );
+        assert!(said.contains("infra/staging.ncl"), "{said}");
+    }
 }
 
 /// Looks once, with little time for one evaluation.

@@ -192,6 +192,34 @@ fn policies_that_nobody_could_change_again_are_refused() {
     }
 }
 
+/// The same by more approvals than there are people, and by a person who is not there.
+#[test]
+fn what_needs_people_who_are_not_there_is_refused() {
+    let head = "@id(\"many\")\n@reason(\"many\")\n";
+    let who = "forbid (principal is Author, \
+               action in [Action::\"apply\", Action::\"advance\"], resource)";
+    let many = format!("{head}{who}\nunless {{ context.approvals > 9 }};\n");
+    let nobody = format!("{head}{who}\nunless {{ principal == Author::\"zoe\" }};\n");
+    for (path, text) in [("policies/x.cedar", many), ("policies/x.cedar", nobody)] {
+        let guarded = begun(&["ada", "ben"]);
+        guarded.ground.write(path, &text);
+        let clone = guarded.ground.clone_folder();
+        let checked = crate::ground::stratum(&clone, &["check"]);
+        assert!(checked.out.contains("STR0909"), "{text}: {}", checked.out);
+        guarded.push("ada", By::Ssh("ada"), "lock");
+        guarded.denied("staging", "STR0909");
+        fs::remove_file(clone.join(path)).unwrap();
+        guarded.file("staging", "a", "two");
+        guarded.push("ada", By::Ssh("ada"), "unlock");
+        guarded.once();
+        assert_eq!(
+            guarded.world("staging/a").as_deref(),
+            Some("two\n"),
+            "{text}"
+        );
+    }
+}
+
 /// Policies that allow their own change at an hour that does not come: whoever has the machine leads
 /// out, and the audit log says so.
 #[test]

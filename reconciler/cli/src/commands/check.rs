@@ -10,7 +10,7 @@ use stratum_core::duration;
 use stratum_core::finding::Finding;
 use stratum_core::ids::{CommitId, ObjectId};
 use stratum_core::ports::{LoadError, Loader, Repository as _, RepositoryError, Tree};
-use stratum_core::settings::Limits;
+use stratum_core::settings::{Limits, Settings};
 
 use crate::context::{Context, Place};
 use crate::exit::{Exit, exit_of};
@@ -18,6 +18,7 @@ use crate::failure::CommandError;
 use crate::files::{Files, top};
 use crate::leaks;
 use crate::show;
+use crate::users;
 
 /// Checks everything that can be known without touching the world
 ///
@@ -60,6 +61,7 @@ pub(crate) fn run(context: &Context, arguments: &CheckArguments) -> Result<Exit,
     sealed(context, loader.as_ref(), tree.as_ref(), &mut findings)?;
     if let Some(settings) = loader.settings(tree.as_ref())?.value {
         say_what_is_out_of_bounds(context, &settings.limits);
+        say_what_is_not_as_here(context, &place, &settings);
     }
     answer(context, arguments, &findings, tree.as_ref())?;
     Ok(exit_of(&findings))
@@ -88,6 +90,22 @@ fn say_what_is_out_of_bounds(context: &Context, wanted: &Limits) {
     }
 }
 
+/// What of the settings depends on the machine and the repository they are used in.
+fn say_what_is_not_as_here(context: &Context, place: &Place, settings: &Settings) {
+    for (name, own) in &settings.environments {
+        if let Some(missing) = users::missing(name.as_str(), own) {
+            context.ui.say(&format!("{missing}; {}", users::REMEDY));
+        }
+    }
+    let head = place.repository.head_branch();
+    let records = &settings.records.branch;
+    if head.as_ref() == Some(records) {
+        context.ui.say(&format!(
+            "HEAD is read from `{records}`, so no record goes there: they go to `stratum/records`"
+        ));
+    }
+}
+
 /// Private keys and credentials in what changed.
 fn leaked(
     context: &Context,
@@ -104,7 +122,7 @@ fn leaked(
     };
     if let Some(since) = &arguments.since {
         let folder = match place.repository.is_mirror() {
-            true => place.state_folder().join("mirror.git"),
+            true => place.repository.git_dir().to_owned(),
             false => folder,
         };
         let old = place.repository.resolve(since)?;

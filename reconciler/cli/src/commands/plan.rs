@@ -345,6 +345,7 @@ impl<'a> Planner<'a> {
             asides::say_drifted(context, environment, plan, &drifted);
         }
         let own = settings.environments.get(environment);
+        asides::say_missing_user(context, environment, own);
         if own.is_none_or(|own| own.root.is_none() && own.roots.is_empty()) {
             return Ok(());
         }

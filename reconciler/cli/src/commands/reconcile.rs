@@ -14,7 +14,7 @@ use stratum_core::ids::EnvironmentName;
 use stratum_core::ports::{Leases as _, Loader, RunOutcome};
 use stratum_forge::announce::Announcer;
 use stratum_forge::github::GitHub;
-use stratum_repo::RefWatcher;
+use stratum_repo::{GitRepository, RefWatcher};
 use stratum_runtime::{
     EnvironmentReport, Options, Progress, ProgressSink, Reconciler, Roots, Stop,
 };
@@ -139,17 +139,19 @@ fn begin(
     arguments: &ReconcileArguments,
     voice: &Voice,
 ) -> Result<Exit, CommandError> {
-    let place = context.known_place()?;
+    let place = context.place_to_work_on()?;
     warn_of_a_clone(voice, &place);
     if arguments.once {
         // Whoever watches waits for the first commit; who looks once would see nothing.
         place.repository.require_commit()?;
     }
     let work = work(context, arguments, voice, &place);
-    match arguments.once {
+    let done = match arguments.once {
         true => context.block_on(work),
         false => context.block_on_many(work),
-    }
+    };
+    place.repository.end();
+    done
 }
 
 /// Who reconciles a clone for the first time may have meant what it was cloned from.
@@ -217,7 +219,12 @@ async fn work(
     let loader = Arc::clone(&ports.loader);
     let reconciler = Reconciler::new(ports, options, sink, stop.clone());
     let parts = parts(engine, webhook, &wake, forge.zip(announcer.clone()));
-    listen(voice, &parts, wake, stop.clone(), loader)?;
+    let ending = Ending {
+        stop: stop.clone(),
+        loader,
+        repository: Arc::clone(&place.repository),
+    };
+    listen(voice, &parts, wake, ending)?;
     if arguments.once {
         let reports = reconciler.run_once().await?;
         telling::tell_once(announcer.as_deref()).await;
@@ -370,14 +377,28 @@ impl Voice {
     }
 }
 
+/// What is told that the process is to end.
+struct Ending {
+    stop: Stop,
+    loader: Arc<dyn Loader>,
+    repository: Arc<GitRepository>,
+}
+
+impl Ending {
+    fn begin(&self) {
+        self.stop.stop();
+        self.loader.stop();
+        self.repository.hurry();
+    }
+}
+
 /// The first signal lets what is in flight end; the second ends the process, which is safe too.
 /// SIGHUP reads secrets again, and the repository at once.
 fn listen(
     voice: &Voice,
     parts: &Parts,
     wake: Arc<RefWatcher>,
-    stop: Stop,
-    loader: Arc<dyn Loader>,
+    ending: Ending,
 ) -> Result<(), CommandError> {
     let take = |kind: SignalKind| {
         signal(kind)
@@ -391,10 +412,10 @@ fn listen(
         either(&mut terminate, &mut interrupt).await;
         own.say("stopping: what is in flight ends first (again to end at once)");
         stopped.stopping();
-        stop.stop();
-        loader.stop();
+        ending.begin();
         either(&mut terminate, &mut interrupt).await;
         own.say("ended at once; the next start goes on where this one was");
+        ending.repository.end();
         std::process::exit(i32::from(Exit::Internal.code()));
     });
     let (own, webhook) = (voice.clone(), Arc::clone(&parts.webhook));

@@ -23,7 +23,7 @@ use crate::exit::Exit;
 use crate::failure::CommandError;
 use crate::show;
 use crate::show::json::{AgainView, EnvironmentView, StatusView, VERSION};
-use crate::words;
+use crate::{troubles, words};
 
 /// Shows how every environment is, and whether somebody reconciles
 #[derive(Debug, clap::Args)]
@@ -77,6 +77,7 @@ fn is_well(view: &StatusView, now: Timestamp) -> bool {
         && audited
         && view.forge.is_none()
         && view.records.is_none()
+        && view.troubles.is_empty()
         && environments.all(|one| show::status::is_well(one, now))
 }
 
@@ -95,6 +96,7 @@ fn text(context: &Context, view: &StatusView) -> String {
     let unattended = view.reconciler.as_ref().filter(|one| one.is_nobody());
     let environments = &view.environments;
     let mut text = show::status::status(theme, environments, unattended.is_some(), now);
+    text.push_str(&troubles::text(theme, &view.troubles));
     if let Some(nobody) = unattended {
         text.push_str(&show::attendance::trouble(theme, nobody, now));
     }
@@ -156,6 +158,7 @@ pub(crate) async fn view(
             Some(store) => records::health(place, store).await?,
             None => None,
         },
+        troubles: troubles::of(place),
     })
 }
 

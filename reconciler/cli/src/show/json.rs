@@ -23,6 +23,7 @@ use stratum_core::verdict::{Judgement, Policy, Verdict};
 
 use crate::show::audit::AuditView;
 use crate::show::plan::judgement;
+use crate::troubles::Trouble;
 
 /// The version of every shape here.
 pub(crate) const VERSION: u32 = 1;
@@ -251,6 +252,9 @@ pub(crate) struct StatusView {
     pub(crate) audit: Option<AuditView>,
     /// What is wrong with the records in git; `null` when nothing is.
     pub(crate) records: Option<RecordsView>,
+    /// What keeps a reconciler from its work: a full disk, a HEAD that cannot be read, a remote that
+    /// does not answer.
+    pub(crate) troubles: Vec<Trouble>,
 }
 
 /// One environment of `status --json`.

@@ -23,6 +23,7 @@ pub(crate) use supervise::{
     GRACE, Phase, REMEMBERED, STEADY, Settings, Status, Supervision, read_status, supervise_main,
 };
 pub(crate) use user::User;
+pub use user::is_known;
 
 /// Why a helper process cannot do its work; its only reader is the process that started it.
 #[derive(Debug, thiserror::Error)]

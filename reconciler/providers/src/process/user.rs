@@ -19,6 +19,12 @@ pub(crate) struct User {
     cell: Option<Cell>,
 }
 
+/// Whether this machine has a user of this name or number, in `/etc/passwd`.
+pub fn is_known(name: &str) -> bool {
+    let table = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    User::of(&table, name).is_some()
+}
+
 impl User {
     /// The user of this name or number, as `/etc/passwd` has it.
     ///

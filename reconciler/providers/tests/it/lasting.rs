@@ -128,3 +128,71 @@ async fn no_cgroup_is_left() {
         assert!(!std::path::Path::new(cgroup).exists(), "{cgroup}");
     }
 }
+
+/// Descriptors of this process, and threads and children of it.
+fn held() -> [usize; 2] {
+    ["/proc/self/fd", "/proc/self/task"].map(|path| std::fs::read_dir(path).unwrap().count())
+}
+
+#[tokio::test]
+async fn two_hundred_looks_cost_nothing_that_stays() {
+    let place = Place::new("t/local_service.web");
+    let made = place
+        .make(0, r#"{"command": ["sleep", "1000"]}"#)
+        .await
+        .unwrap();
+    let watcher = pid(&status(&place.root())["supervisor"]).unwrap();
+    let open = format!("/proc/{}/fd", watcher.as_raw_nonzero());
+    let open = || std::fs::read_dir(&open).unwrap().count();
+    let look = async || {
+        assert!(place.read(&made).await.unwrap().is_some());
+    };
+    look().await;
+    let (before, of_watcher) = (held(), open());
+    for _ in 0..200 {
+        look().await;
+    }
+    // Other tests of this process have some, and end.
+    let mut after = held();
+    for _ in 0..100 {
+        if after[0] < before[0] + 60 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        after = held();
+    }
+    assert!(after[0] < before[0] + 60, "{before:?} {after:?}");
+    assert!(open() <= of_watcher + 2);
+    place.delete(1, &made).await;
+}
+
+/// The way of old daemons: the program ends at once, and its grandchild goes on.
+#[tokio::test]
+async fn what_forks_twice_is_ended_with_the_service() {
+    let place = Place::new("t/local_service.web");
+    let daemon = "setsid sh -c '(echo $$ >/dev/null; setsid sh -c \"echo \\$\\$ > away; exec sleep 1000\" &) ; exit 0'; exec sleep 1000";
+    let text = serde_json::json!({ "command": ["sh", "-c", daemon] }).to_string();
+    let made = place.make(0, &text).await.unwrap();
+    let away = escaped(&place).await;
+    assert!(runs(away));
+    place.delete(1, &made).await;
+    assert!(!runs(away));
+}
+
+/// As much as a program can say in a moment is no more than the log may hold, and its end is there.
+#[tokio::test]
+async fn a_burst_is_bounded_and_its_last_words_are_kept() {
+    let place = Place::new("t/local_service.web");
+    let said = "head -c 100000000 /dev/zero | tr '\\0' x; echo; echo the last word; touch said; exec sleep 1000";
+    let text = serde_json::json!({ "command": ["sh", "-c", said] }).to_string();
+    let made = place.make(0, &text).await.unwrap();
+    eventually("all is said", || place.root().join("said").exists()).await;
+    let log = own(&place.root()).join("services/web/stdout.log");
+    let ends = || {
+        let bytes = std::fs::read(&log).unwrap_or_default();
+        bytes.ends_with(b"the last word\n")
+    };
+    eventually("the last word", ends).await;
+    assert!(logs(&place) <= 33 * 1024 * 1024);
+    place.delete(1, &made).await;
+}

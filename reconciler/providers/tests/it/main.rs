@@ -1,6 +1,7 @@
 //! Real files, real processes, real kills.
 #![cfg(test)]
 
+mod before;
 mod conformance;
 mod exec;
 mod generated;

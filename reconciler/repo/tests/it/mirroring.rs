@@ -262,7 +262,7 @@ impl GitCommand for OverSsh {
         call.environment.push(ssh);
         call.environment
             .push(("GIT_SSH_VARIANT".to_owned(), "ssh".into()));
-        SystemGit.run(&call)
+        SystemGit::default().run(&call)
     }
 }
 

@@ -88,6 +88,15 @@ impl LogKey {
     }
 }
 
+/// Why nothing can be signed in the log `folder` any more: its key is gone. `None` where it is there,
+/// never was, or where that cannot be told by whoever asks.
+pub fn log_key_is_gone(folder: &Path) -> Option<String> {
+    let folder = folder.join("keys");
+    let (path, public) = (folder.join(SECRET), folder.join(PUBLIC));
+    let gone = matches!(path.try_exists(), Ok(false)) && public.exists();
+    gone.then(|| KeyError::Gone { path, public }.to_string())
+}
+
 /// The public keys in `folder`, as people pass them on; empty when there are none.
 pub(crate) fn public(folder: &Path) -> io::Result<Vec<String>> {
     let text = files::read(&folder.join(PUBLIC))?.unwrap_or_default();

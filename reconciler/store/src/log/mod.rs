@@ -34,6 +34,7 @@ pub use export::{ExportError, Exported};
 pub use health::Health;
 pub(crate) use integrate::Head;
 pub(crate) use keeper::Keeper;
+pub use keys::log_key_is_gone;
 pub(crate) use leaf::{FORM, Leaf, bundle, people};
 pub use place::log_folder;
 pub use show::{Proof, Shown, within};

@@ -5,6 +5,7 @@ mod isolation;
 mod rebuild;
 mod secrets;
 mod state;
+mod users;
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -88,11 +89,12 @@ pub(crate) fn run(context: &Context, _arguments: &DoctorArguments) -> Result<Exi
         secrets::check_memory(),
         isolation::check(),
     ];
-    match context.place() {
+    match context.known_place() {
         Ok(place) => {
             checks.push(check_repository(&place));
             checks.push(check_room(place.state_folder()));
             checks.extend(beside::check(&place));
+            checks.extend(users::check(&place));
             checks.extend(context.block_on(async { Ok(state::check(&place).await) })?);
         }
         Err(error) => {
@@ -218,6 +220,10 @@ fn check_repository(place: &Place) -> Check {
         (false, false) => "with a work tree",
     };
     let whole = format!("`{}`, {form}", repository.location());
+    if let Some(error) = repository.unreached() {
+        let remedy = "`git ls-remote` with the same address: it needs the same network and keys";
+        return Check::bad(NAME, format!("{whole}: {error}"), remedy);
+    }
     match repository.resolve("HEAD") {
         Ok(head) => match repository.tree(&head).map(|tree| tree.entry("stratum.ncl")) {
             Ok(Ok(Some(_))) => Check::good(NAME, format!("{whole}, HEAD at {}", head.short())),

@@ -8,7 +8,7 @@ use stratum_assembly::records;
 use stratum_core::ports::{
     HeldLease, Journals as _, Leases as _, Life, Retention as _, States as _, StoreError, who,
 };
-use stratum_store::{Access, SqliteStore};
+use stratum_store::{Access, SqliteStore, log_folder};
 
 use super::{Check, rebuild};
 use crate::commands::audit;
@@ -22,19 +22,35 @@ const BEHIND: usize = 3;
 
 /// The state file, and the leases in it.
 pub(super) async fn check(place: &Place) -> Vec<Check> {
-    if !place.state.exists() {
-        return vec![missing(place)];
+    let path = place.state.display();
+    match place.state.try_exists() {
+        Ok(true) => {}
+        Ok(false) => return vec![missing(place)],
+        Err(error) => return vec![unreadable(place, &error)],
     }
     match read(place).await {
         Ok(leases) => {
-            let path = place.state.display();
-            let mut checks = vec![Check::good("state", format!("`{path}` is whole"))];
+            // Who looks may be another user than who reconciles, whose the state is.
+            let safe = stratum_store::is_safe(&place.state);
+            let state = match safe {
+                Ok(()) => Check::good("state", format!("`{path}` is whole")),
+                Err(error) => broken(place, error),
+            };
+            let mut checks = vec![state];
             checks.extend(size(place).await);
             checks.extend(leases);
             checks
         }
         Err(error) => vec![broken(place, error)],
     }
+}
+
+/// Nobody can tell whether there is a state.
+fn unreadable(place: &Place, error: &std::io::Error) -> Check {
+    let sentence = format!("`{}` cannot be looked at: {error}", place.state.display());
+    let remedy = "`ls -ld` of each folder above it says who may; run this as the user of the \
+                  reconciler";
+    Check::bad("state", sentence, remedy)
 }
 
 /// There is no state: because nothing was reconciled yet, or because it was moved away.
@@ -164,9 +180,14 @@ async fn log(place: &Place, store: &SqliteStore) -> Option<Check> {
         Ok(None) => None,
         Ok(Some(view)) => {
             let sentence = view.sentence(Timestamp::now());
-            Some(match view.problem {
-                None => Check::good(NAME, sentence),
-                Some(_) => Check::bad(NAME, sentence, remedy),
+            let key = stratum_store::log_key_is_gone(&log_folder(&place.state));
+            Some(match (view.problem, key) {
+                (None, None) => Check::good(NAME, sentence),
+                (None, Some(gone)) => {
+                    let remedy = "no reconciler starts before: see to the key, as is said here";
+                    Check::bad(NAME, gone, remedy)
+                }
+                (Some(_), _) => Check::bad(NAME, sentence, remedy),
             })
         }
         Err(error) => {

@@ -13,6 +13,7 @@ use crate::context::{Context, Place};
 use crate::failure::CommandError;
 use crate::git;
 use crate::style::{Theme, one_line};
+use crate::users;
 
 /// The state is sealed, and whoever asks has no identity that opens it.
 pub(crate) fn sealed(environment: &EnvironmentName) -> CommandError {
@@ -69,6 +70,17 @@ pub(super) fn say_drifted(
              `stratum drift --env {environment}`"
         );
         context.ui.say(&said);
+    }
+}
+
+/// A user that programs are to run as, and that is not on this machine.
+pub(super) fn say_missing_user(
+    context: &Context,
+    environment: &EnvironmentName,
+    own: Option<&EnvironmentSettings>,
+) {
+    if let Some(missing) = own.and_then(|own| users::missing(environment.as_str(), own)) {
+        context.ui.say(&format!("{missing}; {}", users::REMEDY));
     }
 }
 
