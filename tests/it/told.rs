@@ -1,11 +1,12 @@
 //! What is in the way is said by whoever is asked, and `check` says what would be ignored.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::process::Command;
 
 use serde_json::Value;
 
-use crate::ground::{Ground, git, stratum};
+use crate::ground::{Ground, PROGRAM, git, run, stratum};
 
 fn applied() -> Ground {
     let ground = Ground::with_a_file();
@@ -63,6 +64,35 @@ fn a_state_that_others_may_write_is_said_by_doctor_as_by_who_refuses_it() {
         mode(closed);
     }
     ground.once().ends_with(0);
+}
+
+/// Another user is told that it is about rights, by every command that reads the state.
+#[test]
+fn whoever_may_not_read_the_state_is_told_so() {
+    use std::os::unix::process::CommandExt as _;
+    let ground = applied();
+    let top = ground.bare().parent().unwrap().to_owned();
+    fs::set_permissions(&top, fs::Permissions::from_mode(0o755)).unwrap();
+    // Only root becomes another user.
+    if fs::metadata(&top).unwrap().uid() != 0 {
+        return;
+    }
+    let ask = |words: &[&str]| {
+        let mut command = Command::new(PROGRAM);
+        command.arg("--repo").arg(ground.bare()).args(words);
+        run(&top, command.env("HOME", &top).uid(65534).gid(65534))
+    };
+    for words in [&["status"][..], &["history"], &["get"]] {
+        let asked = ask(words).ends_with(1);
+        let said = asked.side;
+        let (denied, who) = ("Permission denied", "as the user of the reconciler");
+        assert!(
+            said.contains(denied) && said.contains(who),
+            "{words:?}: {said}"
+        );
+    }
+    let doctor = ask(&["doctor"]).ends_with(1).out;
+    assert!(doctor.contains("cannot be looked at"), "{doctor}");
 }
 
 #[test]

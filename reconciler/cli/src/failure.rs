@@ -226,6 +226,12 @@ fn says(error: &dyn std::error::Error, text: &str) -> bool {
     error.to_string().contains(text) || error.source().is_some_and(|source| says(source, text))
 }
 
+/// Whether the state could not be opened because this user may not.
+fn may_not(error: &StoreError) -> bool {
+    let words = ["unable to open database file", "Permission denied"];
+    words.iter().any(|words| says(error, words))
+}
+
 impl From<StoreError> for CommandError {
     fn from(error: StoreError) -> Self {
         let hint = match &error {
@@ -247,7 +253,7 @@ impl From<StoreError> for CommandError {
             StoreError::Full { .. } => "`df -h` shows which disk is full; make room on it",
             StoreError::Fenced { .. } | StoreError::Moved { .. } => "run the command again",
             StoreError::Audit { .. } => "`stratum audit verify` says what is wrong with the log",
-            StoreError::Database { .. } if says(&error, "unable to open database file") => {
+            StoreError::Database { .. } if may_not(&error) => {
                 "this user may not open the state, or its folder is not there: `ls -l` where \
                  `--state` says; run this as the user of the reconciler"
             }
@@ -258,9 +264,7 @@ impl From<StoreError> for CommandError {
             | StoreError::Newer { .. }
             | StoreError::Unsafe { .. }
             | StoreError::Sealed { .. } => Fault::Given,
-            StoreError::Database { .. } if says(&error, "unable to open database file") => {
-                Fault::Given
-            }
+            StoreError::Database { .. } if may_not(&error) => Fault::Given,
             StoreError::Damaged { .. }
             | StoreError::Full { .. }
             | StoreError::Fenced { .. }
