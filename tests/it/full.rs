@@ -120,6 +120,41 @@ fn a_full_disk_is_said_by_status() {
     assert_eq!(troubles(), serde_json::json!([]));
 }
 
+/// A repository that may only be read: what is applied waits to be recorded, and that is said.
+#[test]
+fn where_the_repository_may_only_be_read_what_waits_is_said() {
+    let ground = Ground::with_a_file();
+    ground.push("one");
+    let text = |path: PathBuf| path.to_str().unwrap().to_owned();
+    let (state, root) = (text(ground.made("own/state.db")), text(ground.made("")));
+    let Some(disk) = Disk::mount(&ground.made("repository"), 32 << 10) else {
+        return;
+    };
+    let copy = ground.made("repository/bare.git");
+    let mut command = Command::new("cp");
+    assert!(
+        command
+            .arg("-a")
+            .arg(ground.bare())
+            .arg(&copy)
+            .status()
+            .unwrap()
+            .success()
+    );
+    disk.set("ro");
+    let call = |words: &[&str]| stratum(&copy, &[&["--state", &state][..], words].concat());
+    let once = || call(&["reconcile", "--once", "--root", &root]);
+    once();
+    assert!(ground.made("staging/a").exists());
+    let said = call(&["status"]).out;
+    assert!(said.contains("Ready") && said.contains("wait"), "{said}");
+    call(&["doctor"]).ends_with(1);
+    disk.set("rw");
+    once().ends_with(0);
+    let status = call(&["status", "--json"]).json();
+    assert_eq!(status["records"], serde_json::Value::Null, "{status}");
+}
+
 const STEPS: usize = 30;
 
 /// Commands in a chain, each with an input of `noise` words that packing does not make smaller, and

@@ -220,6 +220,27 @@ fn what_needs_people_who_are_not_there_is_refused() {
     }
 }
 
+/// Trust whose only keys are over: where signatures are required, nobody could change it again.
+#[test]
+fn trust_with_none_but_expired_keys_is_refused() {
+    let guarded = begun(&["ada"]);
+    let clone = guarded.ground.clone_folder();
+    let settings = fs::read_to_string(clone.join("stratum.ncl")).unwrap();
+    let required = settings.replacen("{ name", "{ signatures = 'required, name", 1);
+    guarded.ground.write("stratum.ncl", &required);
+    guarded.person("ada", "expires = \"2020-01-01T00:00:00Z\"\n");
+    let checked = crate::ground::stratum(&clone, &["check"]);
+    assert!(checked.out.contains("STR0909"), "{}", checked.out);
+    guarded.push("ada", By::Ssh("ada"), "only expired keys");
+    assert_ne!(guarded.once().code, 0);
+    // Nothing of that holds: the same person leads out by the next push.
+    guarded.person("ada", "");
+    guarded.file("staging", "a", "two");
+    guarded.push("ada", By::Ssh("ada"), "a key that counts");
+    guarded.once();
+    assert_eq!(guarded.world("staging/a").as_deref(), Some("two\n"));
+}
+
 /// Policies that allow their own change at an hour that does not come: whoever has the machine leads
 /// out, and the audit log says so.
 #[test]
