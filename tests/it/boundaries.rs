@@ -109,12 +109,14 @@ const OWNED: &[(&str, &str)] = &[
     ("pulldown-cmark", "load"),
     ("rand_core", "seal"),
     ("regex", "load"),
+    ("rustls", "server"),
     ("seccompiler", "load"),
     ("serde-saphyr", "load"),
     ("sha3", "seal"),
     ("shake", "seal"),
     ("sqlx", "store"),
     ("ssh-key", "guard"),
+    ("tokio-rustls", "server"),
     ("tracing-subscriber", "cli"),
     ("vsss-rs", "seal"),
     ("x25519-dalek", "seal"),
@@ -133,8 +135,9 @@ const SHARED: &[(&str, &[&str])] = &[
 /// Libraries that any room may use in its tests.
 const IN_TESTS: &[&str] = &["axum", "flate2", "proptest", "stratum-testkit", "tempfile"];
 
-/// Rooms that another room may use in its tests: the engine lives over the real state there.
-const TOGETHER_IN_TESTS: &[(&str, &str)] = &[("runtime", "store")];
+/// Rooms that another room may use in its tests: the engine lives over the real state there, and a
+/// certificate is made for the server.
+const TOGETHER_IN_TESTS: &[(&str, &str)] = &[("runtime", "store"), ("server", "seal")];
 
 #[test]
 fn no_dependency_leaves_the_picture() {

@@ -250,6 +250,21 @@ fn an_address_that_is_taken_is_said_before_anything_is_begun() {
     assert!(!ground.made("staging/a").exists());
 }
 
+#[test]
+fn files_of_tls_that_cannot_be_used_are_said_before_anything_is_begun() {
+    let ground = Ground::with_a_file();
+    ground.push("one");
+    let listen = ["reconcile", "--listen", "127.0.0.1:0"];
+    let alone = [&listen[..], &["--tls-cert", "cert.pem"]].concat();
+    let answer = ground.stratum(&alone).ends_with(1);
+    assert!(answer.side.contains("--tls-key"), "{}", answer.side);
+    let both = [&alone[..], &["--tls-key", "key.pem"]].concat();
+    let answer = ground.stratum(&both).ends_with(1);
+    let said = "the file `cert.pem` for TLS cannot be used";
+    assert!(answer.side.contains(said), "{}", answer.side);
+    assert!(!ground.made("staging/a").exists());
+}
+
 /// While the forge cannot be reached, everything but the telling goes on, and `status` says so.
 #[test]
 fn a_forge_that_is_not_there_is_said_by_status_and_stops_nothing() {

@@ -419,6 +419,14 @@ impl From<ServerError> for CommandError {
                 bare.hint("`ss -ltnp` shows who listens where; another port may be free")
             }
             ServerError::Token { .. } => bare,
+            ServerError::Pem { .. } => bare.hint(
+                "`--tls-cert` names certificates in PEM, that of the server first, and `--tls-key` \
+                 its key",
+            ),
+            ServerError::Pair { .. } => bare.hint(
+                "`openssl x509 -noout -pubkey -in CERT` and `openssl pkey -pubout -in KEY` must \
+                 say the same",
+            ),
             ServerError::ShortToken { .. } => bare.hint("`openssl rand -hex 32` makes a good one"),
             ServerError::Secret { .. } | ServerError::UnfitSecret { .. } => bare.hint(
                 "`openssl rand -hex 32` makes a good one; the same text goes into the settings of \

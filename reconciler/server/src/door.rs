@@ -4,22 +4,22 @@
 //! from one address come few, in all not many, and whoever has waited longest without a request
 //! makes room; the descriptors that the reconciler needs for its work are never taken by strangers.
 
-use std::future::Future as _;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
-use crate::limits::{ANSWER, CONNECTIONS, CONNECTIONS_FROM_ONE, DESCRIPTORS, LIFE, REQUEST};
+use crate::connection::Guarded;
+use crate::limits::{CONNECTIONS, CONNECTIONS_FROM_ONE, DESCRIPTORS, REQUEST};
+use crate::tls::Tls;
 
 /// Takes as many descriptors as the system allows, so that connections leave enough of them.
 pub(crate) fn take_descriptors() {
@@ -108,16 +108,43 @@ pub(crate) struct Door {
     listener: TcpListener,
     guests: Arc<Mutex<Guests>>,
     in_all: usize,
+    tls: Option<Arc<Tls>>,
+    /// Connections that agreed on their keys: that is done beside the door, so that nobody waits
+    /// for a stranger who is slow with it.
+    agreed: (Sender<Entered>, Receiver<Entered>),
 }
 
+/// A connection that is let in, and whose it is.
+type Entered = (Guarded, SocketAddr);
+
 impl Door {
-    /// A door at `listener`.
-    pub(crate) fn new(listener: TcpListener) -> Self {
+    /// A door at `listener`; with `tls` whatever passes it is encrypted.
+    pub(crate) fn new(listener: TcpListener, tls: Option<Arc<Tls>>) -> Self {
+        let in_all = in_all();
         Self {
             listener,
             guests: Arc::default(),
-            in_all: in_all(),
+            in_all,
+            tls,
+            agreed: channel(in_all),
         }
+    }
+
+    /// Lets a connection in where there is a place; `None`: there is none, or it must agree on keys
+    /// first.
+    fn enter(&self, stream: TcpStream, peer: SocketAddr) -> Option<Entered> {
+        let place = self.admit(peer)?;
+        let Some(tls) = &self.tls else {
+            return Some((Guarded::new(stream, place, Instant::now()), peer));
+        };
+        let (acceptor, agreed) = (tls.acceptor(), self.agreed.0.clone());
+        tokio::spawn(async move {
+            if let Some(guarded) = agree(acceptor, stream, place).await {
+                // The door may be closed by now.
+                let _closed = agreed.send((guarded, peer)).await;
+            }
+        });
+        None
     }
 
     fn admit(&self, peer: SocketAddr) -> Option<Place> {
@@ -154,11 +181,16 @@ impl Listener for Door {
 
     async fn accept(&mut self) -> (Guarded, SocketAddr) {
         loop {
-            match self.listener.accept().await {
-                Ok((stream, peer)) => match self.admit(peer) {
-                    Some(place) => return (Guarded::new(stream, place), peer),
-                    None => drop(stream),
-                },
+            let accepted = tokio::select! {
+                Some(entered) = self.agreed.1.recv() => return entered,
+                accepted = self.listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    if let Some(entered) = self.enter(stream, peer) {
+                        return entered;
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be taken");
                     sleep(Duration::from_secs(1)).await;
@@ -173,16 +205,16 @@ impl Listener for Door {
 }
 
 /// One place at the door; given back when it is dropped.
-struct Place {
+pub(crate) struct Place {
     id: u64,
     /// Says when somebody else needs it more.
-    ends: oneshot::Receiver<()>,
+    pub(crate) ends: oneshot::Receiver<()>,
     guests: Arc<Mutex<Guests>>,
 }
 
 impl Place {
     /// A request of it is answered.
-    fn answers(&self) {
+    pub(crate) fn answers(&self) {
         let mut guests = self.guests.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(guest) = guests.all.iter_mut().find(|guest| guest.id == self.id) {
             guest.answered = true;
@@ -197,81 +229,19 @@ impl Drop for Place {
     }
 }
 
-/// A connection that ends when it takes too long.
-pub(crate) struct Guarded {
-    stream: TcpStream,
-    ends: Instant,
-    /// When the request must have come, or the next piece of the answer been taken.
-    deadline: Pin<Box<Sleep>>,
-    place: Place,
-    answered: bool,
-}
-
-impl Guarded {
-    fn new(stream: TcpStream, place: Place) -> Self {
-        Self {
-            stream,
-            ends: Instant::now() + LIFE,
-            deadline: Box::pin(sleep(REQUEST)),
-            place,
-            answered: false,
+/// Agrees with a stranger on keys, as long as a request may take and nobody needs the place more.
+async fn agree(acceptor: TlsAcceptor, stream: TcpStream, mut place: Place) -> Option<Guarded> {
+    let begun = Instant::now();
+    let agreed = tokio::select! {
+        agreed = timeout(REQUEST, acceptor.accept(stream)) => agreed.ok()?,
+        _ = &mut place.ends => return None,
+    };
+    match agreed {
+        Ok(stream) => Some(Guarded::new(stream, place, begun)),
+        Err(error) => {
+            tracing::debug!(%error, "a connection agreed on no keys");
+            None
         }
-    }
-
-    /// An answer went on: the next request may come.
-    fn renew(&mut self) {
-        if !self.answered {
-            self.answered = true;
-            self.place.answers();
-        }
-        let next = (Instant::now() + REQUEST.max(ANSWER)).min(self.ends);
-        self.deadline.as_mut().reset(next);
-    }
-
-    fn overdue(&mut self, context: &mut Context<'_>) -> Option<io::Error> {
-        let sent_away = Pin::new(&mut self.place.ends).poll(context).is_ready();
-        let due = sent_away || self.deadline.as_mut().poll(context).is_ready();
-        due.then(|| io::Error::new(io::ErrorKind::TimedOut, "it took too long"))
-    }
-}
-
-impl AsyncRead for Guarded {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if let Some(error) = self.overdue(context) {
-            return Poll::Ready(Err(error));
-        }
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Guarded {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match Pin::new(&mut self.stream).poll_write(context, bytes) {
-            Poll::Pending => match self.overdue(context) {
-                Some(error) => Poll::Ready(Err(error)),
-                None => Poll::Pending,
-            },
-            ready => {
-                self.renew();
-                ready
-            }
-        }
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 
@@ -280,7 +250,7 @@ mod tests {
     use super::*;
 
     async fn door() -> Door {
-        Door::new(TcpListener::bind("127.0.0.1:0").await.unwrap())
+        Door::new(TcpListener::bind("127.0.0.1:0").await.unwrap(), None)
     }
 
     fn peer(text: &str) -> SocketAddr {
@@ -349,5 +319,23 @@ mod tests {
             (read.as_slice(), error.kind()),
             (&b"GET / HT"[..], io::ErrorKind::TimedOut)
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_agrees_on_no_keys_is_let_go_and_keeps_nobody_waiting() {
+        use tokio::io::AsyncReadExt as _;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut door = Door::new(listener, Some(Arc::new(crate::tls::tests::some())));
+        let address = Listener::local_addr(&door).unwrap();
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        let guests = Arc::clone(&door.guests);
+        tokio::spawn(async move { drop(Listener::accept(&mut door).await) });
+        while guests.lock().unwrap().all.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let begun = Instant::now();
+        assert_eq!(silent.read(&mut [0; 8]).await.unwrap(), 0);
+        assert!(begun.elapsed() >= REQUEST);
+        assert!(guests.lock().unwrap().all.is_empty());
     }
 }

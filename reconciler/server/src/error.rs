@@ -39,6 +39,28 @@ pub enum ServerError {
         /// Why not.
         source: io::Error,
     },
+    /// A file of TLS cannot be read, or holds something else.
+    #[error("the file `{}` for TLS cannot be used", file.display())]
+    Pem {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The key is not that of the certificate.
+    #[error(
+        "the key in `{}` does not go with the certificate in `{}`",
+        key.display(),
+        certificates.display()
+    )]
+    Pair {
+        /// The certificates.
+        certificates: PathBuf,
+        /// The key.
+        key: PathBuf,
+        /// Why not.
+        source: rustls::Error,
+    },
     /// The secret of the webhook is none.
     #[error("the secret of the webhook in `{}` cannot be used", file.display())]
     UnfitSecret {

@@ -8,6 +8,7 @@
 //! once more; the loop does not wait for any of it.
 
 mod compose;
+mod connection;
 mod door;
 mod engine;
 mod error;
@@ -17,6 +18,7 @@ mod limits;
 mod metrics;
 mod part;
 mod server;
+mod tls;
 mod webhook;
 
 pub use compose::{Parts, compose, sample_of_metrics};
@@ -25,4 +27,5 @@ pub use engine::Engine;
 pub use error::ServerError;
 pub use part::{Check, Numbers, Part, Task, Unread};
 pub use server::{Answering, Server, bind, token};
+pub use tls::Tls;
 pub use webhook::{Poke, Webhook};

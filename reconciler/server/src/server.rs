@@ -22,6 +22,7 @@ use crate::door::{self, Door, Peer};
 use crate::error::ServerError;
 use crate::limits::LAST;
 use crate::part::{Check, Numbers, Part, Task, Unread};
+use crate::tls::Tls;
 
 /// *Source*: OpenMetrics 1.0, section "Protocol Negotiation".
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -35,6 +36,7 @@ pub(crate) fn registry() -> Registry {
 pub struct Server {
     routes: Router,
     tasks: Vec<Task>,
+    tls: Option<Arc<Tls>>,
     desk: Desk,
 }
 
@@ -53,6 +55,7 @@ impl Server {
         Self {
             routes: Router::new(),
             tasks: Vec::new(),
+            tls: None,
             desk: Desk {
                 checks: Vec::new(),
                 numbers: Vec::new(),
@@ -60,6 +63,12 @@ impl Server {
                 token,
             },
         }
+    }
+
+    /// The same, encrypted, if there is something to do it with.
+    pub fn encrypted(mut self, tls: Option<Arc<Tls>>) -> Self {
+        self.tls = tls;
+        self
     }
 
     /// The same, with what one more subsystem gives.
@@ -95,7 +104,7 @@ impl Server {
         let router = Self::router(self.routes, self.desk);
         Answering(Some(tokio::spawn(async move {
             let service = router.into_make_service_with_connect_info::<Peer>();
-            let ended = axum::serve(Door::new(listener), service)
+            let ended = axum::serve(Door::new(listener, self.tls), service)
                 .with_graceful_shutdown(async move { stop.stopped().await })
                 .await;
             if let Err(error) = ended {

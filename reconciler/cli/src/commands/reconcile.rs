@@ -18,7 +18,7 @@ use stratum_repo::{GitRepository, RefWatcher};
 use stratum_runtime::{
     EnvironmentReport, Options, Progress, ProgressSink, Reconciler, Roots, Stop,
 };
-use stratum_server::{Engine, Parts, Webhook};
+use stratum_server::{Engine, Parts, Tls, Webhook};
 use stratum_store::SqliteStore;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -79,6 +79,25 @@ pub(crate) struct ReconcileArguments {
         conflicts_with = "once"
     )]
     listen: Option<SocketAddr>,
+
+    /// Encrypt what is answered: the certificates in PEM, that of the server first; SIGHUP reads
+    /// them again
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "STRATUM_TLS_CERT",
+        requires_all = ["listen", "tls_key"]
+    )]
+    tls_cert: Option<PathBuf>,
+
+    /// The key of the certificate, in PEM
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "STRATUM_TLS_KEY",
+        requires = "tls_cert"
+    )]
+    tls_key: Option<PathBuf>,
 
     /// The file with the secret of the webhook; two lines while it is changed
     #[arg(
@@ -198,6 +217,7 @@ async fn work(
         arguments.webhook_secret_file.clone(),
         arguments.forge.repository().map(str::to_owned),
     )?);
+    let tls = tls(arguments)?;
     let listener = match arguments.listen {
         Some(address) => Some(stratum_server::bind(address).await?),
         None => None,
@@ -224,16 +244,18 @@ async fn work(
         loader,
         repository: Arc::clone(&place.repository),
     };
-    listen(voice, &parts, wake, ending)?;
+    listen(voice, &parts, tls.clone(), wake, ending)?;
     if arguments.once {
         let reports = reconciler.run_once().await?;
         telling::tell_once(announcer.as_deref()).await;
         return finish_once(context, place, &store, &reports).await;
     }
     if let Some(Ok(address)) = listener.as_ref().map(TcpListener::local_addr) {
-        voice.say(&format!("answering at http://{address}"));
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        voice.say(&format!("answering at {scheme}://{address}"));
     }
-    let answering = stratum_server::compose(token, parts).start(listener, stop.clone());
+    let server = stratum_server::compose(token, parts).encrypted(tls);
+    let answering = server.start(listener, stop.clone());
     if let Err(error) = guarded.listen(place) {
         voice.say(&format!(
             "`stratum secrets unseal` will not be heard: {error}"
@@ -251,6 +273,13 @@ async fn work(
     ended?;
     voice.say("stopped; nothing is left in flight");
     Ok(Exit::Done)
+}
+
+/// What is answered is encrypted with, where that was asked for.
+fn tls(arguments: &ReconcileArguments) -> Result<Option<Arc<Tls>>, CommandError> {
+    let files = arguments.tls_cert.clone().zip(arguments.tls_key.clone());
+    let tls = files.map(|(certificates, key)| Tls::read(certificates, key));
+    Ok(tls.transpose()?.map(Arc::new))
 }
 
 /// The subsystems of this process, for its server.
@@ -306,6 +335,7 @@ fn hidden(arguments: &ReconcileArguments, place: &Place) -> Result<Vec<PathBuf>,
         &arguments.sealer,
         &arguments.webhook_secret_file,
         &arguments.metrics_token_file,
+        &arguments.tls_key,
     ];
     let named = arguments.identity.iter().chain(named.into_iter().flatten());
     let named: Vec<PathBuf> = named.map(|path| absolute(path)).collect::<Result<_, _>>()?;
@@ -397,6 +427,7 @@ impl Ending {
 fn listen(
     voice: &Voice,
     parts: &Parts,
+    tls: Option<Arc<Tls>>,
     wake: Arc<RefWatcher>,
     ending: Ending,
 ) -> Result<(), CommandError> {
@@ -421,7 +452,8 @@ fn listen(
     let (own, webhook) = (voice.clone(), Arc::clone(&parts.webhook));
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            match webhook.reload() {
+            let read = webhook.reload();
+            match read.and_then(|()| tls.as_ref().map_or(Ok(()), |tls| tls.reload())) {
                 Ok(()) => own.say("secrets are read again, and the repository is looked at"),
                 Err(error) => {
                     let text = one_line(&CommandError::from(error).render(&Theme::PLAIN));
