@@ -70,6 +70,26 @@ fn what_never_ends_is_a_finding_in_the_index_and_in_a_plan_of_a_request() {
     }
 }
 
+/// Whoever asks for less than the evaluator itself needs gets what it needs.
+#[test]
+fn little_memory_is_enough_for_small_files() {
+    let guarded = begun(&["ada"]);
+    let clone = guarded.ground.clone_folder();
+    for memory in ["64", "128", "192"] {
+        let settings =
+            format!("{{ name = \"t\", limits.memory = {memory}, environments.staging = {{}} }}\n");
+        guarded.ground.write("stratum.ncl", &settings);
+        let bounds = format!("memory={memory}");
+        let checked = stratum(&clone, &["check", "--bounds", &bounds]);
+        assert!(
+            !checked.side.contains("evaluator") && checked.code < 2,
+            "{}",
+            checked.side
+        );
+        assert!(!checked.out.contains("STR0211"), "{}", checked.out);
+    }
+}
+
 /// Looks once, with little time for one evaluation.
 fn once(guarded: &Guarded) -> crate::ground::Answer {
     let root = guarded.ground.made("");

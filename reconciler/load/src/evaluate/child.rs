@@ -34,6 +34,7 @@ pub fn evaluate_main(tasks: &'static [Task]) -> ExitCode {
     let (Some(Ok(memory)), Some(Ok(seconds))) = (arguments.next(), arguments.next()) else {
         return not_started("usage: __evaluate MEMORY SECONDS; this is not for people");
     };
+    let memory = memory.max(confine::LEAST);
     let bytes = memory.saturating_mul(1 << 20).saturating_add(STACK as u64);
     if let Err(error) = confine::limit(bytes, seconds) {
         return not_started(&format!("could not set the limits: {error}"));

@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 /// The stack of the evaluation, in bytes; it counts as memory of the child.
 pub(crate) const STACK: usize = 256 << 20;
 
+/// With less than this, in MiB, the child could not read the smallest file: its program, the
+/// standard library and the stacks of its threads count too.
+pub(crate) const LEAST: u64 = 256;
+
 /// How far the kernel confines an evaluation, besides the limits on memory, time, files and
 /// processes that hold everywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
