@@ -632,3 +632,15 @@ async fn a_provider_gets_no_more_calls_at_once_than_it_takes_and_environments_ta
     assert_eq!(busiest, 2);
     assert!(place < 15, "`f` came after {place} of `e`");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_word_that_changes_nothing_is_no_reason_to_look_at_the_world() {
+    let desk = Desk::new(1);
+    desk.script.push(content(&[("a", "1")]));
+    desk.look().await;
+    let calls = desk.world.calls().len();
+    // Whoever begins looks at whom a tag names, and finds that nobody signed it.
+    desk.script.tag("stratum/suspend/e");
+    assert_eq!(desk.look().await.condition, Condition::Ready);
+    assert_eq!(desk.world.calls().len(), calls);
+}
