@@ -12,6 +12,12 @@ pub struct SystemClock {
     started: Instant,
 }
 
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl SystemClock {
     /// The clock; its monotonic time counts from now.
     pub fn new() -> Self {

@@ -64,7 +64,7 @@ impl GitRepository {
 
     /// The branch that HEAD names, as far as is known here; `None` when it is detached.
     pub fn head_branch(&self) -> Option<BranchName> {
-        self.pool.with(|repository| head(repository)).ok()?
+        self.pool.with(head).ok()?
     }
 
     pub(crate) fn read_tips(&self) -> Result<Tips, RepositoryError> {

@@ -97,7 +97,7 @@ impl Hearing {
 /// What came of the last word about suspending an environment.
 enum Taken {
     /// It is heeded from now on.
-    Heeded(Word),
+    Heeded(Box<Word>),
     /// It was heeded before, or there is nothing that it changes.
     Known,
     /// None counts.
@@ -118,13 +118,13 @@ fn take_in(remembered: &mut Remembered, said: Said) -> Taken {
             });
             match known.is_some_and(|known| known.object == word.object) {
                 true => Taken::Known,
-                false => Taken::Heeded(word),
+                false => Taken::Heeded(Box::new(word)),
             }
         }
         (Said::Resume(word), Some(known)) if word.at >= known.at => {
             remembered.suspended = None;
             remembered.resumed = Some(word.at);
-            Taken::Heeded(word)
+            Taken::Heeded(Box::new(word))
         }
         (Said::Resume(word), None) => {
             remembered.resumed = remembered.resumed.max(Some(word.at));

@@ -46,7 +46,7 @@ impl std::str::FromStr for SealedPlace {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let sound =
             |part: &str| !part.is_empty() && part != "." && part != ".." && part.chars().all(plain);
-        if path.split('/').any(|part| is_git(part)) {
+        if path.split('/').any(is_git) {
             return Err(format!("`{text}` would lie in a folder of git's own"));
         }
         if !path.split('/').all(sound) {
