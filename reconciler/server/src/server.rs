@@ -118,7 +118,7 @@ impl Server {
 pub struct Answering(Option<JoinHandle<()>>);
 
 impl Answering {
-    /// Returns when nothing is being answered any more, and at the latest after [`LAST`]; to be
+    /// Returns when nothing is being answered any more, and at the latest after a few seconds; to be
     /// waited for once the reconciler stopped.
     pub async fn ended(self) {
         if let Some(task) = self.0 {
