@@ -2,14 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser};
 
 use stratum_core::bounds::Bounds;
 
-use crate::commands;
-use crate::context::Context;
-use crate::exit::{self, Exit};
-use crate::failure::CommandError;
+use crate::exit;
 use crate::ui::{ColorChoice, Loudness};
 
 /// Keeps the world in the state that one git repository describes.
@@ -30,10 +27,6 @@ pub(crate) struct Arguments {
     /// Options of every command.
     #[command(flatten)]
     pub(crate) global: GlobalArguments,
-
-    /// The command.
-    #[command(subcommand)]
-    pub(crate) command: Command,
 }
 
 /// The help of `--bounds`.
@@ -91,105 +84,5 @@ impl GlobalArguments {
             (false, 0) => Loudness::Normal,
             (false, _) => Loudness::Verbose,
         }
-    }
-}
-
-/// The commands.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Command {
-    Init(commands::init::InitArguments),
-    Check(commands::check::CheckArguments),
-    Plan(commands::plan::PlanArguments),
-    PullRequest(commands::pull_request::PullRequestArguments),
-    Reconcile(commands::reconcile::ReconcileArguments),
-    Status(commands::status::StatusArguments),
-    Get(commands::get::GetArguments),
-    Show(commands::show::ShowArguments),
-    Tree(commands::tree::TreeArguments),
-    Trace(commands::trace::TraceArguments),
-    Secrets(commands::secrets::SecretsArguments),
-    History(commands::history::HistoryArguments),
-    Diff(commands::diff::DiffArguments),
-    Events(commands::events::EventsArguments),
-    Drift(commands::drift::DriftArguments),
-    Discover(commands::discover::DiscoverArguments),
-    Explain(commands::explain::ExplainArguments),
-    Fmt(commands::fmt::FmtArguments),
-    Audit(commands::audit::AuditArguments),
-    Lease(commands::lease::LeaseArguments),
-    Demo(commands::demo::DemoArguments),
-    Doctor(commands::doctor::DoctorArguments),
-    Completions(commands::completions::CompletionsArguments),
-    #[command(hide = true)]
-    Hook(commands::hook::HookArguments),
-    #[command(hide = true)]
-    Probe(commands::probe::ProbeArguments),
-    #[command(hide = true)]
-    Reference(commands::reference::ReferenceArguments),
-    #[command(hide = true)]
-    Man(commands::man::ManArguments),
-}
-
-impl Command {
-    /// Carries out the command.
-    pub(crate) fn run(&self, context: &Context) -> Result<Exit, CommandError> {
-        match self {
-            Self::Init(arguments) => commands::init::run(context, arguments),
-            Self::Check(arguments) => commands::check::run(context, arguments),
-            Self::Plan(arguments) => commands::plan::run(context, arguments),
-            Self::PullRequest(arguments) => commands::pull_request::run(context, arguments),
-            Self::Reconcile(arguments) => commands::reconcile::run(context, arguments),
-            Self::Status(arguments) => commands::status::run(context, arguments),
-            Self::Get(arguments) => commands::get::run(context, arguments),
-            Self::Show(arguments) => commands::show::run(context, arguments),
-            Self::Tree(arguments) => commands::tree::run(context, arguments),
-            Self::Trace(arguments) => commands::trace::run(context, arguments),
-            Self::Diff(arguments) => commands::diff::run(context, arguments),
-            Self::Events(arguments) => commands::events::run(context, arguments),
-            Self::Secrets(arguments) => commands::secrets::run(context, arguments),
-            Self::History(arguments) => commands::history::run(context, arguments),
-            Self::Drift(arguments) => commands::drift::run(context, arguments),
-            Self::Discover(arguments) => commands::discover::run(context, arguments),
-            Self::Explain(arguments) => commands::explain::run(context, arguments),
-            Self::Fmt(arguments) => commands::fmt::run(context, arguments),
-            Self::Audit(arguments) => commands::audit::run(context, arguments),
-            Self::Lease(arguments) => commands::lease::run(context, arguments),
-            Self::Demo(arguments) => commands::demo::run(context, arguments),
-            Self::Doctor(arguments) => commands::doctor::run(context, arguments),
-            Self::Completions(arguments) => commands::completions::run(context, arguments),
-            Self::Hook(arguments) => commands::hook::run(context, arguments),
-            Self::Probe(arguments) => commands::probe::run(context, arguments),
-            Self::Reference(arguments) => commands::reference::run(context, arguments),
-            Self::Man(arguments) => commands::man::run(context, arguments),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory as _;
-
-    #[test]
-    fn definitions_are_sound() {
-        Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn every_command_and_option_has_help() {
-        for command in Arguments::command().get_subcommands() {
-            assert!(command.get_about().is_some(), "{}", command.get_name());
-            for argument in command.get_arguments() {
-                let name = format!("{} {}", command.get_name(), argument.get_id());
-                assert!(argument.get_help().is_some(), "{name}");
-            }
-        }
-    }
-
-    #[test]
-    fn global_options_may_follow_the_command() {
-        let arguments = Arguments::try_parse_from(["stratum", "status", "--json", "-vv"]).unwrap();
-        assert!(arguments.global.json);
-        assert_eq!(arguments.global.loudness(), Loudness::Verbose);
     }
 }

@@ -12,6 +12,7 @@ use stratum_core::settings::Settings;
 use stratum_repo::Fresh;
 
 use crate::arguments::GlobalArguments;
+use crate::exit::Exit;
 use crate::failure::CommandError;
 use crate::git;
 use crate::style::Role;
@@ -23,20 +24,19 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const BEFORE_WORK: Duration = Duration::from_secs(10);
 
 /// What every command starts from.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Context {
     /// The terminal.
     pub(crate) ui: Ui,
     /// Options of every command.
     pub(crate) global: GlobalArguments,
+    /// All that can be given on the command line, for what is made from it.
+    pub(crate) grammar: fn() -> clap::Command,
+    /// How a command can end, by its words; nothing for a group of commands.
+    pub(crate) exits: fn(&str) -> Vec<Exit>,
 }
 
 impl Context {
-    /// The context of this process.
-    pub(crate) fn new(ui: Ui, global: GlobalArguments) -> Self {
-        Self { ui, global }
-    }
-
     /// For a command about a work tree: `STRATUM_REPO`, which names what the other commands look at,
     /// gives way to the work tree in which this process stands, where that has settings.
     pub(crate) fn standing(&self) -> Self {
@@ -45,7 +45,10 @@ impl Context {
         if global.repo.is_some() && !is_given("--repo") && stands() {
             global.repo = None;
         }
-        Self::new(self.ui.clone(), global)
+        Self {
+            global,
+            ..self.clone()
+        }
     }
 
     /// Opens the repository that was named, or the one this process stands in.

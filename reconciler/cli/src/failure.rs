@@ -436,6 +436,12 @@ impl From<ServerError> for CommandError {
     }
 }
 
+impl From<clap::Error> for CommandError {
+    fn from(error: clap::Error) -> Self {
+        Self::machine("what was given could not be read").because(&error)
+    }
+}
+
 impl From<serde_json::Error> for CommandError {
     fn from(error: serde_json::Error) -> Self {
         Self::machine("the answer could not be written as JSON").because(&error)

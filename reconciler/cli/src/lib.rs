@@ -6,6 +6,7 @@
 
 mod arguments;
 mod beneath;
+mod command;
 mod commands;
 mod context;
 mod dotenv;
@@ -19,6 +20,7 @@ mod log;
 mod objects;
 mod show;
 mod style;
+mod table;
 mod troubles;
 mod ui;
 mod users;
@@ -28,11 +30,10 @@ mod work_tree;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
+use clap::{ArgMatches, FromArgMatches as _};
 use stratum_assembly::adapters;
 
-use crate::arguments::Arguments;
+use crate::arguments::GlobalArguments;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::ui::{ColorChoice, Loudness, Ui};
@@ -47,17 +48,24 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Some(code) = stratum_providers::init::in_a_child() {
         return code;
     }
-    match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => dispatch(arguments).into(),
+    let given = table::grammar().try_get_matches_from(arguments);
+    let read = given.and_then(|given| Ok((GlobalArguments::from_arg_matches(&given)?, given)));
+    match read {
+        Ok((global, given)) => dispatch(global, &given).into(),
         Err(error) => refuse(&error).into(),
     }
 }
 
-fn dispatch(arguments: Arguments) -> Exit {
-    let ui = Ui::new(arguments.global.color, arguments.global.loudness());
-    adapters::take_bounds(arguments.global.bounds.as_ref());
-    let context = Context::new(ui.clone(), arguments.global);
-    match arguments.command.run(&context) {
+fn dispatch(global: GlobalArguments, given: &ArgMatches) -> Exit {
+    let ui = Ui::new(global.color, global.loudness());
+    adapters::take_bounds(global.bounds.as_ref());
+    let context = Context {
+        ui: ui.clone(),
+        global,
+        grammar: table::grammar,
+        exits: table::exits,
+    };
+    match command::run(table::COMMANDS, &context, given) {
         Ok(exit) => exit,
         Err(error) => {
             ui.complain(&error.render(ui.side_theme()));

@@ -1,9 +1,7 @@
 //! `stratum completions`
 
-use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use crate::arguments::Arguments;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::CommandError;
@@ -23,7 +21,7 @@ pub(crate) fn run(
     arguments: &CompletionsArguments,
 ) -> Result<Exit, CommandError> {
     let mut script = Vec::new();
-    let mut command = Arguments::command();
+    let mut command = (context.grammar)();
     clap_complete::generate(arguments.shell, &mut command, "stratum", &mut script);
     context.ui.answer_exact(&String::from_utf8_lossy(&script));
     Ok(Exit::Done)

@@ -80,7 +80,10 @@ pub(crate) fn run(context: &Context, arguments: &HookArguments) -> Result<Exit, 
         repo: None,
         ..context.global.clone()
     };
-    let context = &Context::new(context.ui.clone(), global);
+    let context = &Context {
+        global,
+        ..context.clone()
+    };
     match arguments.hook {
         Hook::PreCommit => pre_commit(context),
         Hook::PrePush => pre_push(context, arguments.arguments.first().map(String::as_str)),

@@ -8,6 +8,7 @@ use stratum_core::ids::EnvironmentName;
 use stratum_core::ports::{Break, HeldLease, LeaseError, Leases as _, Life, StoreError, who};
 use stratum_store::SqliteStore;
 
+use crate::command::{Command, command, straight};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::CommandError;
@@ -18,16 +19,18 @@ use crate::show::table::Table;
 /// A process that ended loses its leases by itself: at once where this machine can tell that it
 /// ended, after a minute where it cannot.
 #[derive(Debug, clap::Args)]
-pub(crate) struct LeaseArguments {
-    #[command(subcommand)]
-    command: LeaseCommand,
-}
+pub(crate) struct LeaseArguments {}
 
-#[derive(Debug, clap::Subcommand)]
-enum LeaseCommand {
-    List(ListArguments),
-    Break(BreakArguments),
-}
+/// The commands about leases.
+pub(crate) const GROUP: Command = Command::group(
+    "lease",
+    <LeaseArguments as clap::Args>::augment_args,
+    straight,
+    &[
+        command!("list", ListArguments, list),
+        command!("break", BreakArguments, break_one),
+    ],
+);
 
 /// Shows who holds which lease, and whether that process lives
 #[derive(Debug, clap::Args)]
@@ -51,15 +54,7 @@ struct BreakArguments {
     force: bool,
 }
 
-/// Carries out the command.
-pub(crate) fn run(context: &Context, arguments: &LeaseArguments) -> Result<Exit, CommandError> {
-    match &arguments.command {
-        LeaseCommand::List(ListArguments {}) => list(context),
-        LeaseCommand::Break(arguments) => break_one(context, arguments),
-    }
-}
-
-fn list(context: &Context) -> Result<Exit, CommandError> {
+fn list(context: &Context, _: &ListArguments) -> Result<Exit, CommandError> {
     let place = context.known_place()?;
     let leases = context.block_on(async {
         let store = place.known_state().await?;

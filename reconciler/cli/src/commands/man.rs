@@ -3,9 +3,6 @@
 use std::io;
 use std::path::PathBuf;
 
-use clap::CommandFactory as _;
-
-use crate::arguments::Arguments;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::CommandError;
@@ -23,7 +20,7 @@ pub(crate) struct ManArguments {
 
 /// Carries out the command.
 pub(crate) fn run(context: &Context, arguments: &ManArguments) -> Result<Exit, CommandError> {
-    let top = Arguments::command();
+    let top = (context.grammar)();
     if let Some(folder) = &arguments.all {
         return clap_mangen::generate_to(top, folder)
             .map(|()| Exit::Done)

@@ -13,26 +13,28 @@ use jiff::tz::TimeZone;
 use stratum_assembly::{absolute, adapters};
 use stratum_store::{Expected, LogReader, log_folder};
 
+use crate::command::{Command, command, straight};
 use crate::context::Context;
-use crate::exit::Exit;
 use crate::failure::CommandError;
 
 pub(crate) use health::health;
 
 /// Proves what the audit log says, and reads and exports it
 #[derive(Debug, clap::Args)]
-pub(crate) struct AuditArguments {
-    #[command(subcommand)]
-    command: AuditCommand,
-}
+pub(crate) struct AuditArguments {}
 
-#[derive(Debug, clap::Subcommand)]
-enum AuditCommand {
-    Verify(verify::VerifyArguments),
-    Export(export::ExportArguments),
-    List(list::ListArguments),
-    Show(list::ShowArguments),
-}
+/// The commands about the audit log.
+pub(crate) const GROUP: Command = Command::group(
+    "audit",
+    <AuditArguments as clap::Args>::augment_args,
+    straight,
+    &[
+        command!("verify", verify::VerifyArguments, verify::run),
+        command!("export", export::ExportArguments, export::run),
+        command!("list", list::ListArguments, list::run),
+        command!("show", list::ShowArguments, list::show),
+    ],
+);
 
 /// Which log is read.
 #[derive(Debug, clap::Args)]
@@ -40,16 +42,6 @@ struct Source {
     /// The folder of a log, of a copy of one, or of an export [default: the one beside the state]
     #[arg(long, value_name = "DIR", visible_alias = "export")]
     log: Option<PathBuf>,
-}
-
-/// Carries out the command.
-pub(crate) fn run(context: &Context, arguments: &AuditArguments) -> Result<Exit, CommandError> {
-    match &arguments.command {
-        AuditCommand::Verify(arguments) => verify::run(context, arguments),
-        AuditCommand::Export(arguments) => export::run(context, arguments),
-        AuditCommand::List(arguments) => list::run(context, arguments),
-        AuditCommand::Show(arguments) => list::show(context, arguments),
-    }
 }
 
 /// A log, and what the state beside it knows of it.

@@ -37,7 +37,7 @@ pub(crate) enum Page {
 /// Carries out the command.
 pub(crate) fn run(context: &Context, arguments: &ReferenceArguments) -> Result<Exit, CommandError> {
     let page = match arguments.page {
-        Page::Commands => pages::commands(),
+        Page::Commands => pages::commands((context.grammar)(), &context.exits),
         Page::Findings => pages::findings(),
         Page::Settings => pages::settings(),
         Page::Metrics => pages::metrics(),

@@ -2,17 +2,18 @@
 
 use std::fmt::Write as _;
 
-use clap::CommandFactory as _;
 use stratum_core::finding::codes;
 
 use super::contract::{self, Entry};
 use super::head;
-use crate::arguments::Arguments;
-use crate::exit;
+use crate::exit::{self, Exit};
+
+/// How a command can end, by its words.
+type Exits = dyn Fn(&str) -> Vec<Exit>;
 
 /// Every command with its options.
-pub(super) fn commands() -> String {
-    let mut command = Arguments::command().term_width(100);
+pub(super) fn commands(grammar: clap::Command, exits: &Exits) -> String {
+    let mut command = grammar.term_width(100);
     command.build();
     let mut text = head(
         "Commands",
@@ -23,12 +24,18 @@ pub(super) fn commands() -> String {
     let global = command.get_arguments().filter(|a| a.is_global_set());
     global.for_each(|argument| option(&mut text, argument));
     for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
-        write_command(&mut text, "stratum", sub, 2);
+        write_command(&mut text, "stratum", sub, exits, 2);
     }
     text
 }
 
-fn write_command(text: &mut String, above: &str, command: &clap::Command, level: usize) {
+fn write_command(
+    text: &mut String,
+    above: &str,
+    command: &clap::Command,
+    exits: &Exits,
+    level: usize,
+) {
     let name = format!("{above} {}", command.get_name());
     let marks = "#".repeat(level);
     let about = command.get_long_about().or(command.get_about());
@@ -44,11 +51,16 @@ fn write_command(text: &mut String, above: &str, command: &clap::Command, level:
         }
         option(text, argument);
     }
+    let codes = exits(name.strip_prefix("stratum ").unwrap_or(&name));
+    let codes: Vec<_> = codes.iter().map(|exit| exit.code().to_string()).collect();
+    if !codes.is_empty() {
+        let _infallible = writeln!(text, "\nExit codes: {}.", codes.join(", "));
+    }
     for sub in command
         .get_subcommands()
         .filter(|sub| !sub.is_hide_set() && sub.get_name() != "help")
     {
-        write_command(text, &name, sub, level + 1);
+        write_command(text, &name, sub, exits, level + 1);
     }
 }
 
@@ -241,10 +253,11 @@ fn table(text: &mut String, entries: &[Entry]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table;
 
     #[test]
     fn pages_hold_what_they_are_about() {
-        let page = commands();
+        let page = commands(table::grammar(), &table::exits);
         for part in [
             "## stratum status",
             "- `--since REV`: ",

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use jiff::Timestamp;
 use serde_json::json;
 use stratum_assembly::crypto;
@@ -10,6 +10,7 @@ use stratum_core::ids::EnvironmentName;
 use stratum_seal::age::Identity;
 use stratum_seal::keys::{self, FileError, Sealer};
 
+use crate::command::{Command, command, straight};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::CommandError;
@@ -17,16 +18,18 @@ use crate::work_tree::WorkTree;
 
 /// Makes a sealer's key or an identity
 #[derive(Debug, Args)]
-pub(crate) struct KeygenArguments {
-    #[command(subcommand)]
-    what: What,
-}
+pub(crate) struct KeygenArguments {}
 
-#[derive(Debug, Subcommand)]
-enum What {
-    Sealer(SealerArguments),
-    Identity(IdentityArguments),
-}
+/// The commands that make keys.
+pub(super) const GROUP: Command = Command::group(
+    "keygen",
+    <KeygenArguments as clap::Args>::augment_args,
+    straight,
+    &[
+        command!("sealer", SealerArguments, sealer),
+        command!("identity", IdentityArguments, identity),
+    ],
+);
 
 /// Makes the key that a person seals with: Ed25519 and ML-DSA-65
 ///
@@ -66,14 +69,6 @@ struct IdentityArguments {
     /// An environment whose values it reads; may be given several times
     #[arg(long = "environment", value_name = "ENV")]
     environments: Vec<EnvironmentName>,
-}
-
-/// Carries out the command.
-pub(crate) fn run(context: &Context, arguments: &KeygenArguments) -> Result<Exit, CommandError> {
-    match &arguments.what {
-        What::Sealer(arguments) => sealer(context, arguments),
-        What::Identity(arguments) => identity(context, arguments),
-    }
 }
 
 fn sealer(context: &Context, arguments: &SealerArguments) -> Result<Exit, CommandError> {

@@ -15,10 +15,10 @@ pub(crate) mod status;
 pub(crate) mod unseal;
 pub(crate) mod verify;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 
+use crate::command::{Command, command};
 use crate::context::Context;
-use crate::exit::Exit;
 use crate::failure::CommandError;
 
 /// Seals secrets into the repository, and looks after their keys
@@ -26,28 +26,42 @@ use crate::failure::CommandError;
 /// Values are sealed to the recipients that `trust/recipients/` names for their environment, and
 /// signed with the key of whoever seals. No command takes a secret as an argument.
 #[derive(Debug, Args)]
-pub(crate) struct SecretsArguments {
-    #[command(subcommand)]
-    command: SecretsCommand,
-}
+pub(crate) struct SecretsArguments {}
 
-#[derive(Debug, Subcommand)]
-enum SecretsCommand {
-    Keygen(keygen::KeygenArguments),
-    Seal(seal::SealArguments),
-    Open(open::OpenArguments),
-    Edit(edit::EditArguments),
-    Status(status::StatusArguments),
-    Verify(verify::VerifyArguments),
-    Rewrap(rewrap::RewrapArguments),
-    Import(import::ImportArguments),
-    Split(split::SplitArguments),
-    Unseal(unseal::UnsealArguments),
-    RotateStateKey(unseal::RotateArguments),
-    #[command(hide = true)]
-    DiffDriver(drivers::DiffArguments),
-    #[command(hide = true)]
-    MergeDriver(drivers::MergeArguments),
+/// The commands about secrets.
+pub(crate) const GROUP: Command = Command::group(
+    "secrets",
+    <SecretsArguments as clap::Args>::augment_args,
+    enter,
+    &[
+        keygen::GROUP,
+        command!("seal", seal::SealArguments, seal::run),
+        command!("open", open::OpenArguments, open::run),
+        command!("edit", edit::EditArguments, edit::run),
+        command!("status", status::StatusArguments, status::run),
+        command!("verify", verify::VerifyArguments, verify::run),
+        command!("rewrap", rewrap::RewrapArguments, rewrap::run),
+        command!("import", import::ImportArguments, import::run),
+        command!("split", split::SplitArguments, split::run),
+        command!("unseal", unseal::UnsealArguments, unseal::run),
+        command!("rotate-state-key", unseal::RotateArguments, unseal::rotate),
+        command!("diff-driver", drivers::DiffArguments, drivers::diff).hidden(),
+        command!("merge-driver", drivers::MergeArguments, drivers::merge).hidden(),
+    ],
+);
+
+/// Keeps what follows in this process; all but the commands about the reconciler are about the work
+/// tree.
+fn enter(context: &Context, name: &str) -> Result<Context, CommandError> {
+    let hardening = stratum_assembly::identity::harden()?;
+    if !hardening.keys_locked {
+        context.ui.say(stratum_assembly::identity::NOT_LOCKED);
+    }
+    private::clean();
+    Ok(match name {
+        "unseal" | "rotate-state-key" => context.clone(),
+        _ => context.standing(),
+    })
 }
 
 /// What was meant, where the recipe of `--generate` was given as a word of its own.
@@ -59,34 +73,5 @@ pub(crate) fn tip(error: &clap::Error) -> Option<String> {
             Some(format!("write `--generate={word}`, as one word"))
         }
         _ => None,
-    }
-}
-
-/// Carries out the command.
-pub(crate) fn run(context: &Context, arguments: &SecretsArguments) -> Result<Exit, CommandError> {
-    let hardening = stratum_assembly::identity::harden()?;
-    if !hardening.keys_locked {
-        context.ui.say(stratum_assembly::identity::NOT_LOCKED);
-    }
-    private::clean();
-    let standing = context.standing();
-    let context = match &arguments.command {
-        SecretsCommand::Unseal(_) | SecretsCommand::RotateStateKey(_) => context,
-        _ => &standing,
-    };
-    match &arguments.command {
-        SecretsCommand::Keygen(arguments) => keygen::run(context, arguments),
-        SecretsCommand::Seal(arguments) => seal::run(context, arguments),
-        SecretsCommand::Open(arguments) => open::run(context, arguments),
-        SecretsCommand::Edit(arguments) => edit::run(context, arguments),
-        SecretsCommand::Status(arguments) => status::run(context, arguments),
-        SecretsCommand::Verify(arguments) => verify::run(context, arguments),
-        SecretsCommand::Rewrap(arguments) => rewrap::run(context, arguments),
-        SecretsCommand::Import(arguments) => import::run(context, arguments),
-        SecretsCommand::Split(arguments) => split::run(context, arguments),
-        SecretsCommand::Unseal(arguments) => unseal::run(context, arguments),
-        SecretsCommand::RotateStateKey(arguments) => unseal::rotate(context, arguments),
-        SecretsCommand::DiffDriver(arguments) => drivers::diff(context, arguments),
-        SecretsCommand::MergeDriver(arguments) => drivers::merge(context, arguments),
     }
 }
