@@ -241,3 +241,49 @@ fn complaint(room: &str, dependency: &str, in_tests: bool) -> Option<String> {
         )),
     }
 }
+
+/// The rooms that touch the world.
+const ADAPTERS: &[&str] = &[
+    "load",
+    "seal",
+    "guard",
+    "repo",
+    "forge",
+    "store",
+    "providers",
+];
+
+/// Files above `assembly` that name two adapters and join none: they show what one says and read
+/// files with the other, or only pass them on.
+const NAMES_TWO: &[&str] = &[
+    "cli/src/commands/demo/stage.rs",
+    "cli/src/commands/fmt.rs",
+    "cli/src/commands/plan.rs",
+    "cli/src/commands/reconcile.rs",
+    "cli/src/commands/secrets/drivers.rs",
+    "cli/src/commands/secrets/import.rs",
+];
+
+#[test]
+fn adapters_are_joined_in_assembly_and_nowhere_above() {
+    let rooms = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("reconciler");
+    let mut left = vec![rooms.join("cli/src")];
+    let mut complaints = Vec::new();
+    while let Some(folder) = left.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                left.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let named = |room: &&&str| text.contains(&format!("stratum_{room}::"));
+            let named: Vec<_> = ADAPTERS.iter().filter(named).collect();
+            let inside = path.strip_prefix(&rooms).unwrap().to_str().unwrap();
+            if named.len() > 1 && !NAMES_TWO.contains(&inside) {
+                complaints.push(format!("{inside} joins {named:?}"));
+            }
+        }
+    }
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+}

@@ -12,6 +12,7 @@ mod attended;
 mod audit;
 mod boundaries;
 mod canaries;
+mod circles;
 mod demo;
 mod drift;
 mod forge;

@@ -1,6 +1,6 @@
 //! The identity of the reconciler: given at the start, or later over its socket.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
 use base64::Engine as _;
@@ -14,18 +14,15 @@ use stratum_seal::age::{self, Identity};
 use stratum_seal::keeper::{Keeper, Permit, Reading, Trial, Unsealing, Witness};
 use stratum_seal::memory::Hardening;
 use stratum_seal::value::LARGEST;
-use stratum_store::{Access, SqliteStore};
+use stratum_store::SqliteStore;
 
 use crate::crypto::crypto;
 use crate::error::{AssemblyError, chain};
 use crate::keys;
 use crate::place::Place;
+use crate::readable::SEALED;
 use crate::seal_check::files;
 use crate::unsealing;
-
-/// Why the reconciler is sealed, and what brings it to life.
-const SEALED: &str =
-    "it has no identity: `stratum secrets unseal` gives it one, or start it with `--identity FILE`";
 
 /// What is said when keys could be swapped out.
 pub const NOT_LOCKED: &str = "keys are not locked into memory here (RLIMIT_MEMLOCK), so they \
@@ -196,37 +193,6 @@ async fn log(store: Weak<SqliteStore>, entry: AuditEntry) -> Result<(), SecretEr
     let store = store.upgrade().ok_or_else(closed)?;
     let logged = store.log(&[entry]).await;
     logged.map_err(|error| SecretError::Unaudited(chain(&error)))
-}
-
-/// The state, for a command that reads: what is wrapped is read with the identity of whoever asks,
-/// where they have one that opens it; else it stays closed, and the command says so.
-pub async fn readable(store: SqliteStore, path: &Path) -> SqliteStore {
-    match keys::identity_path(None) {
-        Some(identity) => readable_with(store, path, &identity).await,
-        None => store,
-    }
-}
-
-/// The same, with the identity of this file.
-pub async fn readable_with(store: SqliteStore, path: &Path, identity: &Path) -> SqliteStore {
-    let wrapped = matches!(store.keys().await, Ok(keys) if !keys.is_empty());
-    let Some(crypto) = wrapped.then(crypto).and_then(Result::ok) else {
-        return store;
-    };
-    let Ok(identities) = keys::identities_of(&crypto, identity) else {
-        return store;
-    };
-    let Ok(second) = SqliteStore::open(path, Access::ReadOnly).await else {
-        return store;
-    };
-    let keys: Arc<dyn SecretStore> = Arc::new(second);
-    let keeper = Keeper::new(crypto, SEALED);
-    keeper.attach(&keys);
-    let by = Unsealing::by("file");
-    if let Err(error) = keeper.unseal(identities, by, jiff::Timestamp::now()).await {
-        tracing::warn!(error = %chain(&error), "the state stays sealed");
-    }
-    store.wrapped_by(Arc::new(keeper))
 }
 
 /// Gives the keeper its identity, if there is one.

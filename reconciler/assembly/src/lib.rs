@@ -17,11 +17,13 @@ mod maker;
 mod notes;
 mod place;
 pub mod proposals;
+pub mod readable;
 pub mod records;
 pub mod seal_check;
 pub mod sealed_file;
 pub mod telling;
 pub mod unsealing;
+pub mod verify;
 
 pub use crypto::crypto;
 pub use error::AssemblyError;

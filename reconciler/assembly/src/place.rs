@@ -10,7 +10,7 @@ use stratum_repo::{Fresh, GitRepository, Options};
 use stratum_store::{Access, SqliteStore};
 
 use crate::error::AssemblyError;
-use crate::identity;
+use crate::readable::{readable, readable_with};
 
 /// A repository and where its state is.
 pub struct Place {
@@ -104,8 +104,8 @@ impl Place {
     ) -> Result<Option<SqliteStore>, StoreError> {
         match SqliteStore::open(&self.state, Access::ReadOnly).await {
             Ok(store) => Ok(Some(match identity {
-                Some(file) => identity::readable_with(store, &self.state, file).await,
-                None => identity::readable(store, &self.state).await,
+                Some(file) => readable_with(store, &self.state, file).await,
+                None => readable(store, &self.state).await,
             })),
             Err(StoreError::Missing { .. }) => Ok(None),
             Err(error) => Err(error),

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 pub(crate) use stratum_assembly::Place;
-use stratum_assembly::seal_check::{self, InForce};
+use stratum_assembly::verify::{InForce, verify};
 use stratum_core::ids::EnvironmentName;
 use stratum_core::ports::{SealReport, Tree};
 use stratum_core::settings::Settings;
@@ -101,7 +101,7 @@ impl Context {
     }
 
     /// The sealed values of one environment, verified as the reconciler here would
-    /// ([`seal_check::verify`]); the repository is opened where there are any.
+    /// ([`verify`]); the repository is opened where there are any.
     pub(crate) fn sealed(
         &self,
         tree: &dyn Tree,
@@ -116,13 +116,7 @@ impl Context {
         }
         let place = self.place()?;
         let known = self.block_on(async { Ok(InForce::read(&place, environment).await?) })?;
-        Ok(seal_check::verify(
-            &place,
-            &known,
-            tree,
-            settings,
-            environment,
-        )?)
+        Ok(verify(&place, &known, tree, settings, environment)?)
     }
 
     /// Carries out asynchronous work to its end, on this thread: what blocks has threads of its own.

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::door::Place;
+use crate::guests::Place;
 use crate::limits::{ANSWER, LIFE, REQUEST};
 
 /// Bytes in both directions, encrypted or not.

@@ -5,20 +5,20 @@
 //! makes room; the descriptors that the reconciler needs for its work are never taken by strangers.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::connection::Guarded;
-use crate::limits::{CONNECTIONS, CONNECTIONS_FROM_ONE, DESCRIPTORS, REQUEST};
+use crate::guests::{Guests, Place, canonical};
+use crate::limits::{CONNECTIONS, DESCRIPTORS, REQUEST};
 use crate::tls::Tls;
 
 /// Takes as many descriptors as the system allows, so that connections leave enough of them.
@@ -63,43 +63,6 @@ impl Peer {
 impl Connected<IncomingStream<'_, Door>> for Peer {
     fn connect_info(stream: IncomingStream<'_, Door>) -> Self {
         Self(*stream.remote_addr())
-    }
-}
-
-/// The address that limits count by: of IPv6 the first half, which one host has to itself.
-fn canonical(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(six) if !six.is_loopback() => {
-            let half = u128::from(six) >> 64 << 64;
-            IpAddr::V6(half.into())
-        }
-        other => other,
-    }
-}
-
-/// A connection that is there.
-struct Guest {
-    id: u64,
-    ip: IpAddr,
-    /// A request of it was answered, or is being.
-    answered: bool,
-    /// It ends when this is dropped.
-    _stays: oneshot::Sender<()>,
-}
-
-/// The connections that are there, in the order in which they came.
-#[derive(Default)]
-struct Guests {
-    next: u64,
-    all: Vec<Guest>,
-}
-
-impl Guests {
-    /// Sends away who came first of those that `which` names and were not answered; whether there
-    /// is one.
-    fn send_away(&mut self, which: impl Fn(&Guest) -> bool) -> bool {
-        let found = self.all.iter().position(|one| !one.answered && which(one));
-        found.map(|place| self.all.remove(place)).is_some()
     }
 }
 
@@ -148,30 +111,7 @@ impl Door {
     }
 
     fn admit(&self, peer: SocketAddr) -> Option<Place> {
-        let ip = canonical(peer.ip());
-        let mut guests = self.guests.lock().unwrap_or_else(PoisonError::into_inner);
-        let from_one = if ip.is_loopback() {
-            self.in_all
-        } else {
-            CONNECTIONS_FROM_ONE
-        };
-        let own = guests.all.iter().filter(|guest| guest.ip == ip).count();
-        if own >= from_one && !guests.send_away(|guest| guest.ip == ip) {
-            return None;
-        }
-        if guests.all.len() >= self.in_all && !guests.send_away(|_| true) {
-            return None;
-        }
-        let (id, (stays, ends)) = (guests.next, oneshot::channel());
-        guests.next = id.wrapping_add(1);
-        guests.all.push(Guest {
-            id,
-            ip,
-            answered: false,
-            _stays: stays,
-        });
-        let guests = Arc::clone(&self.guests);
-        Some(Place { id, ends, guests })
+        Guests::admit(&self.guests, self.in_all, peer)
     }
 }
 
@@ -204,31 +144,6 @@ impl Listener for Door {
     }
 }
 
-/// One place at the door; given back when it is dropped.
-pub(crate) struct Place {
-    id: u64,
-    /// Says when somebody else needs it more.
-    pub(crate) ends: oneshot::Receiver<()>,
-    guests: Arc<Mutex<Guests>>,
-}
-
-impl Place {
-    /// A request of it is answered.
-    pub(crate) fn answers(&self) {
-        let mut guests = self.guests.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(guest) = guests.all.iter_mut().find(|guest| guest.id == self.id) {
-            guest.answered = true;
-        }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut guests = self.guests.lock().unwrap_or_else(PoisonError::into_inner);
-        guests.all.retain(|guest| guest.id != self.id);
-    }
-}
-
 /// Agrees with a stranger on keys, as long as a request may take and nobody needs the place more.
 async fn agree(acceptor: TlsAcceptor, stream: TcpStream, mut place: Place) -> Option<Guarded> {
     let begun = Instant::now();
@@ -248,6 +163,8 @@ async fn agree(acceptor: TlsAcceptor, stream: TcpStream, mut place: Place) -> Op
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::CONNECTIONS_FROM_ONE;
+    use tokio::sync::oneshot;
 
     async fn door() -> Door {
         Door::new(TcpListener::bind("127.0.0.1:0").await.unwrap(), None)

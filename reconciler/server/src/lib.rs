@@ -13,6 +13,7 @@ mod door;
 mod engine;
 mod error;
 mod forge;
+mod guests;
 mod health;
 mod limits;
 mod metrics;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use stratum_assembly::adapters;
-use stratum_assembly::identity::readable_with;
+use stratum_assembly::readable::readable_with;
 use stratum_core::condition::Condition;
 use stratum_core::ids::CommitId;
 use stratum_core::ports::{Journals as _, RunOutcome, States as _, StoreError, Unfinished};
