@@ -54,6 +54,9 @@ pub fn nickel(text: &str) -> Result<String, FormatError> {
     if text.len() > LARGEST {
         return Err(wrong("it is larger than 1 MiB"));
     }
+    if has_lone_return(text) {
+        return Err(wrong("a carriage return in it ends no line"));
+    }
     let (mut steps, mut tokens) = (0usize, Tokens::of(text));
     for (start, token, end) in tokens.by_ref() {
         match token {
@@ -84,6 +87,11 @@ pub fn nickel(text: &str) -> Result<String, FormatError> {
         .parse_strict(&alloc, file, Lexer::new(text))
         .map_err(|_| wrong("`stratum check` names the place"))?;
     Ok(tidy(text, &texts))
+}
+
+/// Nickel's reader breaks off at one in a text, where it was built to look for its own mistakes.
+fn has_lone_return(text: &str) -> bool {
+    text.split('\r').skip(1).any(|rest| !rest.starts_with('\n'))
 }
 
 fn is_long(number: &str) -> bool {
@@ -212,6 +220,15 @@ fn untabbed(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_carriage_return_that_ends_no_line_is_refused_wherever_it_stands() {
+        for text in ["m%\"a\rb\"%", "\"a\rb\"", "1\r", "# a\rb\n1", "1\r\r\n"] {
+            let said = nickel(text).unwrap_err().to_string();
+            assert!(said.contains("carriage return"), "{text:?}: {said}");
+        }
+        assert_eq!(nickel("m%\"a\r\nb\"%\r\n").unwrap(), "m%\"a\r\nb\"%\n");
+    }
 
     #[test]
     fn nickel_is_tidied_and_its_texts_are_not() {
