@@ -334,6 +334,10 @@ mod tests {
         being_asked.await.unwrap();
         stop.stop();
         let ended = tokio::spawn(answering.ended());
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!ended.is_finished(), "it is waited for");
         release.send(()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
