@@ -92,6 +92,74 @@ fn what_got_stuck_is_led_out_of_by_a_revert() {
 }
 
 #[test]
+fn another_read_of_a_program_is_a_change_like_any_other() {
+    let ground = Ground::with_a_file();
+    let made = |read: &str| {
+        let text = format!(
+            "let stratum = import \"stratum.ncl\" in {{\n  local_exec.x = {{ create = [\"true\"], delete = \
+             [\"true\"], read = [\"echo\", \"{read}\"] }},\n  local_file.y = {{ path = \"y\", content = \
+             stratum.ref \"local_exec.x.output\" }},\n}}\n"
+        );
+        ground.write("infra/staging.ncl", &text);
+        ground.push(read);
+        ground.once().ends_with(0);
+        fs::read_to_string(ground.made("staging/y")).unwrap()
+    };
+    assert_eq!(made("one"), "one");
+    assert_eq!(made("two"), "two");
+}
+
+#[test]
+fn environments_that_come_and_go_are_in_the_plan() {
+    let ground = Ground::with_a_file();
+    ground.push("one");
+    ground.once().ends_with(0);
+    let settings = |names: &str| format!("{{ name = \"t\", environments = {{ {names} }} }}\n");
+    ground.write("stratum.ncl", &settings("staging = {}, new = {}"));
+    ground.write(
+        "infra/new.ncl",
+        "{ local_file.n = { path = \"n\", content = \"n\" } }\n",
+    );
+    ground.push("a new one");
+    let plan = ground
+        .stratum(&["plan", "--base", "HEAD~1", "--head", "HEAD"])
+        .ends_with(0);
+    assert!(
+        plan.out.contains("local_file.n") && plan.out.contains("1 to add"),
+        "{}",
+        plan.out
+    );
+    ground.once().ends_with(0);
+
+    ground.write("stratum.ncl", &settings("staging = {}, other = {}"));
+    git(
+        &ground.clone_folder(),
+        &["mv", "infra/new.ncl", "infra/other.ncl"],
+    );
+    ground.push("renamed");
+    let plan = ground.stratum(&["plan"]).ends_with(0);
+    assert!(plan.side.contains("no longer names `new`"), "{}", plan.side);
+    ground.once();
+    let status = ground.stratum(&["status"]);
+    assert!(status.out.contains("`empty = true`"), "{}", status.out);
+    // The way that is named leads out.
+    ground.write(
+        "stratum.ncl",
+        &settings("staging = {}, other = {}, new.empty = true"),
+    );
+    ground.write(
+        "infra/new.ncl",
+        "{ local_file.n = { path = \"n\", content = \"n\" } }\n",
+    );
+    ground.push("with its files, and empty");
+    ground.once().ends_with(0);
+    ground.write("infra/new.ncl", "{}\n");
+    ground.push("its resources go");
+    ground.once().ends_with(0);
+    assert!(!ground.made("new/n").exists() && ground.made("other/n").exists());
+}
+
+#[test]
 fn what_is_nobodys_is_discovered_and_taken_over_by_its_id() {
     let ground = Ground::with_a_file();
     ground.write(

@@ -25,6 +25,9 @@ pub struct Attendance {
     pub process: Option<String>,
     /// When one last wrote how an environment is, where it is known that none lives (UTC).
     pub seen_at: Option<Timestamp>,
+    /// Since when a process that lives here has said nothing, where that is too long: it hangs, or is
+    /// stopped, and nobody else may take its place (UTC).
+    pub silent_since: Option<Timestamp>,
 }
 
 impl Attendance {
@@ -43,7 +46,11 @@ impl Attendance {
             (false, Some(_)) => None,
             (false, None) => Some(false),
         };
+        let silent = held
+            .iter()
+            .filter(|held| held.life == Life::Alive && !spoke(held.renewed_at));
         Ok(Self {
+            silent_since: silent.map(|held| held.renewed_at).min(),
             alive,
             process: here.or(elsewhere),
             seen_at: match alive {
@@ -56,6 +63,11 @@ impl Attendance {
     /// Whether it is known that nobody reconciles.
     pub fn is_nobody(&self) -> bool {
         self.alive == Some(false)
+    }
+
+    /// Whether somebody must see to it.
+    pub fn is_trouble(&self) -> bool {
+        self.is_nobody() || self.silent_since.is_some()
     }
 }
 

@@ -146,7 +146,11 @@ impl From<RepositoryError> for CommandError {
                 "`git log --oneline --all` lists what there is",
             ),
             RepositoryError::Unborn { branches, .. } => {
-                let name = branches.first().map_or("main", |branch| branch.as_str());
+                // One that stratum writes is never one that it reads.
+                let mut named = branches.iter().map(|branch| branch.as_str());
+                let Some(name) = named.find(|name| !name.starts_with("stratum/")) else {
+                    return Self::of(Fault::Given, &error).hint("push the branch that HEAD names");
+                };
                 let hint = format!(
                     "in that repository: `git symbolic-ref HEAD refs/heads/{name}`, or push the \
                      branch that HEAD names"
@@ -495,6 +499,11 @@ mod tests {
             said.contains("HEAD names the branch `master`") && said.contains("there is `main`")
         );
         assert!(error.hints()[0].contains("git symbolic-ref HEAD refs/heads/main"));
+        let error = CommandError::from(RepositoryError::Unborn {
+            branch: branch("main"),
+            branches: vec![branch("stratum/records")],
+        });
+        assert_eq!(error.hints()[0], "push the branch that HEAD names");
         let error = CommandError::from(RepositoryError::Shallow {
             name: "HEAD~1".to_owned(),
         });

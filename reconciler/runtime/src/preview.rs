@@ -342,12 +342,26 @@ fn read(
     Ok((usable, findings))
 }
 
+/// Whether the commit's own settings name the environment; settings that cannot be used say nothing.
+fn is_named(request: &PreviewRequest<'_>, commit: &CommitId) -> Result<bool, RuntimeError> {
+    let tree = request.repository.tree(commit)?;
+    let Some(settings) = request.loader.settings(tree.as_ref())?.value else {
+        return Ok(true);
+    };
+    let named = request.loader.environments(tree.as_ref(), &settings)?;
+    Ok(named.contains(request.environment))
+}
+
 /// The state that applying `commit` to nothing would leave; what it cannot know stays unknown.
 async fn as_if_applied(
     request: &PreviewRequest<'_>,
     asker: &Asker<'_>,
     commit: &CommitId,
 ) -> Result<Result<Base, Vec<Finding>>, RuntimeError> {
+    if !is_named(request, commit)? {
+        // Nothing of it was there, so everything is new.
+        return Ok(Ok(Base::default()));
+    }
     let (desired, findings) = read(request, commit)?;
     let Some(desired) = desired else {
         return Ok(Err(findings));

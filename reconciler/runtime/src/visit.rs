@@ -133,7 +133,8 @@ impl Reconciler {
         }
         let reason = format!(
             "`stratum.ncl` no longer names it, and its {count} resources are still there; name it \
-             again, with `empty = true` and no resources if they shall go"
+             again with its files, and with `empty = true` if they shall go: then take the resources \
+             out of its files in a push after that one"
         );
         self.rows.stalled(row, reason, Vec::new()).await
     }

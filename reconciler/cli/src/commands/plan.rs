@@ -186,6 +186,11 @@ impl<'a> Planner<'a> {
             let all = self.gather(&settings, &chosen).await?;
             return self.answer_in_markdown(context, arguments, &all);
         }
+        if let (Some(store), None, None) = (&self.store, &self.base, &arguments.env) {
+            let counts = store.all_counts().await?.into_iter();
+            let counts = counts.map(|(name, counts)| (name, counts.resources));
+            asides::say_unnamed(context, &settings, &counts.collect());
+        }
         let mut exit = Exit::Done;
         for environment in chosen(&all, arguments.env.as_ref())? {
             let commit = match self.commit(&settings, environment) {

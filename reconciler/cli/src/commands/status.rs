@@ -67,7 +67,10 @@ pub(crate) fn run(context: &Context, arguments: &StatusArguments) -> Result<Exit
 /// Whether nothing needs anybody: all are Ready and where their branches are, and somebody sees to
 /// it that they stay so.
 fn is_well(view: &StatusView, now: Timestamp) -> bool {
-    let attended = view.reconciler.as_ref().is_some_and(|one| !one.is_nobody());
+    let attended = view
+        .reconciler
+        .as_ref()
+        .is_some_and(|one| !one.is_trouble());
     let audited = view
         .audit
         .as_ref()
@@ -93,7 +96,7 @@ pub(crate) fn answer(context: &Context, view: &StatusView) -> Result<(), Command
 
 fn text(context: &Context, view: &StatusView) -> String {
     let (theme, now) = (context.ui.theme(), Timestamp::now());
-    let unattended = view.reconciler.as_ref().filter(|one| one.is_nobody());
+    let unattended = view.reconciler.as_ref().filter(|one| one.is_trouble());
     let environments = &view.environments;
     let mut text = show::status::status(theme, environments, unattended.is_some(), now);
     text.push_str(&troubles::text(theme, &view.troubles));

@@ -319,7 +319,9 @@ impl ResourceType for Exec {
         let mut planned = with_defaults(&self.schema, desired);
         let runs = prior.is_none_or(|prior| differs(prior, &planned));
         let kept = prior.and_then(|prior| prior.get("output")).cloned();
-        let output = kept.filter(|_| !runs).unwrap_or(Value::Unknown);
+        // What another `read` will print is known when it has.
+        let reads = prior.is_some_and(|prior| !same(prior, &planned, "read"));
+        let output = kept.filter(|_| !runs && !reads).unwrap_or(Value::Unknown);
         planned.insert("output".to_owned(), output);
         let mut replace = Vec::new();
         if let Some(prior) = prior.filter(|_| runs && !given(&planned, "update")) {

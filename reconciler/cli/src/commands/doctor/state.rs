@@ -104,8 +104,8 @@ async fn attended(place: &Place, store: &SqliteStore) -> Result<Check, StoreErro
     let mut said = vec![show::attendance::sentence(&attendance, Timestamp::now())];
     said.extend(behind.take(BEHIND));
     let said = said.join("; ");
-    Ok(match attendance.is_nobody() {
-        true => Check::weak(NAME, said, show::attendance::REMEDY),
+    Ok(match attendance.is_trouble() {
+        true => Check::weak(NAME, said, show::attendance::remedy(&attendance)),
         false => Check::good(NAME, said),
     })
 }

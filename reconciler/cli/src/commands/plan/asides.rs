@@ -1,6 +1,6 @@
 //! What stands beside a plan: what it cannot see, and why there is none.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use stratum_core::ids::{Address, EnvironmentName};
@@ -70,6 +70,28 @@ pub(super) fn say_drifted(
              `stratum drift --env {environment}`"
         );
         context.ui.say(&said);
+    }
+}
+
+/// Environments that the settings no longer name, and that still have something: no plan shows them.
+pub(super) fn say_unnamed(
+    context: &Context,
+    settings: &Settings,
+    counts: &BTreeMap<String, usize>,
+) {
+    let named: BTreeSet<&str> = settings
+        .environments
+        .keys()
+        .map(EnvironmentName::as_str)
+        .collect();
+    let left = counts.iter().filter(|(name, count)| {
+        **count > 0 && *name != "repository" && !named.contains(name.as_str())
+    });
+    for (name, count) in left {
+        context.ui.say(&format!(
+            "`stratum.ncl` no longer names `{name}`, and what is there of it stays: {count} resources; \
+             with another name they would be made a second time"
+        ));
     }
 }
 
