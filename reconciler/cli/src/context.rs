@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::path::Path;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 pub(crate) use stratum_assembly::Place;
@@ -17,6 +18,9 @@ use crate::failure::CommandError;
 use crate::git;
 use crate::style::Role;
 use crate::ui::Ui;
+
+/// After this time of silence it is said what is waited for.
+const QUIET: Duration = Duration::from_secs(3);
 
 /// What only reads waits this long for a remote.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -82,7 +86,16 @@ impl Context {
 
     fn open(&self, fresh: Fresh) -> Result<Place, CommandError> {
         let state = self.global.state.as_deref();
-        Ok(Place::open(&self.location(), state, fresh)?)
+        let (opened, waited) = std::sync::mpsc::channel::<()>();
+        let ui = self.ui.clone();
+        std::thread::spawn(move || {
+            if let Err(RecvTimeoutError::Timeout) = waited.recv_timeout(QUIET) {
+                ui.complain("still waiting for the remote to answer");
+            }
+        });
+        let place = Place::open(&self.location(), state, fresh);
+        drop(opened);
+        Ok(place?)
     }
 
     /// The repository as it was named: `--repo`, else what git told a hook, else this folder.
