@@ -178,7 +178,8 @@ impl Content {
         let started = names(|ways| &ways.started);
         if !started.is_empty() {
             steps.push(format!(
-                "nothing for {}: services are started again, in the place of what runs",
+                "nothing for {}: services are started again, in the place of what runs; where that \
+                 run fails and is put back, they stay stopped until a push is applied",
                 some(&started)
             ));
         }
