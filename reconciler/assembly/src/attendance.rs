@@ -41,16 +41,15 @@ impl Attendance {
             held.iter().find(counts).map(|held| who(&held.lease.holder))
         };
         let (here, elsewhere) = (named(Life::Alive), named(Life::Unknown));
-        let alive = match (store.is_attended().await || here.is_some(), &elsewhere) {
+        let attended_at = store.attended_at().await;
+        let alive = match (attended_at.is_some() || here.is_some(), &elsewhere) {
             (true, _) => Some(true),
             (false, Some(_)) => None,
             (false, None) => Some(false),
         };
-        let silent = held
-            .iter()
-            .filter(|held| held.life == Life::Alive && !spoke(held.renewed_at));
+        let silent = attended_at.into_iter().filter(|at| !spoke(*at));
         Ok(Self {
-            silent_since: silent.map(|held| held.renewed_at).min(),
+            silent_since: silent.min(),
             alive,
             process: here.or(elsewhere),
             seen_at: match alive {

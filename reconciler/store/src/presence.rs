@@ -14,6 +14,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rustix::fs::OFlags;
 use stratum_core::ports::Life;
@@ -41,8 +42,8 @@ const LOCAL: [u64; 9] = [
 #[derive(Debug)]
 pub(crate) struct Presence {
     name: String,
-    /// The file, open: the lock belongs to it. `None`: there is none.
-    _file: Option<File>,
+    /// The file, open: the lock belongs to it, and its time is the last word. `None`: there is none.
+    file: Option<File>,
 }
 
 impl Presence {
@@ -67,7 +68,7 @@ impl Presence {
         let pid = std::process::id();
         Ok(Self {
             name: format!("{} {} {pid} {id}", host(), boot()),
-            _file: Some(file),
+            file: Some(file),
         })
     }
 
@@ -75,7 +76,15 @@ impl Presence {
     pub(crate) fn elsewhere(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            _file: None,
+            file: None,
+        }
+    }
+
+    /// Says that this process does not hang.
+    pub(crate) fn speak(&self) {
+        if let Some(file) = &self.file {
+            // Where that fails it is taken for silent, and no more follows from it than words.
+            let _ = file.set_modified(SystemTime::now());
         }
     }
 
@@ -123,14 +132,17 @@ pub(crate) fn life(state: &Path, holder: &str) -> Life {
     }
 }
 
-/// Whether any process of this machine that may hold leases lives.
-pub(crate) fn anybody(state: &Path) -> bool {
+/// When a process of this machine that may hold leases, and that lives, spoke last; of several the
+/// latest. `None`: none lives.
+pub(crate) fn last_word(state: &Path) -> Option<SystemTime> {
     let entries = fs::read_dir(folder(state)).into_iter().flatten().flatten();
-    let mut own = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX));
-    own.any(|entry| {
-        let file = options().read(true).open(entry.path());
-        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
-    })
+    let own = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX));
+    let spoke = own.filter_map(|entry| {
+        let file = options().read(true).open(entry.path()).ok()?;
+        let lives = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+        lives.then(|| file.metadata().and_then(|data| data.modified()).ok())?
+    });
+    spoke.max()
 }
 
 /// The boot of a holder, and its file; `None` when its name has another form.
@@ -196,13 +208,16 @@ mod tests {
         let own = Presence::claim(&state).unwrap();
         let name = own.name().to_owned();
         assert_eq!(life(&state, &name), Life::Alive);
-        assert!(anybody(&state));
+        assert!(last_word(&state).is_some());
         sweep(&state, &[]);
         assert_eq!(life(&state, &name), Life::Alive, "one that lives stays");
         // As a kill would: the lock goes, the file stays.
         drop(own);
         assert_eq!(life(&state, &name), Life::Dead);
-        assert!(!anybody(&state), "a file that nobody locks is nobody");
+        assert!(
+            last_word(&state).is_none(),
+            "a file that nobody locks is nobody"
+        );
         sweep(&state, &[]);
         assert_eq!(
             life(&state, &name),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use stratum_core::audit::{AuditEntry, Principal, What};
 use stratum_core::ids::EnvironmentName;
 use stratum_core::ports::{
@@ -77,6 +78,9 @@ impl Leases for SqliteStore {
     }
 
     async fn renew(&self, leases: &[Lease]) -> Result<Vec<Lease>, StoreError> {
+        if let Some(own) = self.presence.lock().await.as_ref() {
+            own.speak();
+        }
         if leases.is_empty() {
             return Ok(Vec::new());
         }
@@ -150,11 +154,12 @@ impl Leases for SqliteStore {
 }
 
 impl SqliteStore {
-    /// Whether a process of this machine lives that said so with [`Leases::holder`], leases or not.
-    pub async fn is_attended(&self) -> bool {
+    /// When a process of this machine spoke last that lives and said so with [`Leases::holder`],
+    /// leases or not; `None` where none lives. Whoever renews leases, or none, speaks.
+    pub async fn attended_at(&self) -> Option<Timestamp> {
         let path = self.reader.path().to_owned();
-        let told = tokio::task::spawn_blocking(move || presence::anybody(&path)).await;
-        told.unwrap_or(false)
+        let told = tokio::task::spawn_blocking(move || presence::last_word(&path)).await;
+        Timestamp::try_from(told.ok()??).ok()
     }
 
     /// Who stands in the way of taking a lease, if anyone does.
