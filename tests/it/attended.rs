@@ -92,6 +92,37 @@ fn a_process_that_had_nothing_to_do_is_known_to_live_all_the_same() {
 }
 
 #[test]
+fn a_process_that_hangs_is_known_by_its_silence_until_it_speaks() {
+    let ground = applied();
+    let running = Running::of(&ground);
+    eventually("it lives", || well(&ground).code == 0);
+    let pid = running.0.id().to_string();
+    let signal = |name: &str| {
+        let done = Command::new("kill").args([name, &pid]).status();
+        assert!(done.unwrap().success());
+    };
+    signal("-STOP");
+    // Ten minutes of silence, for whoever looks.
+    let holders = fs::read_dir(ground.bare().join("stratum/state.db.holders")).unwrap();
+    for holder in holders {
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .open(holder.unwrap().path());
+        let long_ago = std::time::SystemTime::now() - Duration::from_secs(600);
+        file.unwrap().set_modified(long_ago).unwrap();
+    }
+    let status = well(&ground).ends_with(2).out;
+    assert!(
+        status.contains("hangs or is stopped") && status.contains("lease break"),
+        "{status}"
+    );
+    let doctor = ground.stratum(&["doctor"]).out;
+    assert!(doctor.contains("hangs or is stopped"), "{doctor}");
+    signal("-CONT");
+    eventually("it speaks", || well(&ground).code == 0);
+}
+
+#[test]
 fn a_commit_that_changes_no_file_is_nothing_that_waits() {
     let ground = applied();
     ground.push("nothing");
