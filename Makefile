@@ -31,7 +31,7 @@ PROGRAM = $(or $(CARGO_TARGET_DIR),target)/$(PROFILE)/stratum
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
-# Built as the tests are: soon, and `make test` builds none of its libraries again.
+# Our own code is not optimised, so that no time goes into optimising it at link time.
 demo: install-tools ## the whole story, narrated, in a temporary folder
 	$(CARGO) build --locked
 	@$(or $(CARGO_TARGET_DIR),target)/debug/stratum demo
