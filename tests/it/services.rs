@@ -64,6 +64,37 @@ impl Ground {
 }
 
 #[test]
+fn a_service_that_crashes_again_and_again_is_tried_once_and_then_later() {
+    let ground = Ground::new();
+    ground.service("[\"sh\", \"-c\", \"sleep 1; exit 3\"]");
+    ground.push("one");
+    let root = ground.made("");
+    let mut reconciler = std::process::Command::new(crate::ground::PROGRAM);
+    reconciler
+        .args(["reconcile", "--root", root.to_str().unwrap()])
+        .current_dir(ground.bare());
+    reconciler
+        .env_remove("STRATUM_REPO")
+        .stdout(std::process::Stdio::null());
+    let mut reconciler = reconciler
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let condition = || {
+        let status = ground.stratum(&["status", "--json"]).json();
+        status["environments"][0]["condition"].clone()
+    };
+    eventually("it is not Ready", || condition() == "Stalled");
+    // Several looks go by, and none of them tries it again.
+    std::thread::sleep(Duration::from_secs(6));
+    let history = ground.stratum(&["history", "--json"]).json();
+    let runs = history["runs"].as_array().unwrap().len();
+    assert!(runs <= 3, "{history}");
+    reconciler.kill().and_then(|()| reconciler.wait()).unwrap();
+    ground.end();
+}
+
+#[test]
 fn a_service_without_its_watcher_is_stopped_when_a_push_takes_it_away() {
     let ground = Ground::new();
     ground.service("[\"sleep\", \"1000\"]");

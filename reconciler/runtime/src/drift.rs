@@ -80,7 +80,10 @@ impl Correcting {
         if causes.iter().any(is_another_try) {
             look.row.remembered.obstacles.clear();
         }
-        let mut report = self.correct(look.clone()).await?;
+        // What failed in this look stays left out for the whole of it: what crashes again and again
+        // runs for a moment after each try.
+        let mut failed_now = BTreeMap::new();
+        let mut report = self.correct(look.clone(), &failed_now).await?;
         for _ in 0..AT_MOST {
             let failed = matches!(
                 report.outcome,
@@ -91,12 +94,12 @@ impl Correcting {
             }
             let row = self.store.environment(&environment).await?;
             let row = row.unwrap_or_else(|| look.row.clone());
-            let again = self
-                .correct(Look {
-                    row,
-                    ..look.clone()
-                })
-                .await?;
+            failed_now.extend(row.remembered.obstacles.clone());
+            let next = Look {
+                row,
+                ..look.clone()
+            };
+            let again = self.correct(next, &failed_now).await?;
             // What was left out is in the report all the same.
             report = EnvironmentReport {
                 run: again.run.or(report.run),
@@ -107,12 +110,19 @@ impl Correcting {
         Ok(report)
     }
 
-    async fn correct(&self, mut look: Look) -> Result<EnvironmentReport, RuntimeError> {
+    /// Corrects once, without what failed in this look.
+    async fn correct(
+        &self,
+        mut look: Look,
+        failed_now: &BTreeMap<Address, String>,
+    ) -> Result<EnvironmentReport, RuntimeError> {
         let base = self.store.base(&look.target.environment).await?;
         let (observed, seen) = self.world.observe_all(&mut look, &base).await?;
         let fights = self.fights(&look, &base, &seen).await?;
         let mut ill = self.ill(&look, &base, &observed).await;
-        let obstacles = still_in_the_way(&mut look, &seen);
+        let mut obstacles = still_in_the_way(&mut look, &seen);
+        obstacles.extend(failed_now.clone());
+        look.row.remembered.obstacles.clone_from(&obstacles);
         let rule = DriftRule {
             mode: look.target.drift_mode(),
             fought: fights.keys().cloned().collect(),

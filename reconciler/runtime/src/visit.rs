@@ -30,6 +30,9 @@ pub(crate) struct Visited {
 /// something is pushed or said.
 const PERSON: Duration = Duration::from_secs(3600);
 
+/// When it is looked at whether what was started still runs.
+const SOON: Duration = Duration::from_secs(30);
+
 /// How often at most it is looked at what is due although it was just looked at.
 const OVERDUE: Duration = Duration::from_secs(300);
 
@@ -158,7 +161,13 @@ impl Reconciler {
             return next;
         };
         if drift_every(&target.settings, &row).is_some() {
-            next = next.and(Cause::DriftDue, When::Every(every));
+            // What was just started may not last: that is looked at sooner.
+            let starts = report.outcome == Some(RunOutcome::Applied) && row.remembered.runs;
+            let when = match starts {
+                true => When::After(every.min(SOON)),
+                false => When::Every(every),
+            };
+            next = next.and(Cause::DriftDue, when);
         }
         match row.remembered.due {
             Some(due) if row.condition != Condition::Suspended => {

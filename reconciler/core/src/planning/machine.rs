@@ -223,6 +223,9 @@ impl<'a> Planning<'a> {
             let message = "`meta.create_first` is not possible: its type cannot be there twice";
             return self.refuse(own, subject, ProviderError::input(message));
         }
+        if subject.is_left_stopped() {
+            return self.settle(own, Outcome::Nothing { drifted: None });
+        }
         let adopt = resource.meta.adopt.as_deref();
         let adopt = adopt.filter(|_| subject.state.is_none_or(|state| state.unknown.is_some()));
         let drift = subject.drift(&self.input).filter(|_| adopt.is_none());

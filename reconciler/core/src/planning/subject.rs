@@ -140,6 +140,11 @@ impl<'a> Subject<'a> {
         self.report?.stopped().filter(|_| !self.left)
     }
 
+    /// Whether it does not run, and was just tried in vain: nothing is planned for it.
+    pub(super) fn is_left_stopped(&self) -> bool {
+        self.left && self.report.is_some_and(|report| report.stopped().is_some())
+    }
+
     /// Whether the provider says that it is gone.
     pub(super) fn is_gone(&self) -> bool {
         matches!(self.report, Some(Report::Gone))
