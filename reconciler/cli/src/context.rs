@@ -90,7 +90,7 @@ impl Context {
         let ui = self.ui.clone();
         std::thread::spawn(move || {
             if let Err(RecvTimeoutError::Timeout) = waited.recv_timeout(QUIET) {
-                ui.complain("still waiting for the remote to answer");
+                ui.complain("still waiting for the repository to answer");
             }
         });
         let place = Place::open(&self.location(), state, fresh);

@@ -82,7 +82,7 @@ impl Correcting {
         }
         // What failed in this look stays left out for the whole of it: what crashes again and again
         // runs for a moment after each try.
-        let mut failed_now = BTreeMap::new();
+        let mut failed_now = BTreeSet::new();
         let mut report = self.correct(look.clone(), &failed_now).await?;
         for _ in 0..AT_MOST {
             let failed = matches!(
@@ -94,7 +94,7 @@ impl Correcting {
             }
             let row = self.store.environment(&environment).await?;
             let row = row.unwrap_or_else(|| look.row.clone());
-            failed_now.extend(row.remembered.obstacles.clone());
+            failed_now.extend(row.remembered.obstacles.keys().cloned());
             let next = Look {
                 row,
                 ..look.clone()
@@ -114,15 +114,13 @@ impl Correcting {
     async fn correct(
         &self,
         mut look: Look,
-        failed_now: &BTreeMap<Address, String>,
+        failed_now: &BTreeSet<Address>,
     ) -> Result<EnvironmentReport, RuntimeError> {
         let base = self.store.base(&look.target.environment).await?;
         let (observed, seen) = self.world.observe_all(&mut look, &base).await?;
         let fights = self.fights(&look, &base, &seen).await?;
         let mut ill = self.ill(&look, &base, &observed).await;
-        let mut obstacles = still_in_the_way(&mut look, &seen);
-        obstacles.extend(failed_now.clone());
-        look.row.remembered.obstacles.clone_from(&obstacles);
+        let obstacles = still_in_the_way(&mut look, &seen, failed_now);
         let rule = DriftRule {
             mode: look.target.drift_mode(),
             fought: fights.keys().cloned().collect(),
@@ -212,12 +210,16 @@ fn window(look: &Look) -> Duration {
 }
 
 /// What was in the way of a correction and still is: what is as it should be by now is in the way of
-/// nothing.
-fn still_in_the_way(look: &mut Look, seen: &[Observation]) -> BTreeMap<Address, String> {
+/// nothing, unless it failed in this very look.
+fn still_in_the_way(
+    look: &mut Look,
+    seen: &[Observation],
+    failed_now: &BTreeSet<Address>,
+) -> BTreeMap<Address, String> {
     let troubled = seen.iter().filter(|one| is_troubled(one));
     let troubled: BTreeSet<&Address> = troubled.map(|one| &one.address).collect();
     let obstacles = &mut look.row.remembered.obstacles;
-    obstacles.retain(|address, _| troubled.contains(address));
+    obstacles.retain(|address, _| troubled.contains(address) || failed_now.contains(address));
     obstacles.clone()
 }
 
